@@ -1,0 +1,139 @@
+#include "pixels.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace ourgan {
+namespace {
+
+constexpr std::int64_t kBytes[kPixelTypes] = {1, 2, 2, 4};
+
+// Below this many values per thread, starting threads costs more than they save.
+constexpr std::int64_t kValuesPerThread = 1 << 16;
+
+std::string to_text(const Box& box) {
+    return "[" + std::to_string(box.y0) + ":" + std::to_string(box.y1) + ", " + std::to_string(box.x0) + ":" +
+           std::to_string(box.x1) + "]";
+}
+
+std::string to_text(std::int64_t height, std::int64_t width, std::int64_t channels) {
+    return std::to_string(height) + " x " + std::to_string(width) + " x " + std::to_string(channels);
+}
+
+bool contains(const Box& outer, const Box& inner) {
+    return outer.y0 <= inner.y0 && inner.y0 < inner.y1 && inner.y1 <= outer.y1 && outer.x0 <= inner.x0 &&
+           inner.x0 < inner.x1 && inner.x1 <= outer.x1;
+}
+
+// Calls work(first, last) on consecutive ranges of rows, the last one on the calling thread.
+template <class Work>
+void parallel_rows(std::int64_t rows, std::int64_t values_per_row, int threads, const Work& work) {
+    const auto wanted = threads > 0 ? threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    const std::int64_t useful = std::max<std::int64_t>(1, rows * values_per_row / kValuesPerThread);
+    const std::int64_t parts = std::min<std::int64_t>({wanted, useful, rows});
+    std::vector<std::thread> others;
+    std::int64_t first = 0;
+    try {
+        for (std::int64_t part = 1; part < parts; ++part) {
+            const std::int64_t last = rows * part / parts;
+            others.emplace_back(work, first, last);
+            first = last;
+        }
+    } catch (const std::exception&) {
+        // The system gives no more threads: this one does the rest.
+    }
+    work(first, rows);
+    for (std::thread& other : others) other.join();
+}
+
+}  // namespace
+
+template <class Byte>
+Byte* BasicPicture<Byte>::pixel(std::int64_t y, std::int64_t x) const {
+    return data + y * row_stride + x * channels * kBytes[static_cast<int>(type)];
+}
+template struct BasicPicture<std::byte>;
+template struct BasicPicture<const std::byte>;
+
+void check_window(const ConstPicture& picture, const Box& window, std::int64_t origin_y) {
+    if (origin_y < 0 || origin_y > kMaxSide || picture.width > kMaxSide || picture.height > kMaxSide - origin_y) {
+        throw std::invalid_argument("origin_y must be in [0, " + std::to_string(kMaxSide) +
+                                    "] and the picture end there, got " + std::to_string(origin_y));
+    }
+    const Box held{origin_y, 0, origin_y + picture.height, picture.width};
+    if (!contains(held, window)) {
+        throw std::invalid_argument("window " + to_text(window) + " must be a non-empty part of the picture's " +
+                                    to_text(held));
+    }
+}
+
+void check_gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Planes& tile) {
+    check_window(picture, window, origin_y);
+    if (tile.channels != picture.channels || tile.height != window.height() || tile.width != window.width()) {
+        throw std::invalid_argument("tile of " + to_text(tile.height, tile.width, tile.channels) +
+                                    " (height x width x channels) cannot hold a window of " +
+                                    to_text(window.height(), window.width(), picture.channels));
+    }
+}
+
+void gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Noise& noise,
+            const Planes& tile, int threads) {
+    check_gather(picture, window, origin_y, tile);
+    const Kernels& kernel = kernels();
+    const Kernels::Decode decode = kernel.decode[static_cast<int>(picture.type)];
+    const std::int64_t plane = tile.height * tile.width;
+    parallel_rows(tile.height, tile.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t row = first; row < last; ++row) {
+            const std::int64_t y = window.y0 + row;
+            float* out = tile.data + row * tile.width;
+            decode(picture.pixel(y - origin_y, window.x0), tile.width, tile.channels, out, plane);
+            if (noise.deviation == 0.0f) continue;
+            const NoiseRow at{noise.seed, noise.stream, static_cast<std::uint32_t>(y),
+                              static_cast<std::uint32_t>(window.x0)};
+            kernel.add_normal(at, noise.deviation, tile.width, tile.channels, out, plane);
+        }
+    });
+}
+
+void check_scatter(const ConstPlanes& tile, const Box& crop, const Picture& picture, std::int64_t y,
+                   std::int64_t x) {
+    const Box whole{0, 0, tile.height, tile.width};
+    if (!contains(whole, crop)) {
+        throw std::invalid_argument("crop " + to_text(crop) + " must be a non-empty part of the tile's " +
+                                    to_text(whole));
+    }
+    if (tile.channels != picture.channels) {
+        throw std::invalid_argument("a tile of " + std::to_string(tile.channels) +
+                                    " channels cannot go into a picture of " + std::to_string(picture.channels));
+    }
+    if (y < 0 || x < 0) {
+        throw std::invalid_argument("y and x must not be negative, got (" + std::to_string(y) + ", " +
+                                    std::to_string(x) + ")");
+    }
+}
+
+std::int64_t scatter(const ConstPlanes& tile, const Box& crop, const Picture& picture, std::int64_t y,
+                     std::int64_t x, int threads) {
+    check_scatter(tile, crop, picture, y, x);
+    const std::int64_t rows = std::min(crop.height(), picture.height - y);
+    const std::int64_t columns = std::min(crop.width(), picture.width - x);
+    if (rows <= 0 || columns <= 0) return 0;
+    const Kernels::Encode encode = kernels().encode[static_cast<int>(picture.type)];
+    std::atomic<std::int64_t> broken{0};
+    parallel_rows(rows, columns * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
+        std::int64_t seen = 0;
+        for (std::int64_t row = first; row < last; ++row) {
+            const float* values = tile.data + (crop.y0 + row) * tile.width + crop.x0;
+            seen += encode(values, tile.height * tile.width, columns, tile.channels, picture.pixel(y + row, x));
+        }
+        broken += seen;
+    });
+    return broken;
+}
+
+}  // namespace ourgan

@@ -1,0 +1,61 @@
+// Moving pixels between interleaved pictures (H, W, C) and planar float tiles (C, h, w).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "grid.h"
+#include "kernels.h"
+#include "noise.h"
+
+namespace ourgan {
+
+// A picture (height, width, channels) in memory that somebody else owns. Pixels of a row are contiguous;
+// rows lie row_stride bytes apart (which may be negative).
+template <class Byte>
+struct BasicPicture {
+    Byte* data = nullptr;
+    PixelType type = PixelType::uint8;
+    std::int64_t height = 0;
+    std::int64_t width = 0;
+    std::int64_t channels = 0;
+    std::int64_t row_stride = 0;
+
+    Byte* pixel(std::int64_t y, std::int64_t x) const;
+};
+using Picture = BasicPicture<std::byte>;
+using ConstPicture = BasicPicture<const std::byte>;
+
+// A planar tile (channels, height, width), contiguous.
+template <class Float>
+struct BasicPlanes {
+    Float* data = nullptr;
+    std::int64_t channels = 0;
+    std::int64_t height = 0;
+    std::int64_t width = 0;
+};
+using Planes = BasicPlanes<float>;
+using ConstPlanes = BasicPlanes<const float>;
+
+// Throws std::invalid_argument unless `window` (coordinates of the whole picture) is not empty and lies within
+// `picture`, which holds the rows from origin_y on.
+void check_window(const ConstPicture& picture, const Box& window, std::int64_t origin_y);
+
+// Throws std::invalid_argument too when `tile` has another size than the window or other channels.
+void check_gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Planes& tile);
+
+// Reads `window` into `tile` as values in [0, 1] plus noise addressed by the position in the whole picture.
+// threads: how many share the rows, 0 for as many as the hardware has.
+void gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Noise& noise,
+            const Planes& tile, int threads);
+
+// Throws std::invalid_argument unless `crop` lies within `tile`, the channels agree and y, x >= 0.
+void check_scatter(const ConstPlanes& tile, const Box& crop, const Picture& picture, std::int64_t y,
+                   std::int64_t x);
+
+// Writes `crop` of `tile`, clamped and rounded, to `picture` at (y, x). What falls beyond its right and bottom
+// edge is left out. Returns how many of the values written were not finite.
+std::int64_t scatter(const ConstPlanes& tile, const Box& crop, const Picture& picture, std::int64_t y,
+                     std::int64_t x, int threads);
+
+}  // namespace ourgan

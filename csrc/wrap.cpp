@@ -1,0 +1,343 @@
+// Python bindings of the compiled core. Pixel work and waiting happen without the GIL.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "device.h"
+#include "grid.h"
+#include "noise.h"
+#include "pipeline.h"
+#include "pixels.h"
+
+namespace py = pybind11;
+using namespace py::literals;
+
+namespace {
+
+using ourgan::Box;
+using ourgan::ConstPicture;
+using ourgan::ConstPlanes;
+using ourgan::Grid;
+using ourgan::Noise;
+using ourgan::Picture;
+using ourgan::PixelType;
+using ourgan::Planes;
+using ourgan::Tile;
+
+using FloatArray = py::array_t<float>;
+
+std::string describe(const py::array& array) {
+    return py::str("{} of shape {} and strides {}")
+        .format(array.dtype(), array.attr("shape"), array.attr("strides"));
+}
+
+bool is_native(const py::dtype& type, char kind, py::ssize_t size) {
+    return type.kind() == kind && type.itemsize() == size && (type.byteorder() == '=' || type.byteorder() == '|');
+}
+
+PixelType pixel_type(const py::array& array) {
+    const py::dtype type = array.dtype();
+    if (is_native(type, 'u', 1)) return PixelType::uint8;
+    if (is_native(type, 'u', 2)) return PixelType::uint16;
+    if (is_native(type, 'f', 2)) return PixelType::float16;
+    if (is_native(type, 'f', 4)) return PixelType::float32;
+    throw py::type_error("picture must be uint8, uint16, float16 or float32 in native byte order, got " +
+                         describe(array));
+}
+
+// Throws unless `array` is (H, W, C) with contiguous, aligned rows.
+void check_layout(const py::array& array) {
+    const py::ssize_t size = array.itemsize();
+    if (array.ndim() != 3 || array.size() == 0) {
+        throw py::value_error("picture must be a non-empty (height, width, channels) array, got " + describe(array));
+    }
+    const bool pixels_contiguous = array.shape(2) == 1 || array.strides(2) == size;
+    const bool row_contiguous = array.shape(1) == 1 || array.strides(1) == size * array.shape(2);
+    const bool aligned =
+        reinterpret_cast<std::uintptr_t>(array.data()) % static_cast<std::uintptr_t>(size) == 0 &&
+        (array.shape(0) == 1 || array.strides(0) % size == 0);
+    if (!pixels_contiguous || !row_contiguous || !aligned) {
+        throw py::value_error("picture must have aligned rows whose pixels are contiguous, got " + describe(array));
+    }
+}
+
+ConstPicture readable_picture(const py::array& array) {
+    const PixelType type = pixel_type(array);
+    check_layout(array);
+    return {static_cast<const std::byte*>(array.data()), type, array.shape(0), array.shape(1), array.shape(2),
+            array.strides(0)};
+}
+
+Picture writable_picture(py::array& array) {
+    const PixelType type = pixel_type(array);
+    check_layout(array);
+    if (!array.writeable()) throw py::value_error("picture must be writeable");
+    const py::ssize_t row = array.shape(1) * array.shape(2) * array.itemsize();
+    if (array.shape(0) > 1 && std::abs(array.strides(0)) < row) {
+        throw py::value_error("picture must have rows that do not overlap, got " + describe(array));
+    }
+    return {static_cast<std::byte*>(array.mutable_data()), type, array.shape(0), array.shape(1), array.shape(2),
+            array.strides(0)};
+}
+
+void check_tile(const py::array& array) {
+    if (!is_native(array.dtype(), 'f', 4)) throw py::type_error("tile must be float32, got " + describe(array));
+    if (array.ndim() != 3 || (array.flags() & py::array::c_style) == 0) {
+        throw py::value_error("tile must be a contiguous (channels, height, width) array, got " + describe(array));
+    }
+}
+
+Planes writable_tile(py::array& array) {
+    check_tile(array);
+    if (!array.writeable()) throw py::value_error("tile must be writeable");
+    return {static_cast<float*>(array.mutable_data()), array.shape(0), array.shape(1), array.shape(2)};
+}
+
+ConstPlanes readable_tile(const py::array& array) {
+    check_tile(array);
+    return {static_cast<const float*>(array.data()), array.shape(0), array.shape(1), array.shape(2)};
+}
+
+FloatArray normal(std::int64_t channels, std::int64_t height, std::int64_t width, std::uint64_t seed,
+                  std::uint32_t stream, std::int64_t y, std::int64_t x, float deviation) {
+    if (channels < 0 || height < 0 || width < 0) throw py::value_error("channels, height and width must not be negative");
+    FloatArray out({channels, height, width});
+    float* data = out.mutable_data();
+    const py::gil_scoped_release release;
+    ourgan::fill_normal({seed, stream, deviation}, channels, height, width, y, x, data);
+    return out;
+}
+
+py::array gather(const py::array& picture, const Box& window, std::int64_t origin_y, std::uint64_t seed,
+                 std::uint32_t stream, float deviation, std::optional<py::array> out, int threads) {
+    const ConstPicture source = readable_picture(picture);
+    if (!out) {
+        ourgan::check_window(source, window, origin_y);
+        out = FloatArray({source.channels, window.height(), window.width()});
+    }
+    const Planes tile = writable_tile(*out);
+    {
+        const py::gil_scoped_release release;
+        ourgan::gather(source, window, origin_y, {seed, stream, deviation}, tile, threads);
+    }
+    return *out;
+}
+
+std::int64_t scatter(const py::array& tile, const Box& crop, py::array picture, std::int64_t y, std::int64_t x,
+                     int threads) {
+    const ConstPlanes source = readable_tile(tile);
+    const Picture target = writable_picture(picture);
+    const py::gil_scoped_release release;
+    return ourgan::scatter(source, crop, target, y, x, threads);
+}
+
+void check_signals() {
+    const py::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+// A pipeline on the host that keeps the arrays of its queued jobs alive. Its own members are guarded by the GIL.
+class HostPipeline {
+public:
+    HostPipeline(std::int64_t channels, std::int64_t window_height, std::int64_t window_width, std::int64_t scale,
+                 int slots, int threads)
+        : pipeline_(std::make_unique<ourgan::HostDevice>(), {channels, window_height, window_width, scale}, slots,
+                    threads, check_signals) {}
+
+    static FloatArray input(const py::object& self, int slot) {
+        const ourgan::Pipeline& pipeline = self.cast<HostPipeline&>().pipeline_;
+        return view(self, pipeline.input(slot), pipeline.shape(), 1);
+    }
+
+    static FloatArray output(const py::object& self, int slot) {
+        const ourgan::Pipeline& pipeline = self.cast<HostPipeline&>().pipeline_;
+        return view(self, pipeline.output(slot), pipeline.shape(), pipeline.shape().scale);
+    }
+
+    int pack(const py::array& picture, const Box& window, std::int64_t origin_y, std::uint64_t seed,
+             std::uint32_t stream, float deviation) {
+        const ConstPicture source = readable_picture(picture);
+        forget_unpacked();
+        int slot = 0;
+        {
+            const py::gil_scoped_release release;
+            slot = pipeline_.pack(source, window, origin_y, {seed, stream, deviation});
+        }
+        const py::object previous = std::exchange(packing_[slot], picture);
+        return slot;
+    }
+
+    void packed(int slot) {
+        const py::gil_scoped_release release;
+        pipeline_.packed(slot);
+    }
+
+    std::int64_t unpack(int slot, const Box& crop, py::array picture, std::int64_t y, std::int64_t x) {
+        const Picture target = writable_picture(picture);
+        forget_unpacked();
+        const std::int64_t ticket = pipeline_.unpack(slot, crop, target, y, x);
+        unpacking_.emplace(ticket, std::move(picture));
+        const py::object source = std::exchange(packing_[slot], py::object());
+        return ticket;
+    }
+
+    void wait(std::int64_t ticket) {
+        {
+            const py::gil_scoped_release release;
+            pipeline_.wait(ticket);
+        }
+        forget_unpacked();
+    }
+
+    void close() {
+        {
+            const py::gil_scoped_release release;
+            pipeline_.close();
+        }
+        forget_unpacked();
+        packing_.clear();
+    }
+
+private:
+    static FloatArray view(const py::object& owner, float* data, const ourgan::TileShape& shape, std::int64_t scale) {
+        return FloatArray({std::int64_t{1}, shape.channels, scale * shape.height, scale * shape.width}, data, owner);
+    }
+
+    void forget_unpacked() {
+        const std::int64_t unfinished = pipeline_.unfinished_ticket();
+        while (!unpacking_.empty() && unpacking_.begin()->first < unfinished) {
+            // Taken out of the map first: dropping the last reference may run Python code.
+            const auto done = unpacking_.extract(unpacking_.begin());
+        }
+    }
+
+    // Before the pipeline, so that its destructor has ended all jobs when the arrays go.
+    std::map<int, py::object> packing_;
+    std::map<std::int64_t, py::object> unpacking_;
+    ourgan::Pipeline pipeline_;
+};
+
+py::tuple box_tuple(const Box& box) { return py::make_tuple(box.y0, box.x0, box.y1, box.x1); }
+
+void bind_grid(py::module_& m) {
+    py::class_<Box>(m, "Box", "Half-open region [y0, y1) x [x0, x1) in pixels; unpacks as (y0, x0, y1, x1).")
+        .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t>(), "y0"_a, "x0"_a, "y1"_a, "x1"_a)
+        .def_readonly("y0", &Box::y0)
+        .def_readonly("x0", &Box::x0)
+        .def_readonly("y1", &Box::y1)
+        .def_readonly("x1", &Box::x1)
+        .def_property_readonly("height", &Box::height)
+        .def_property_readonly("width", &Box::width)
+        .def("__iter__", [](const Box& box) { return py::iter(box_tuple(box)); })
+        .def("__eq__", [](const Box& box, const Box& other) { return box == other; }, py::is_operator())
+        .def("__hash__", [](const Box& box) { return py::hash(box_tuple(box)); })
+        .def("__repr__", [](const Box& box) {
+            return py::str("Box(y0={}, x0={}, y1={}, x1={})").format(box.y0, box.x0, box.y1, box.x1);
+        });
+
+    py::class_<Tile>(m, "Tile", "One tile of a grid; window and core are in pixels of the pass's input picture.")
+        .def_readonly("row", &Tile::row)
+        .def_readonly("column", &Tile::column)
+        .def_readonly("window", &Tile::window, "What the network sees.")
+        .def_readonly("core", &Tile::core, "What the tile owns: the cores of a grid partition its picture.")
+        .def("__repr__", [](const Tile& tile) {
+            return py::str("Tile(row={}, column={}, window={}, core={})")
+                .format(tile.row, tile.column, tile.window, tile.core);
+        });
+
+    py::class_<Grid>(m, "Grid",
+                     "rows x columns windows of one size, evenly spread over a picture. Every side of a core that\n"
+                     "does not lie on the picture's border is at least `halo` pixels inside its window.\n\n"
+                     "ValueError: a side is outside [1, 2**31], halo is negative, or there are more tiles along a\n"
+                     "side than its length less two halos.")
+        .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t>(), "height"_a, "width"_a,
+             "halo"_a, "rows"_a, "columns"_a)
+        .def_property_readonly("height", &Grid::height)
+        .def_property_readonly("width", &Grid::width)
+        .def_property_readonly("halo", &Grid::halo)
+        .def_property_readonly("rows", &Grid::rows)
+        .def_property_readonly("columns", &Grid::columns)
+        .def_property_readonly("window_height", &Grid::window_height)
+        .def_property_readonly("window_width", &Grid::window_width)
+        .def_property_readonly("recomputation", &Grid::recomputation, "Total window area / picture area - 1.")
+        .def("tile", &Grid::tile, "row"_a, "column"_a, "IndexError: there is no such row or column.")
+        .def("__repr__", [](const Grid& grid) {
+            return py::str("Grid(height={}, width={}, halo={}, rows={}, columns={})")
+                .format(grid.height(), grid.width(), grid.halo(), grid.rows(), grid.columns());
+        });
+
+    m.def("plan_grid", &ourgan::plan_grid, "height"_a, "width"_a, "halo"_a, "max_pixels"_a,
+          "The grid of least total window area whose window holds at most max_pixels pixels; among equals the one\n"
+          "with fewer tiles, then with fewer columns.\n\n"
+          "BudgetError: no window fits; the message says what max_pixels would do.");
+}
+
+void bind_noise(py::module_& m) {
+    m.def("philox4x32", &ourgan::philox4x32, "counter"_a, "key"_a,
+          "The four 32-bit words of Philox 4x32-10 for a counter of four and a key of two 32-bit words.");
+    m.def("normal", &normal, "channels"_a, "height"_a, "width"_a, "seed"_a, "stream"_a, "y"_a = 0, "x"_a = 0,
+          "deviation"_a = 1.0f,
+          "Normal noise, float32 (channels, height, width), at rows y.. and columns x.. of an endless plane.\n\n"
+          "Every value depends on (seed, stream, channel, row, column) alone and is the same on every machine.\n"
+          "ValueError: a size is negative or the region leaves [0, 2**31).");
+}
+
+void bind_pixels(py::module_& m) {
+    m.def("gather", &gather, "picture"_a, "window"_a, "origin_y"_a = 0, "seed"_a = 0, "stream"_a = 0,
+          "deviation"_a = 0.0f, "out"_a = py::none(), "threads"_a = 0,
+          "Reads a window of a picture as a float32 tile (C, h, w) with values in [0, 1], plus normal noise.\n\n"
+          "picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the rows\n"
+          "from origin_y on of the whole picture, in whose coordinates the window is given and the noise addressed.\n"
+          "out: the array to write, made when not given. threads: 0 for all the machine has.\n"
+          "TypeError, ValueError: an array has another dtype, shape or layout, or the window is not inside.");
+    m.def("scatter", &scatter, "tile"_a, "crop"_a, "picture"_a, "y"_a, "x"_a, "threads"_a = 0,
+          "Writes a part of a float32 tile (C, h, w), clipped to [0, 1], into a picture (H, W, C) at (y, x).\n\n"
+          "Integers are rounded half to even; what falls beyond the right and bottom edge is left out.\n"
+          "Returns how many of the values written were not finite.\n"
+          "TypeError, ValueError: an array has another dtype, shape or layout, or the crop is not inside the tile.");
+}
+
+void bind_pipeline(py::module_& m) {
+    py::class_<HostPipeline>(m, "Pipeline",
+                             "Slots of tiles in flight, packed and unpacked by worker threads of its own:\n"
+                             "pack(i + 1), packed(i), run the engine on input(i) and output(i), unpack(i), wait.\n\n"
+                             "ValueError: a size is not positive. RuntimeError: used after close().")
+        .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, int, int>(), "channels"_a,
+             "window_height"_a, "window_width"_a, "scale"_a, "slots"_a = 3, "threads"_a = 2)
+        .def("input", [](const py::object& self, int slot) { return HostPipeline::input(self, slot); }, "slot"_a,
+             "The slot's input tensor, float32 (1, C, h, w): a view that keeps the pipeline alive.")
+        .def("output", [](const py::object& self, int slot) { return HostPipeline::output(self, slot); }, "slot"_a,
+             "The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.")
+        .def("pack", &HostPipeline::pack, "picture"_a, "window"_a, "origin_y"_a = 0, "seed"_a = 0, "stream"_a = 0,
+             "deviation"_a = 0.0f, "Queues gather() into a free slot, waiting for one, and returns the slot.")
+        .def("packed", &HostPipeline::packed, "slot"_a,
+             "Waits until the slot's input is ready. Raises what went wrong in packing it; the slot is then free.")
+        .def("unpack", &HostPipeline::unpack, "slot"_a, "crop"_a, "picture"_a, "y"_a, "x"_a,
+             "Queues scatter() of the slot's output and returns a ticket; the slot is free once that is done.")
+        .def("wait", &HostPipeline::wait, "ticket"_a,
+             "Waits until all unpacks up to and including the ticket are done.\n\n"
+             "NonFiniteError: a tile held values that are not finite.")
+        .def("close", &HostPipeline::close, "Finishes what is queued and ends the workers. May be called twice.")
+        .def("__enter__", [](py::object self) { return self; })
+        .def("__exit__", [](HostPipeline& self, const py::args&) { self.close(); });
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+    m.doc() = "Compiled core: tile grids, pixel conversion, position-addressed noise, and the tile pipeline.";
+    py::register_exception<ourgan::BudgetError>(m, "BudgetError", PyExc_ValueError);
+    py::register_exception<ourgan::NonFiniteError>(m, "NonFiniteError", PyExc_ArithmeticError);
+    bind_grid(m);
+    bind_noise(m);
+    bind_pixels(m);
+    bind_pipeline(m);
+}
