@@ -209,7 +209,7 @@ void Pipeline::run_pack(int slot, const ConstPicture& picture, const Box& window
     }
     {
         const Lock lock(mutex_);
-        taken.error = error;
+        taken.error = std::move(error);
         taken.stage = Stage::packed;
     }
     changed_.notify_all();
@@ -232,7 +232,7 @@ void Pipeline::run_unpack(int slot, std::int64_t ticket, const Box& crop, const 
         error = std::current_exception();
     }
     const Lock lock(mutex_);
-    if (error) failed_.emplace(ticket, error);
+    if (error) failed_.emplace(ticket, std::move(error));
     unpacking_.erase(ticket);
     release(slot);
 }

@@ -1,0 +1,67 @@
+#include "pixels.h"
+
+#include <limits>
+#include <vector>
+
+#include "check.h"
+
+using namespace ourgan;
+
+namespace {
+
+Picture picture_of(std::vector<std::uint8_t>& bytes, std::int64_t height, std::int64_t width) {
+    return {reinterpret_cast<std::byte*>(bytes.data()), PixelType::uint8, height, width, 3, width * 3};
+}
+
+ConstPicture readonly(const Picture& p) { return {p.data, p.type, p.height, p.width, p.channels, p.row_stride}; }
+
+}  // namespace
+
+TEST(gather_and_scatter_are_inverse_on_8_bits) {
+    const std::int64_t height = 211, width = 307;
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(height * width * 3)), copy(bytes.size());
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+    std::vector<float> values(bytes.size());
+    const Planes tile{values.data(), 3, height, width};
+    for (const int threads : {1, 2, 5}) {
+        gather(readonly(picture_of(bytes, height, width)), {0, 0, height, width}, 0, {}, tile, threads);
+        const ConstPlanes result{values.data(), 3, height, width};
+        CHECK(scatter(result, {0, 0, height, width}, picture_of(copy, height, width), 0, 0, threads) == 0);
+        CHECK(copy == bytes);
+    }
+}
+
+TEST(scatter_stays_inside_the_picture) {
+    std::vector<std::uint8_t> bytes(4 * 5 * 3, 7);
+    const std::vector<float> values(3 * 10 * 10, 1.0f);
+    const ConstPlanes tile{values.data(), 3, 10, 10};
+    const Picture picture = picture_of(bytes, 4, 5);
+    CHECK(scatter(tile, {0, 0, 10, 10}, picture, 4, 0, 2) == 0);
+    CHECK(scatter(tile, {0, 0, 10, 10}, picture, 0, kMaxSide, 2) == 0);
+    CHECK(bytes == std::vector<std::uint8_t>(bytes.size(), 7));
+    scatter(tile, {2, 3, 10, 10}, picture, 3, 4, 2);
+    CHECK(bytes[bytes.size() - 3] == 255 && bytes[bytes.size() - 4] == 7);
+}
+
+TEST(non_finite_values_are_counted_and_clamped) {
+    std::vector<std::uint8_t> bytes(3, 7);
+    const float infinity = std::numeric_limits<float>::infinity();
+    const std::vector<float> values{std::numeric_limits<float>::quiet_NaN(), infinity, -infinity};
+    CHECK(scatter({values.data(), 3, 1, 1}, {0, 0, 1, 1}, picture_of(bytes, 1, 1), 0, 0, 1) == 3);
+    CHECK((bytes == std::vector<std::uint8_t>{0, 255, 0}));
+}
+
+TEST(windows_and_crops_outside_are_refused) {
+    std::vector<std::uint8_t> bytes(4 * 5 * 3);
+    std::vector<float> values(3 * 2 * 2);
+    const ConstPicture picture = readonly(picture_of(bytes, 4, 5));
+    const Planes tile{values.data(), 3, 2, 2};
+    for (const Box& window : {Box{-1, 0, 1, 2}, Box{3, 0, 5, 2}, Box{0, 4, 2, 6}, Box{1, 1, 1, 3}, Box{2, 2, 0, 0}}) {
+        CHECK_THROWS(gather(picture, window, 0, {}, tile, 1), std::invalid_argument, "must be a non-empty part");
+    }
+    CHECK_THROWS(gather(picture, {0, 0, 2, 2}, 1, {}, tile, 1), std::invalid_argument, "picture's [1:5, 0:5]");
+    CHECK_THROWS(gather(picture, {0, 0, 2, 3}, 0, {}, tile, 1), std::invalid_argument, "cannot hold a window");
+    const ConstPlanes result{values.data(), 3, 2, 2};
+    CHECK_THROWS(scatter(result, {0, 0, 3, 2}, picture_of(bytes, 4, 5), 0, 0, 1), std::invalid_argument, "crop");
+    CHECK_THROWS(scatter(result, {0, 0, 1, 1}, picture_of(bytes, 4, 5), -1, 0, 1), std::invalid_argument, "negative");
+}

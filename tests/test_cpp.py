@@ -1,0 +1,37 @@
+"""The C++ unit tests of the core, plain and under sanitizers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str | Path) -> None:
+    environment = os.environ | {
+        "ASAN_OPTIONS": "detect_leaks=1",
+        "TSAN_OPTIONS": "halt_on_error=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the sanitizers are those of GCC and Clang")
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+@pytest.mark.parametrize("sanitizers", ["", "address,undefined", "thread"])
+def test_cpp(sanitizers: str, tmp_path: Path) -> None:
+    """A race or a bad access that a sanitizer sees ends the test program with an error."""
+    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    run(
+        "cmake", "-S", ROOT, "-B", tmp_path, *generator,
+        "-DOURGAN_PYTHON=OFF", "-DOURGAN_TESTS=ON", "-DOURGAN_WERROR=ON", f"-DOURGAN_SANITIZE={sanitizers}",
+    )  # fmt: skip
+    run("cmake", "--build", tmp_path, "--parallel", "2")
+    run(tmp_path / "csrc" / "tests" / "core_tests")
