@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include <cstdint>
 #include <deque>
@@ -116,8 +117,8 @@ FloatArray normal(std::int64_t channels, std::int64_t height, std::int64_t width
     return out;
 }
 
-py::array gather(const py::array& picture, const Box& window, std::int64_t origin_y, std::uint64_t seed,
-                 std::uint32_t stream, float deviation, std::optional<py::array> out, int threads) {
+FloatArray gather(const py::array& picture, const Box& window, std::int64_t origin_y, std::uint64_t seed,
+                  std::uint32_t stream, float deviation, std::optional<py::array> out, int threads) {
     const ConstPicture source = readable_picture(picture);
     if (!out) {
         ourgan::check_window(source, window, origin_y);
@@ -128,7 +129,7 @@ py::array gather(const py::array& picture, const Box& window, std::int64_t origi
         const py::gil_scoped_release release;
         ourgan::gather(source, window, origin_y, {seed, stream, deviation}, tile, threads);
     }
-    return *out;
+    return py::reinterpret_borrow<FloatArray>(*out);
 }
 
 std::int64_t scatter(const py::array& tile, const Box& crop, py::array picture, std::int64_t y, std::int64_t x,
@@ -236,8 +237,10 @@ void bind_grid(py::module_& m) {
         .def_readonly("x1", &Box::x1)
         .def_property_readonly("height", &Box::height)
         .def_property_readonly("width", &Box::width)
-        .def("__iter__", [](const Box& box) { return py::iter(box_tuple(box)); })
-        .def("__eq__", [](const Box& box, const Box& other) { return box == other; }, py::is_operator())
+        .def("__iter__", [](const Box& box) { return py::typing::Iterator<py::int_>(py::iter(box_tuple(box))); })
+        .def("__eq__", [](const Box& box, const py::object& other) {
+            return py::isinstance<Box>(other) && box == other.cast<const Box&>();
+        })
         .def("__hash__", [](const Box& box) { return py::hash(box_tuple(box)); })
         .def("__repr__", [](const Box& box) {
             return py::str("Box(y0={}, x0={}, y1={}, x1={})").format(box.y0, box.x0, box.y1, box.x1);
@@ -326,7 +329,7 @@ void bind_pipeline(py::module_& m) {
              "Waits until all unpacks up to and including the ticket are done.\n\n"
              "NonFiniteError: a tile held values that are not finite.")
         .def("close", &HostPipeline::close, "Finishes what is queued and ends the workers. May be called twice.")
-        .def("__enter__", [](py::object self) { return self; })
+        .def("__enter__", [](HostPipeline& self) -> HostPipeline& { return self; }, py::return_value_policy::reference)
         .def("__exit__", [](HostPipeline& self, const py::args&) { self.close(); });
 }
 

@@ -1,0 +1,187 @@
+"""
+Compiled core: tile grids, pixel conversion, position-addressed noise, and the tile pipeline.
+"""
+from __future__ import annotations
+import collections.abc
+import numpy
+import numpy.typing
+import typing
+__all__: list[str] = ['Box', 'BudgetError', 'Grid', 'NonFiniteError', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'scatter']
+class BudgetError(ValueError):
+    pass
+class NonFiniteError(ArithmeticError):
+    pass
+class Box:
+    """
+    Half-open region [y0, y1) x [x0, x1) in pixels; unpacks as (y0, x0, y1, x1).
+    """
+    def __eq__(self, arg0: typing.Any) -> bool:
+        ...
+    def __hash__(self) -> int:
+        ...
+    def __init__(self, y0: typing.SupportsInt | typing.SupportsIndex, x0: typing.SupportsInt | typing.SupportsIndex, y1: typing.SupportsInt | typing.SupportsIndex, x1: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __iter__(self) -> collections.abc.Iterator[int]:
+        ...
+    def __repr__(self) -> str:
+        ...
+    @property
+    def height(self) -> int:
+        ...
+    @property
+    def width(self) -> int:
+        ...
+    @property
+    def x0(self) -> int:
+        ...
+    @property
+    def x1(self) -> int:
+        ...
+    @property
+    def y0(self) -> int:
+        ...
+    @property
+    def y1(self) -> int:
+        ...
+class Tile:
+    """
+    One tile of a grid; window and core are in pixels of the pass's input picture.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def column(self) -> int:
+        ...
+    @property
+    def core(self) -> Box:
+        """
+        What the tile owns: the cores of a grid partition its picture.
+        """
+    @property
+    def row(self) -> int:
+        ...
+    @property
+    def window(self) -> Box:
+        """
+        What the network sees.
+        """
+class Grid:
+    """
+    rows x columns windows of one size, evenly spread over a picture. Every side of a core that
+    does not lie on the picture's border is at least `halo` pixels inside its window.
+    
+    ValueError: a side is outside [1, 2**31], halo is negative, or there are more tiles along a
+    side than its length less two halos.
+    """
+    def __init__(self, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def tile(self, row: typing.SupportsInt | typing.SupportsIndex, column: typing.SupportsInt | typing.SupportsIndex) -> Tile:
+        """
+        IndexError: there is no such row or column.
+        """
+    @property
+    def columns(self) -> int:
+        ...
+    @property
+    def halo(self) -> int:
+        ...
+    @property
+    def height(self) -> int:
+        ...
+    @property
+    def recomputation(self) -> float:
+        """
+        Total window area / picture area - 1.
+        """
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def width(self) -> int:
+        ...
+    @property
+    def window_height(self) -> int:
+        ...
+    @property
+    def window_width(self) -> int:
+        ...
+class Pipeline:
+    """
+    Slots of tiles in flight, packed and unpacked by worker threads of its own:
+    pack(i + 1), packed(i), run the engine on input(i) and output(i), unpack(i), wait.
+    
+    ValueError: a size is not positive. RuntimeError: used after close().
+    """
+    def __enter__(self) -> Pipeline:
+        ...
+    def __exit__(self, *args) -> None:
+        ...
+    def __init__(self, channels: typing.SupportsInt | typing.SupportsIndex, window_height: typing.SupportsInt | typing.SupportsIndex, window_width: typing.SupportsInt | typing.SupportsIndex, scale: typing.SupportsInt | typing.SupportsIndex, slots: typing.SupportsInt | typing.SupportsIndex = 3, threads: typing.SupportsInt | typing.SupportsIndex = 2) -> None:
+        ...
+    def close(self) -> None:
+        """
+        Finishes what is queued and ends the workers. May be called twice.
+        """
+    def input(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        The slot's input tensor, float32 (1, C, h, w): a view that keeps the pipeline alive.
+        """
+    def output(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.
+        """
+    def pack(self, picture: numpy.ndarray, window: Box, origin_y: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> int:
+        """
+        Queues gather() into a free slot, waiting for one, and returns the slot.
+        """
+    def packed(self, slot: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        Waits until the slot's input is ready. Raises what went wrong in packing it; the slot is then free.
+        """
+    def unpack(self, slot: typing.SupportsInt | typing.SupportsIndex, crop: Box, picture: numpy.ndarray, y: typing.SupportsInt | typing.SupportsIndex, x: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Queues scatter() of the slot's output and returns a ticket; the slot is free once that is done.
+        """
+    def wait(self, ticket: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        Waits until all unpacks up to and including the ticket are done.
+        
+        NonFiniteError: a tile held values that are not finite.
+        """
+def gather(picture: numpy.ndarray, window: Box, origin_y: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    Reads a window of a picture as a float32 tile (C, h, w) with values in [0, 1], plus normal noise.
+    
+    picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the rows
+    from origin_y on of the whole picture, in whose coordinates the window is given and the noise addressed.
+    out: the array to write, made when not given. threads: 0 for all the machine has.
+    TypeError, ValueError: an array has another dtype, shape or layout, or the window is not inside.
+    """
+def normal(channels: typing.SupportsInt | typing.SupportsIndex, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsInt | typing.SupportsIndex = 0, x: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 1.0) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    Normal noise, float32 (channels, height, width), at rows y.. and columns x.. of an endless plane.
+    
+    Every value depends on (seed, stream, channel, row, column) alone and is the same on every machine.
+    ValueError: a size is negative or the region leaves [0, 2**31).
+    """
+def philox4x32(counter: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"], key: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> typing.Annotated[list[int], "FixedSize(4)"]:
+    """
+    The four 32-bit words of Philox 4x32-10 for a counter of four and a key of two 32-bit words.
+    """
+def plan_grid(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, max_pixels: typing.SupportsInt | typing.SupportsIndex) -> Grid:
+    """
+    The grid of least total window area whose window holds at most max_pixels pixels; among equals the one
+    with fewer tiles, then with fewer columns.
+    
+    BudgetError: no window fits; the message says what max_pixels would do.
+    """
+def scatter(tile: numpy.ndarray, crop: Box, picture: numpy.ndarray, y: typing.SupportsInt | typing.SupportsIndex, x: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
+    """
+    Writes a part of a float32 tile (C, h, w), clipped to [0, 1], into a picture (H, W, C) at (y, x).
+    
+    Integers are rounded half to even; what falls beyond the right and bottom edge is left out.
+    Returns how many of the values written were not finite.
+    TypeError, ValueError: an array has another dtype, shape or layout, or the crop is not inside the tile.
+    """
