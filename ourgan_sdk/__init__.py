@@ -1,0 +1,26 @@
+"""Renders new pictures, of any size, of the kind that a bundle has learned from one photograph."""
+
+from ._compiled import BudgetError, NonFiniteError  # first: without the core it says what to do
+from ._version import __version__
+from .bundle import Bundle, Manifest, write_bundle
+from .errors import BundleError, EngineError, OurganError, OutputError, SizeError
+from .progress import RenderStats
+from .synthesizer import Synthesizer
+from .writers import open_writer
+
+__all__ = [
+    "BudgetError",
+    "Bundle",
+    "BundleError",
+    "EngineError",
+    "Manifest",
+    "NonFiniteError",
+    "OurganError",
+    "OutputError",
+    "RenderStats",
+    "SizeError",
+    "Synthesizer",
+    "__version__",
+    "open_writer",
+    "write_bundle",
+]

@@ -1,0 +1,335 @@
+"""Reading, checking and writing `.ourgan` bundles.
+
+A bundle is a ZIP archive whose members are stored, not compressed: `manifest.json`, the ONNX networks and a
+preview. The manifest names every other member with its size and SHA-256. Opening a bundle runs no code,
+extracts nothing to disk, and compares every size with what was declared before it reads a byte of it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ._atomic import atomic_file
+from ._version import __version__
+from .errors import BundleError, OutputError
+
+__all__ = [
+    "Bundle",
+    "FileEntry",
+    "Manifest",
+    "Photo",
+    "Scale",
+    "SeamError",
+    "Structure",
+    "Training",
+    "Upscaler",
+    "write_bundle",
+]
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+LARGEST_MANIFEST = 1 << 20
+LARGEST_MEMBER = 1 << 31  # ONNX, being protobuf, ends there as well
+MOST_MEMBERS = 256
+
+# What `zipfile` raises on damaged archives, beside its own BadZipFile: flags and versions that it does not
+# know, names in a wrong encoding, offsets beyond the file.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    struct.error,
+)
+_MEMBER_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Photo(_Record):
+    """The photograph that a bundle learned."""
+
+    width: Positive
+    height: Positive
+    sha256: Sha256
+
+
+class Training(_Record):
+    """How the networks were trained; for people to read, no render depends on it."""
+
+    preset: str
+    seed: Annotated[int, Field(ge=0, lt=1 << 64)]
+    structure_steps: list[Count]
+    upscaler_steps: Count
+    seconds: NonNegative
+    perceptual: str | None
+
+
+class Scale(_Record):
+    """One level of the structure pyramid: its size in training and the noise it takes."""
+
+    height: Positive
+    width: Positive
+    channels: Positive
+    noise_deviation: NonNegative
+
+
+class Structure(_Record):
+    """The network that makes a base picture from noise maps, coarsest scale first."""
+
+    file: str
+    scales: Annotated[list[Scale], Field(min_length=1)]
+    dtype: Literal["float32"] = "float32"
+
+
+class SeamError(_Record):
+    """Tiled against whole output at the stored halo, in 8-bit levels."""
+
+    maximum: NonNegative
+    p9999: NonNegative
+    share_different: Annotated[float, Field(ge=0, le=1)]
+
+
+class Upscaler(_Record):
+    """A x4 network. `halo` is in input pixels, `bytes_per_pixel` peak activation memory per input pixel."""
+
+    file: str
+    scale: Literal[4] = 4
+    dtype: Literal["float32"] = "float32"
+    halo: Count
+    noise_deviation: NonNegative
+    bytes_per_pixel: Positive
+    seam_error: SeamError
+
+
+class FileEntry(_Record):
+    """Size in bytes and hash of one member."""
+
+    size: Annotated[int, Field(ge=0, le=LARGEST_MEMBER)]
+    sha256: Sha256
+
+
+class Manifest(_Record):
+    """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`."""
+
+    schema_version: int = SCHEMA_VERSION
+    created_by: str = f"ourgan_sdk {__version__}"
+    photo: Photo
+    training: Training
+    structure: Structure
+    upscalers: Annotated[list[Upscaler], Field(min_length=1)]
+    files: Annotated[dict[str, FileEntry], Field(max_length=MOST_MEMBERS)] = {}
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Manifest":
+        for name in self.files:
+            if not _MEMBER_NAME.fullmatch(name) or name == MANIFEST:
+                raise ValueError(f"{name!r} is not a name that a member may have")
+        return self
+
+    def networks(self) -> list[str]:
+        """The members that hold networks, structure first."""
+        return list(dict.fromkeys([self.structure.file, *(upscaler.file for upscaler in self.upscalers)]))
+
+    def upscaler(self, index: int) -> Upscaler:
+        """The upscaler of pass `index`, counted from 0; the last one serves all passes beyond it."""
+        return self.upscalers[min(index, len(self.upscalers) - 1)]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose directory and manifest were checked; members are checked when they are read.
+
+    `sha256` identifies the content: it is the hash of the manifest, which holds the hashes of all members.
+    No file stays open in between, so a bundle can be used from several threads.
+    """
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Bundle":
+        """Open `path`; raises BundleError when it is missing, damaged, foreign or of a future version."""
+        path = Path(path)
+        with _open_archive(path) as archive:
+            sizes = _check_directory(path, archive)
+            text = _read_member(path, archive, MANIFEST, sizes[MANIFEST])
+        manifest = _parse_manifest(path, text)
+        _check_members(path, manifest, sizes)
+        return cls(path, manifest, hashlib.sha256(text).hexdigest())
+
+    def read(self, name: str) -> bytes:
+        """The content of member `name`; raises BundleError if it is missing or not as declared."""
+        entry = self.manifest.files.get(name)
+        if entry is None:
+            raise BundleError(f"{self.path}: has no member {name!r}; it has {', '.join(self.manifest.files)}")
+        with _open_archive(self.path) as archive:
+            # The file may have been replaced since it was opened.
+            size = _check_directory(self.path, archive).get(name)
+            if size != entry.size:
+                raise BundleError(f"{self.path}: member {name!r} has {size} bytes, expected {entry.size}")
+            data = _read_member(self.path, archive, name, entry.size)
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise BundleError(f"{self.path}: member {name!r} is damaged: its SHA-256 is not the manifest's")
+        return data
+
+
+def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
+    """Write a bundle with `members` and return it opened; equal arguments give equal bytes.
+
+    The manifest's `files` are ignored and made anew from `members`. The file appears under its name only when
+    it is whole. Raises BundleError if the manifest names a network that `members` lacks or a name or size is
+    not allowed, and OutputError if the file cannot be written.
+    """
+    path = Path(path)
+    files = {
+        name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in members.items()
+    }
+    try:
+        manifest = Manifest.model_validate(manifest.model_dump() | {"files": files})
+    except ValidationError as error:
+        raise BundleError(f"{path}: cannot be written: {_first_problem(error)}") from error
+    _check_networks(path, manifest)
+    text = manifest.model_dump_json(indent=2).encode()
+    if len(text) > LARGEST_MANIFEST:
+        raise BundleError(
+            f"{path}: cannot be written: its manifest has {len(text)} bytes, more than {LARGEST_MANIFEST}"
+        )
+    with atomic_file(path) as temporary:
+        try:
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+                for name, data in {MANIFEST: text, **members}.items():
+                    archive.writestr(zipfile.ZipInfo(name), data)  # a ZipInfo made so has a constant date
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    return Bundle.open(path)
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive at `path`; whatever goes wrong in it, in opening or reading, becomes a BundleError."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                raise BundleError(f"{path}: is not a bundle: it does not begin as a ZIP file does")
+            try:
+                archive = zipfile.ZipFile(file)
+            except _ZIP_ERRORS as error:
+                size = file.seek(0, os.SEEK_END)
+                raise BundleError(
+                    f"{path}: is cut short or damaged: no sound ZIP directory at its end, byte {size} "
+                    f"({str(error) or type(error).__name__})"
+                ) from error
+            try:
+                with archive:
+                    yield archive
+            except _ZIP_ERRORS as error:
+                raise BundleError(f"{path}: is damaged: {str(error) or type(error).__name__}") from error
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _check_directory(path: Path, archive: zipfile.ZipFile) -> dict[str, int]:
+    """Check the ZIP directory and return its members' sizes, without reading any member."""
+    entries = archive.infolist()
+    if len(entries) > MOST_MEMBERS + 1:
+        raise BundleError(
+            f"{path}: is not a bundle: it has {len(entries)} members, more than {MOST_MEMBERS + 1}"
+        )
+    sizes: dict[str, int] = {}
+    for entry in entries:
+        where = f"{path}: member {entry.filename!r}"
+        if not _MEMBER_NAME.fullmatch(entry.filename):
+            raise BundleError(f"{where}: its name is not a plain relative path")
+        if entry.filename in sizes:
+            raise BundleError(f"{where}: appears twice")
+        if entry.flag_bits & 0x1:
+            raise BundleError(f"{where}: is encrypted")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            raise BundleError(f"{where}: is compressed; a bundle's members are stored as they are")
+        limit = LARGEST_MANIFEST if entry.filename == MANIFEST else LARGEST_MEMBER
+        if entry.file_size > limit:
+            raise BundleError(f"{where}: declares {entry.file_size} bytes, more than the {limit} allowed")
+        sizes[entry.filename] = entry.file_size
+    total, available = sum(sizes.values()), path.stat().st_size
+    if total > available:
+        raise BundleError(f"{path}: is damaged: its members declare {total} bytes, the file has {available}")
+    if MANIFEST not in sizes:
+        raise BundleError(f"{path}: is not a bundle: it has no member {MANIFEST!r}")
+    return sizes
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    data = archive.read(name)  # checks the CRC-32
+    if len(data) != size:
+        raise BundleError(f"{path}: member {name!r} ends after {len(data)} of {size} bytes")
+    return data
+
+
+def _parse_manifest(path: Path, text: bytes) -> Manifest:
+    where = f"{path}: {MANIFEST}"
+    try:
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: is not JSON: {error}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    # Asked before anything else, since a future version may differ in any other way.
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{where}: has schema version {version}, by {content.get('created_by', 'a later release')!r}; "
+            f"ourgan_sdk {__version__} reads {SCHEMA_VERSION}: upgrade ourgan-sdk"
+        )
+    if version != SCHEMA_VERSION:
+        raise BundleError(f"{where}: expected schema_version {SCHEMA_VERSION}, found {version!r}")
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise BundleError(f"{where}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}"
+
+
+def _check_members(path: Path, manifest: Manifest, sizes: Mapping[str, int]) -> None:
+    declared = {name: entry.size for name, entry in manifest.files.items()}
+    found = {name: size for name, size in sizes.items() if name != MANIFEST}
+    for name in sorted(declared.keys() | found.keys()):
+        if declared.get(name) != found.get(name):
+            raise BundleError(
+                f"{path}: member {name!r}: the manifest declares {_bytes(declared.get(name))}, "
+                f"the archive holds {_bytes(found.get(name))}"
+            )
+    _check_networks(path, manifest)
+
+
+def _check_networks(path: Path, manifest: Manifest) -> None:
+    for name in manifest.networks():
+        if name not in manifest.files:
+            raise BundleError(f"{path}: the manifest names network {name!r}, which is not among the members")
+
+
+def _bytes(size: int | None) -> str:
+    return "none" if size is None else f"{size} bytes"

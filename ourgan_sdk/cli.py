@@ -1,0 +1,191 @@
+"""The `ourgan` command."""
+# ruff: noqa: T201 - what a command prints is its result
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ._compiled import BudgetError, NonFiniteError
+from ._version import __version__
+from .arrays import Picture
+from .bundle import Bundle
+from .engines import ENGINES
+from .errors import OurganError
+from .progress import RenderStats
+from .sizes import parse_bytes, parse_size
+from .synthesizer import Synthesizer, sample_bundle
+from .writers import open_writer
+
+__all__ = ["main"]
+
+T = TypeVar("T")
+
+_GAP = 4
+"""Pixels between the pictures of a contact sheet."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 after an error, 130 after Ctrl-C (2 is argparse's)."""
+    options = _parser().parse_args(arguments)
+    if options.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("ourgan: interrupted", file=sys.stderr)
+        return 130
+    except (OurganError, BudgetError, NonFiniteError, MemoryError) as error:
+        print(f"ourgan: error: {str(error) or 'out of memory'}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ourgan", description="Render new pictures from a bundle.")
+    parser.add_argument("--version", action="version", version=f"ourgan_sdk {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    render = _command(commands, "render", _render, "render a picture into a file")
+    render.add_argument(
+        "size", type=_argument(parse_size), metavar="SIZE", help="WIDTHxHEIGHT, 4k, 8k or 16k"
+    )
+    render.add_argument("-o", "--output", type=Path, required=True, help="a .png, .tif or .jpg file")
+    render.add_argument("--seed", type=_argument(_seed), default=0, help="from 0 to 2^64 - 1 (default: 0)")
+    render.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
+    _add_engine_options(render)
+
+    preview = _command(commands, "preview", _preview, "render a contact sheet of many seeds, structure only")
+    preview.add_argument("-o", "--output", type=Path, required=True, help="a .png, .tif or .jpg file")
+    preview.add_argument("--first", type=_argument(_seed), default=0, help="the first seed (default: 0)")
+    preview.add_argument("--count", type=_argument(_count), default=24, help="how many seeds (default: 24)")
+    preview.add_argument(
+        "--columns", type=_argument(_count), default=6, help="pictures in a row (default: 6)"
+    )
+    _add_engine_options(preview)
+
+    _command(commands, "info", _info, "print what a bundle says about itself")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    description: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=description, description=f"{description.capitalize()}.")
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, help="an .ourgan file (default: the package's sample)"
+    )
+    return parser
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", default="auto", choices=["auto", *ENGINES], help="(default: auto)")
+    parser.add_argument(
+        "--threads", type=_argument(_count), help="threads of the engine (default: its choice)"
+    )
+    parser.add_argument(
+        "--memory",
+        type=_argument(parse_bytes),
+        metavar="BYTES",
+        help="for tiles in work, such as 2GiB (default: 512MiB)",
+    )
+
+
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """`parse` as a type for argparse, which shows the message of no other error."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 64:
+        raise ValueError(f"expected a seed from 0 to 2^64 - 1, got {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise ValueError(f"expected a number from 1 to 10000, got {text!r}")
+    return int(text)
+
+
+def _open(options: argparse.Namespace) -> Synthesizer:
+    return Synthesizer(
+        options.bundle, engine=options.engine, memory_limit=options.memory, threads=options.threads
+    )
+
+
+def _render(options: argparse.Namespace) -> None:
+    synthesizer = _open(options)
+    stats = RenderStats()
+    dtype = np.uint8 if options.bits == 8 else np.uint16
+    width, height = options.size
+    output: Path = options.output
+    synthesizer.render(width, height, options.seed, out=output, progress=True, dtype=dtype, stats=stats)
+    print(f"{output}: {width} x {height}, seed {options.seed}, in {stats.seconds:.1f} s")
+
+
+def _preview(options: argparse.Namespace) -> None:
+    synthesizer = _open(options)
+    seeds = range(options.first, options.first + options.count)
+    sheet = _contact_sheet([synthesizer.preview(seed % (1 << 64)) for seed in seeds], options.columns)
+    with open_writer(options.output, sheet.shape[1], sheet.shape[0]) as writer:
+        writer.write(sheet)
+    print(f"{options.output}: seeds {seeds[0]} to {seeds[-1]}, {options.columns} in a row")
+
+
+def _contact_sheet(pictures: Sequence[Picture], columns: int) -> Picture:
+    """The pictures, all of one size, row by row on white."""
+    height, width, channels = pictures[0].shape
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    shape = (_GAP + rows * (height + _GAP), _GAP + columns * (width + _GAP), channels)
+    sheet = np.full(shape, 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = _GAP + i // columns * (height + _GAP), _GAP + i % columns * (width + _GAP)
+        sheet[y : y + height, x : x + width] = picture
+    return sheet
+
+
+def _info(options: argparse.Namespace) -> None:
+    bundle = Bundle.open(sample_bundle() if options.bundle is None else options.bundle)
+    manifest, training = bundle.manifest, bundle.manifest.training
+    coarsest, finest = manifest.structure.scales[0], manifest.structure.scales[-1]
+    lines = {
+        "bundle": f"{bundle.path} (schema {manifest.schema_version}, by {manifest.created_by})",
+        "sha256": bundle.sha256,
+        "photo": f"{manifest.photo.width} x {manifest.photo.height}, sha256 {manifest.photo.sha256}",
+        "training": f"preset {training.preset}, seed {training.seed}, {training.seconds:.0f} s",
+        "steps": f"structure {'+'.join(map(str, training.structure_steps))}, "
+        f"upscaler {training.upscaler_steps}",
+        "structure": f"{len(manifest.structure.scales)} scales from {coarsest.width} x {coarsest.height} "
+        f"to {finest.width} x {finest.height}",
+    }
+    for upscaler in manifest.upscalers:
+        seam = upscaler.seam_error
+        lines[upscaler.file] = (
+            f"x{upscaler.scale}, halo {upscaler.halo}, noise {upscaler.noise_deviation:g}, "
+            f"seam error at most {seam.maximum:g} levels, {100 * seam.share_different:.4f} % of values differ"
+        )
+    lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
+    for name, text in lines.items():
+        print(f"{name + ':':<24} {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Engines: networks compiled for a runtime, one module per runtime behind one protocol."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ..arrays import Tensor
+from ..errors import EngineError
+from . import onnxruntime
+
+__all__ = ["ENGINES", "Engine", "open_engine"]
+
+
+class Engine(Protocol):
+    """One network, ready to run; several threads may use it at once. Failures raise EngineError."""
+
+    def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
+        """The network's first output for inputs of any size, by name."""
+
+    def bind(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
+        """A function that runs a network of one input and one output on these two arrays, in place.
+
+        Both are contiguous; the function may be called again after `tile` has changed, and keeps both alive.
+        """
+
+
+ENGINES: dict[str, Callable[[bytes, int | None], Engine]] = {"onnxruntime": onnxruntime.OnnxRuntimeEngine}
+"""Runtimes by name in order of preference: functions of an ONNX network and a number of threads (or None)."""
+
+
+def open_engine(network: bytes, engine: str = "auto", threads: int | None = None) -> Engine:
+    """Open an ONNX network on the runtime `engine`; "auto" takes the first that is installed.
+
+    Raises EngineError if the runtime is unknown or not installed, or if it refuses the network.
+    """
+    if engine == "auto":
+        engine = next(iter(ENGINES))
+    if engine not in ENGINES:
+        raise EngineError(f"expected an engine of auto, {', '.join(ENGINES)}; got {engine!r}")
+    return ENGINES[engine](network, threads)

@@ -1,0 +1,93 @@
+"""ONNX Runtime on the CPU."""
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..arrays import Tensor
+from ..errors import EngineError
+
+__all__ = ["OnnxRuntimeEngine"]
+
+T = TypeVar("T")
+
+
+class OnnxRuntimeEngine:
+    """A network in an ONNX Runtime session; the methods are those of `Engine`."""
+
+    def __init__(self, network: bytes, threads: int | None = None) -> None:
+        self._ort = _import_onnxruntime()
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.use_deterministic_compute = True
+        # A bundle's networks hold their own weights. Weights in files would be looked for in the working
+        # directory; below a device there are none.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        try:
+            self._session = self._ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
+            raise EngineError(f"ONNX Runtime cannot load the network: {error}") from error
+        self._executor = ThreadPoolExecutor(thread_name_prefix="ourgan engine")
+
+    def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
+        """The network's first output for inputs by name."""
+
+        def call(options: Any) -> Tensor:
+            output: Tensor = self._session.run(None, dict(feeds), options)[0]
+            return output
+
+        return self._interruptible(call)
+
+    def bind(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
+        """A function that runs the network from `tile` into `result`."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise EngineError(
+                f"expected a network of one input and one output, got {len(inputs)} and {len(outputs)}"
+            )
+        binding = self._session.io_binding()
+        binding.bind_input(inputs[0].name, "cpu", 0, np.float32, tile.shape, tile.ctypes.data)
+        binding.bind_output(outputs[0].name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
+        return _BoundRun(self, binding, (tile, result))
+
+    def run_bound(self, binding: Any) -> None:
+        """Run on the addresses in `binding`."""
+        self._interruptible(lambda options: self._session.run_with_iobinding(binding, options))
+
+    def _interruptible(self, call: Callable[[Any], T]) -> T:
+        """Run `call(run_options)` in another thread, so that Ctrl-C reaches this one and ends it at once."""
+        options = self._ort.RunOptions()
+        future = self._executor.submit(call, options)
+        try:
+            while not wait([future], timeout=0.1).done:
+                pass
+        except BaseException:
+            options.terminate = True
+            wait([future])
+            raise
+        try:
+            return future.result()
+        except Exception as error:
+            raise EngineError(f"ONNX Runtime failed: {error}") from error
+
+
+@dataclass(frozen=True)
+class _BoundRun:
+    engine: OnnxRuntimeEngine
+    binding: Any
+    arrays: tuple[Tensor, Tensor]  # the binding holds their addresses alone, this keeps them alive
+
+    def __call__(self) -> None:
+        self.engine.run_bound(self.binding)
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415 - optional, and slow to import
+    except ImportError as error:
+        raise EngineError('no engine is installed; for the CPU run: pip install "ourgan-sdk[cpu]"') from error
+    return onnxruntime

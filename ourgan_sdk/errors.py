@@ -1,0 +1,23 @@
+"""The errors that this package raises on purpose; all of them derive from `OurganError`."""
+
+__all__ = ["BundleError", "EngineError", "OurganError", "OutputError", "SizeError"]
+
+
+class OurganError(Exception):
+    """Base of the package's own errors; the message is one sentence meant for a person."""
+
+
+class BundleError(OurganError):
+    """A file is not a whole, well-formed bundle that this version can read."""
+
+
+class EngineError(OurganError):
+    """A network cannot be loaded or run on the runtime that was asked for."""
+
+
+class OutputError(OurganError):
+    """A file cannot be written: its format, its folder or its disk does not allow it."""
+
+
+class SizeError(OurganError, ValueError):
+    """A width, height or size text is not one that can be rendered."""

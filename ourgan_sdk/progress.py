@@ -1,0 +1,49 @@
+"""Telling a person or a program how far a render is."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["Progress", "RenderStats", "reporting"]
+
+Progress = bool | Callable[[int, int], object] | None
+"""True for a bar with the remaining time on stderr, or a function that is called with (done, total)."""
+
+
+@dataclass
+class RenderStats:
+    """What one render did: seconds in all and inside the engines, tiles and passes run."""
+
+    seconds: float = 0.0
+    engine_seconds: float = 0.0
+    tiles: int = 0
+    passes: int = 0
+
+
+@contextlib.contextmanager
+def reporting(progress: Progress, total: int) -> Iterator[Callable[[int], object]]:
+    """Yield `advance(amount)`, which reports that `amount` more of `total` is done.
+
+    Whatever a callback raises passes through `advance`: that is how it cancels.
+    """
+    if progress is None or progress is False:
+        yield lambda _amount: None
+    elif progress is True:
+        from tqdm import tqdm  # noqa: PLC0415 - only for those who watch
+
+        form = "{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+        with tqdm(total=total, desc="render", bar_format=form) as bar:
+            yield bar.update
+    else:
+        yield _counter(progress, total)
+
+
+def _counter(callback: Callable[[int, int], object], total: int) -> Callable[[int], object]:
+    done = 0
+
+    def advance(amount: int) -> None:
+        nonlocal done
+        done += amount
+        callback(done, total)
+
+    return advance

@@ -1,0 +1,71 @@
+"""Sizes of pictures: reading them, checking them, and the sizes of the passes that lead to them."""
+
+import operator
+import re
+from fractions import Fraction
+
+from .errors import SizeError
+
+__all__ = ["check_size", "parse_bytes", "parse_size", "picture_sizes"]
+
+LARGEST_SIDE = (1 << 31) - 1
+
+_NAMED = {"4k": (3840, 2160), "8k": (7680, 4320), "16k": (15360, 8640)}
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of `7680x4320`, `4k`, `8k` or `16k`; raises SizeError for anything else."""
+    named = _NAMED.get(text.strip().lower())
+    if named is not None:
+        return named
+    match = re.fullmatch(r"([+-]?\d{1,20})\s*[xX]\s*([+-]?\d{1,20})", text.strip())
+    if match is None:
+        raise SizeError(f"expected a size as WIDTHxHEIGHT or one of {', '.join(_NAMED)}, got {text!r}")
+    return check_size(int(match[1]), int(match[2]))
+
+
+def check_size(width: int, height: int) -> tuple[int, int]:
+    """The two as plain ints from 1 to 2^31 - 1; raises SizeError if either is not one."""
+    sides = []
+    for name, value in (("width", width), ("height", height)):
+        try:
+            side = operator.index(value)
+        except TypeError:
+            raise SizeError(f"expected {name} to be an integer, got {value!r}") from None
+        if not 1 <= side <= LARGEST_SIDE:
+            raise SizeError(f"expected {name} to be from 1 to {LARGEST_SIDE}, got {side}")
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def parse_bytes(text: str) -> int:
+    """The number of bytes of `512MiB`, `1.5G` or `1048576`; units are powers of 1024. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None:
+        raise ValueError(f"expected an amount of memory such as 512MiB or 2G, got {text!r}")
+    return int(Fraction(match[1]) * _UNITS[match[2]])
+
+
+def picture_sizes(height: int, width: int, trained_height: int, trained_width: int) -> list[tuple[int, int]]:
+    """(height, width) of the base picture and of what every pass makes of it, largest last.
+
+    There are as many passes as bring the base, ceil(height / 4^k) x ceil(width / 4^k), closest in ratio of
+    area to the size that the structure network was trained at; of two equally close ones the larger base is
+    taken. The last picture covers height x width and is less than 4^k larger; the surplus is cut off.
+    """
+    trained = trained_height * trained_width
+
+    def distance(passes: int) -> Fraction:
+        area = _shrunk(height, passes) * _shrunk(width, passes)
+        return max(Fraction(area, trained), Fraction(trained, area))
+
+    enough = max(height, width).bit_length() // 2 + 2  # a base of 1 x 1 and one more
+    passes = min(range(enough), key=distance)  # the first of equals, which has the larger base
+    base_height, base_width = _shrunk(height, passes), _shrunk(width, passes)
+    return [(base_height << 2 * k, base_width << 2 * k) for k in range(passes + 1)]
+
+
+def _shrunk(side: int, passes: int) -> int:
+    """`side` / 4^passes, rounded up."""
+    return -(-side >> 2 * passes)

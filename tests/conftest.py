@@ -1,0 +1,158 @@
+"""Small networks that do what trained ones do, and a bundle of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from ourgan_sdk.bundle import Manifest, Photo, Scale, SeamError, Structure, Training, Upscaler, write_bundle
+
+SCALES = [
+    Scale(height=4, width=6, channels=4, noise_deviation=1.0),
+    Scale(height=7, width=10, channels=3, noise_deviation=0.5),
+    Scale(height=12, width=18, channels=3, noise_deviation=0.2),
+]
+HALO = 3
+"""Exactly the radius of the upscaler below, so that tiles may differ from the whole by rounding alone."""
+
+
+class Graph:
+    """Collects nodes and random weights for one ONNX network."""
+
+    def __init__(self, seed: int) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self.random = np.random.default_rng(seed)
+
+    def constant(self, values: np.ndarray) -> str:
+        name = f"constant_{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(values, name))
+        return name
+
+    def add(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+        output = output or f"value_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def convolution(self, value: str, channels: int, filters: int) -> str:
+        spread = 1 / np.sqrt(9 * channels)
+        weight = self.random.normal(0, spread, (filters, channels, 3, 3)).astype(np.float32)
+        return self.add("Conv", value, self.constant(weight), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+
+    def model(self, inputs: dict[str, int], output: str) -> bytes:
+        def image(name: str, channels: int) -> onnx.ValueInfoProto:
+            return helper.make_tensor_value_info(
+                name, TensorProto.FLOAT, [1, channels, f"height_{name}", f"width_{name}"]
+            )
+
+        values = [image(name, channels) for name, channels in inputs.items()]
+        graph = helper.make_graph(self.nodes, "network", values, [image(output, 3)], self.weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString()
+
+
+def structure_network(seed: int = 1) -> bytes:
+    """Noise of every scale mixed by convolutions, each scale's picture enlarged to the next one's size.
+
+    It normalises by the picture's own statistics, as trained structure networks do.
+    """
+    graph = Graph(seed)
+    value, channels = "noise_0", SCALES[0].channels
+    for i, scale in enumerate(SCALES):
+        if i:
+            size = graph.add("Shape", f"noise_{i}", start=2)
+            head = graph.add("Shape", value, end=2)
+            sizes = graph.add("Concat", head, size, axis=0)
+            value = graph.add("Resize", value, "", "", sizes, mode="linear")
+            value = graph.add("Concat", value, f"noise_{i}", axis=1)
+            channels += scale.channels
+        value = graph.add("Relu", graph.convolution(value, channels, 8))
+        ones, zeros = (graph.constant(np.full(8, level, np.float32)) for level in (1, 0))
+        value = graph.add("InstanceNormalization", value, ones, zeros)
+        channels = 8
+    graph.add("Sigmoid", graph.convolution(value, channels, 3), output="picture")
+    return graph.model({f"noise_{i}": scale.channels for i, scale in enumerate(SCALES)}, "picture")
+
+
+def upscaler_network(seed: int = 2, *, damaged: bool = False) -> bytes:
+    """The picture repeated 4 x 4 times, plus details from three 3 x 3 convolutions; NaN when damaged."""
+    graph = Graph(seed)
+    value = graph.add("Relu", graph.convolution("picture", 3, 16))
+    value = graph.add("Relu", graph.convolution(value, 16, 16))
+    details = graph.add("DepthToSpace", graph.convolution(value, 16, 48), blocksize=4)
+    factors = graph.constant(np.array([1, 1, 4, 4], np.float32))
+    repeated = graph.add(
+        "Resize",
+        "picture",
+        "",
+        factors,
+        mode="nearest",
+        nearest_mode="floor",
+        coordinate_transformation_mode="asymmetric",
+    )
+    if damaged:
+        repeated = graph.add("Sqrt", graph.add("Sub", repeated, graph.constant(np.array(2, np.float32))))
+    graph.add("Add", repeated, details, output="upscaled")
+    return graph.model({"picture": 3}, "upscaled")
+
+
+def make_manifest() -> Manifest:
+    upscaler = Upscaler(
+        file="upscaler.onnx",
+        halo=HALO,
+        noise_deviation=0.1,
+        bytes_per_pixel=1024,
+        seam_error=SeamError(maximum=0, p9999=0, share_different=0),
+    )
+    return Manifest(
+        photo=Photo(width=180, height=120, sha256="0" * 64),
+        training=Training(
+            preset="draft", seed=0, structure_steps=[1, 1, 1], upscaler_steps=1, seconds=1.5, perceptual=None
+        ),
+        structure=Structure(file="structure.onnx", scales=SCALES),
+        upscalers=[
+            upscaler,
+            upscaler.model_copy(update={"file": "upscaler_later.onnx", "noise_deviation": 0.0}),
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def networks() -> dict[str, bytes]:
+    return {
+        "structure.onnx": structure_network(),
+        "upscaler.onnx": upscaler_network(2),
+        "upscaler_later.onnx": upscaler_network(3),
+        "preview.png": b"\x89PNG",
+    }
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Manifest:
+    return make_manifest()
+
+
+@pytest.fixture(scope="session")
+def bundle_path(
+    tmp_path_factory: pytest.TempPathFactory, manifest: Manifest, networks: dict[str, bytes]
+) -> Path:
+    path = tmp_path_factory.mktemp("bundle") / "tiny.ourgan"
+    write_bundle(path, manifest, networks)
+    return path
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path, manifest: Manifest, networks: dict[str, bytes]) -> Callable[..., Path]:
+    """Writes the tiny bundle with some members replaced, given by name."""
+
+    def make(**replaced: bytes) -> Path:
+        path = tmp_path / "other.ourgan"
+        members = networks | {f"{name}.onnx": data for name, data in replaced.items()}
+        write_bundle(path, manifest, members)
+        return path
+
+    return make
