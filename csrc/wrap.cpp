@@ -330,7 +330,10 @@ void bind_pipeline(py::module_& m) {
              "NonFiniteError: a tile held values that are not finite.")
         .def("close", &HostPipeline::close, "Finishes what is queued and ends the workers. May be called twice.")
         .def("__enter__", [](HostPipeline& self) -> HostPipeline& { return self; }, py::return_value_policy::reference)
-        .def("__exit__", [](HostPipeline& self, const py::args&) { self.close(); });
+        .def(
+            "__exit__",
+            [](HostPipeline& self, const py::object&, const py::object&, const py::object&) { self.close(); },
+            "exc_type"_a, "exc_value"_a, "traceback"_a);
 }
 
 }  // namespace

@@ -34,7 +34,9 @@ def test_cores_partition_the_picture(grid: Grid) -> None:
     assert [core.x0 for core in columns] == [0, *(core.x1 for core in columns[:-1])]
     assert (rows[-1].y1, columns[-1].x1) == (grid.height, grid.width)
     for tile in tiles(grid):
-        assert tile.core == Box(rows[tile.row].y0, columns[tile.column].x0, rows[tile.row].y1, columns[tile.column].x1)
+        assert tile.core == Box(
+            rows[tile.row].y0, columns[tile.column].x0, rows[tile.row].y1, columns[tile.column].x1
+        )
         assert tile.core.height > 0
         assert tile.core.width > 0
 

@@ -1,0 +1,272 @@
+"""Pixel conversion against NumPy, exactly."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ourgan_sdk._core import Box, gather, normal, scatter
+
+Array = npt.NDArray[Any]
+DTYPES = ["uint8", "uint16", "float16", "float32"]
+LEVELS = {"uint8": 255, "uint16": 65535}
+
+
+def numpy_gather(picture: Array, window: Box) -> Array:
+    region = picture[window.y0 : window.y1, window.x0 : window.x1].astype(np.float32)
+    if picture.dtype.name in LEVELS:
+        region /= np.float32(LEVELS[picture.dtype.name])
+    return np.transpose(region, (2, 0, 1))
+
+
+def numpy_encode(values: Array, dtype: str) -> Array:
+    clipped = np.clip(values, np.float32(0), np.float32(1))
+    if dtype in LEVELS:
+        clipped = np.rint(clipped * np.float32(LEVELS[dtype]))
+    return np.transpose(clipped, (1, 2, 0)).astype(dtype)
+
+
+def random_picture(shape: tuple[int, int, int], dtype: str, seed: int = 0) -> Array:
+    random = np.random.default_rng(seed)
+    if dtype in LEVELS:
+        return random.integers(0, LEVELS[dtype] + 1, shape).astype(dtype)
+    return random.uniform(-0.5, 1.5, shape).astype(dtype)
+
+
+def random_tile(shape: tuple[int, int, int], seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(0.5, 0.5, shape).astype(np.float32)
+
+
+@st.composite
+def boxes(draw: st.DrawFn, height: int, width: int) -> Box:
+    y0, x0 = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    return Box(y0, x0, draw(st.integers(y0 + 1, height)), draw(st.integers(x0 + 1, width)))
+
+
+@settings(deadline=None)
+@given(st.data(), st.sampled_from(DTYPES), st.integers(1, 5), st.integers(0, 3))
+def test_gather_equals_numpy(data: st.DataObject, dtype: str, channels: int, threads: int) -> None:
+    height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 700))
+    picture = random_picture((height, width, channels), dtype)
+    window = data.draw(boxes(height, width))
+    tile = gather(picture, window, threads=threads)
+    assert tile.dtype == np.float32
+    np.testing.assert_array_equal(tile, numpy_gather(picture, window))
+
+
+@settings(deadline=None)
+@given(st.data(), st.sampled_from(DTYPES), st.integers(1, 5), st.integers(0, 3))
+def test_scatter_equals_numpy(data: st.DataObject, dtype: str, channels: int, threads: int) -> None:
+    height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 700))
+    tile = random_tile((channels, height, width))
+    crop = data.draw(boxes(height, width))
+    y, x = data.draw(st.integers(0, 60)), data.draw(st.integers(0, 800))
+    actual = random_picture((50, 720, channels), dtype)
+    expected = actual.copy()
+    values = numpy_encode(tile[:, crop.y0 : crop.y1, crop.x0 : crop.x1], dtype)
+    region = expected[y : y + crop.height, x : x + crop.width]
+    region[...] = values[: region.shape[0], : region.shape[1]]
+    assert scatter(tile, crop, actual, y, x, threads=threads) == 0
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16"])
+def test_every_level_is_read_and_written_back(dtype: str) -> None:
+    """All values of a dtype; float16 includes subnormals, infinities and NaN."""
+    bits = np.arange(256 if dtype == "uint8" else 65536).astype("uint8" if dtype == "uint8" else "uint16")
+    picture = bits.view(dtype).reshape(1, -1, 1)
+    whole = Box(0, 0, 1, picture.shape[1])
+    tile = gather(picture, whole)
+    np.testing.assert_array_equal(tile, numpy_gather(picture, whole))
+    back = np.zeros_like(picture)
+    broken = scatter(tile, whole, back, 0, 0)
+    assert broken == np.count_nonzero(~np.isfinite(picture.astype(np.float32)))
+    finite = np.isfinite(picture)
+    np.testing.assert_array_equal(back[finite], np.clip(picture[finite], 0, LEVELS.get(dtype, 1)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rounding_is_that_of_numpy(dtype: str) -> None:
+    """Values at, just below and just above every half level, and where float16 becomes subnormal."""
+    levels = LEVELS.get(dtype, 4096)
+    halves = ((np.arange(2 * levels + 1) / 2) / levels).astype(np.float32)
+    tiny = np.float32(2) ** np.arange(-30, -10, 0.01, dtype=np.float32)
+    values = np.concatenate(
+        [halves, np.nextafter(halves, np.float32(-1)), np.nextafter(halves, np.float32(2)), tiny]
+    )
+    tile = values.reshape(1, 1, -1)
+    picture = np.zeros((1, values.size, 1), dtype)
+    scatter(tile, Box(0, 0, 1, values.size), picture, 0, 0)
+    np.testing.assert_array_equal(picture, numpy_encode(tile, dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_may_be_strided(dtype: str) -> None:
+    whole = random_picture((30, 41, 3), dtype)
+    window, tile = Box(2, 0, 9, 20), random_tile((3, 7, 20))
+    for rows, columns in [
+        (slice(None), slice(5, 26)),
+        (slice(None, None, 2), slice(3, 40)),
+        (slice(None, None, -1), slice(21)),
+    ]:
+        np.testing.assert_array_equal(
+            gather(whole[rows, columns], window), numpy_gather(whole[rows, columns], window)
+        )
+        actual, expected = whole.copy(), whole.copy()
+        scatter(tile, Box(0, 0, 7, 20), actual[rows, columns], 2, 1)
+        expected[rows, columns][2:9, 1:21] = numpy_encode(tile, dtype)
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_noise_is_addressed_in_the_whole_picture() -> None:
+    whole = random_picture((60, 300, 3), "uint8")
+    window = Box(31, 17, 47, 290)
+    held = whole[25:50]
+    tile = gather(held, window, origin_y=25, seed=9, stream=256, deviation=0.1)
+    noise = normal(3, window.height, window.width, 9, 256, y=31, x=17)
+    np.testing.assert_array_equal(tile, numpy_gather(whole, window) + np.float32(0.1) * noise)
+
+
+def test_gather_into_an_array_that_exists() -> None:
+    picture, window = random_picture((10, 10, 3), "uint16"), Box(1, 2, 7, 9)
+    out = np.full((3, 6, 7), 5, np.float32)
+    assert gather(picture, window, out=out) is out
+    np.testing.assert_array_equal(out, numpy_gather(picture, window))
+
+
+def test_non_finite_values_are_counted() -> None:
+    tile = np.full((3, 4, 5), 0.5, np.float32)
+    tile[0, 0, 0], tile[1, 2, 3], tile[2, 3, 4] = np.nan, np.inf, -np.inf
+    picture = np.zeros((4, 5, 3), np.uint8)
+    assert scatter(tile, Box(0, 0, 4, 5), picture, 0, 0) == 3
+    assert (picture[0, 0, 0], picture[2, 3, 1], picture[3, 4, 2]) == (0, 255, 0)
+    assert scatter(tile, Box(1, 0, 3, 3), picture, 0, 0) == 0
+
+
+def test_pictures_of_a_gigapixel_are_addressed_right() -> None:
+    """Offsets beyond 2**31 bytes, in an array of which only a few pages are ever touched."""
+    picture = np.zeros((60000, 40000, 1), np.uint8)
+    tile = np.ones((1, 2, 2), np.float32)
+    scatter(tile, Box(0, 0, 2, 2), picture, 59998, 39998)
+    assert picture[59998:, 39998:].all()
+    np.testing.assert_array_equal(gather(picture, Box(59998, 39998, 60000, 40000)), tile)
+
+
+TILE = np.zeros((3, 4, 4), np.float32)
+PICTURE = np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "message"),
+    [
+        (
+            PICTURE.astype(np.float64),
+            TypeError,
+            "picture must be uint8, uint16, float16 or float32.*got float64",
+        ),
+        (PICTURE.astype(">u2"), TypeError, "in native byte order, got >u2"),
+        (PICTURE.astype(np.int16), TypeError, "got int16"),
+        (PICTURE[..., 0], ValueError, r"\(height, width, channels\) array, got uint8 of shape \(8, 8\)"),
+        (PICTURE[:0], ValueError, "picture must be a non-empty"),
+        (PICTURE[..., ::-1], ValueError, "rows whose pixels are contiguous"),
+        (PICTURE[:, ::2], ValueError, "rows whose pixels are contiguous"),
+        (PICTURE.transpose(1, 0, 2), ValueError, "rows whose pixels are contiguous"),
+        (np.zeros(8 * 8 * 6 + 1, np.uint8)[1:].view(np.uint16).reshape(8, 8, 3), ValueError, "aligned rows"),
+        ([[[1]]], TypeError, "incompatible function arguments"),
+    ],
+)
+def test_bad_pictures(picture: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        gather(picture, Box(0, 0, 2, 2))
+    with pytest.raises(error, match=message):
+        scatter(TILE, Box(0, 0, 2, 2), picture, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        Box(-1, 0, 2, 2),
+        Box(0, -1, 2, 2),
+        Box(7, 0, 9, 2),
+        Box(0, 7, 2, 9),
+        Box(2, 2, 2, 4),
+        Box(5, 5, 3, 3),
+        Box(0, 0, 2**62, 2),
+    ],
+)
+def test_windows_outside(window: Box) -> None:
+    with pytest.raises(ValueError, match=r"window .* must be a non-empty part of the picture's \[0:8, 0:8\]"):
+        gather(PICTURE, window)
+    with pytest.raises(ValueError, match=r"crop .* must be a non-empty part of the tile's \[0:4, 0:4\]"):
+        scatter(TILE, window, PICTURE.copy(), 0, 0)
+
+
+def test_bad_tiles_and_positions() -> None:
+    window, out = Box(0, 0, 4, 4), np.zeros((3, 4, 4), np.float32)
+    with pytest.raises(ValueError, match="cannot hold a window of 4 x 4 x 3"):
+        gather(PICTURE, window, out=out[:2])
+    with pytest.raises(ValueError, match=r"contiguous \(channels, height, width\) array"):
+        gather(PICTURE, window, out=out[:, ::2])
+    with pytest.raises(TypeError, match="tile must be float32, got float64"):
+        scatter(TILE.astype(float), window, PICTURE.copy(), 0, 0)
+    with pytest.raises(ValueError, match="a tile of 2 channels cannot go into a picture of 3"):
+        scatter(TILE[:2], window, PICTURE.copy(), 0, 0)
+    with pytest.raises(ValueError, match=r"y and x must not be negative, got \(0, -1\)"):
+        scatter(TILE, window, PICTURE.copy(), 0, -1)
+    with pytest.raises(ValueError, match="origin_y must be in"):
+        gather(PICTURE, window, origin_y=-1)
+    with pytest.raises(ValueError, match="origin_y must be in"):
+        gather(PICTURE, window, origin_y=2**31)
+
+
+def test_read_only_and_overlapping_memory_is_not_written() -> None:
+    window = Box(0, 0, 4, 4)
+    frozen = PICTURE.copy()
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="picture must be writeable"):
+        scatter(TILE, window, frozen, 0, 0)
+    overlapping = np.lib.stride_tricks.as_strided(PICTURE.copy(), PICTURE.shape, (3, 3, 1))
+    with pytest.raises(ValueError, match="rows that do not overlap"):
+        scatter(TILE, window, overlapping, 0, 0)
+    out = np.zeros((3, 4, 4), np.float32)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="tile must be writeable"):
+        gather(PICTURE, window, out=out)
+
+
+def test_the_gil_is_free_meanwhile() -> None:
+    """Another Python thread counts during one call. Threads switch only where they give up the GIL."""
+    target = np.zeros((6000, 3000, 3), np.uint8)
+    stop, counted = threading.Event(), 0
+
+    def count() -> None:
+        nonlocal counted
+        while not stop.wait(0.0001):
+            counted += 1
+
+    interval = sys.getswitchinterval()
+    counter = threading.Thread(target=count)
+    counter.start()
+    try:
+        sys.setswitchinterval(60)
+        for call in (
+            lambda: normal(16, 2000, 1000, 1, 1),
+            lambda: gather(np.zeros((6000, 3000, 3), np.float16), Box(0, 0, 6000, 3000), threads=1),
+            lambda: scatter(
+                np.zeros((3, 6000, 3000), np.float32), Box(0, 0, 6000, 3000), target, 0, 0, threads=1
+            ),
+        ):
+            before = counted
+            call()
+            assert counted - before >= 3
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        counter.join()
