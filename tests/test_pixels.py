@@ -77,6 +77,19 @@ def test_scatter_equals_numpy(data: st.DataObject, dtype: str, channels: int, th
     np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("threads", [0, 1, 2, 3])
+def test_threads_share_large_pictures(threads: int) -> None:
+    picture = random_picture((1103, 1009, 3), "uint8")
+    whole = Box(0, 0, 1103, 1009)
+    tile = gather(picture, whole, threads=threads)
+    np.testing.assert_array_equal(tile, numpy_gather(picture, whole))
+    back = np.zeros_like(picture)
+    tile[0, 0, 0] = tile[2, -1, -1] = np.nan
+    assert scatter(tile, whole, back, 0, 0, threads=threads) == 2
+    picture[0, 0, 0] = picture[-1, -1, 2] = 0
+    np.testing.assert_array_equal(back, picture)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16"])
 def test_every_level_is_read_and_written_back(dtype: str) -> None:
     """All values of a dtype; float16 includes subnormals, infinities and NaN."""

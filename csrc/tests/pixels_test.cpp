@@ -18,7 +18,7 @@ ConstPicture readonly(const Picture& p) { return {p.data, p.type, p.height, p.wi
 }  // namespace
 
 TEST(gather_and_scatter_are_inverse_on_8_bits) {
-    const std::int64_t height = 211, width = 307;
+    const std::int64_t height = 1103, width = 1009;  // large enough to be shared by threads
     std::vector<std::uint8_t> bytes(static_cast<std::size_t>(height * width * 3)), copy(bytes.size());
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
     std::vector<float> values(bytes.size());
