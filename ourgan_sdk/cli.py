@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ourgan: interrupted", file=sys.stderr)
         return 130
     except (OurganError, BudgetError, NonFiniteError, MemoryError) as error:
-        print(f"ourgan: error: {str(error) or 'out of memory'}", file=sys.stderr)
+        print("ourgan: error:", " ".join(str(error).split()) or "out of memory", file=sys.stderr)
         return 1
     return 0
 

@@ -63,7 +63,6 @@ class Pass:
         with contextlib.closing(source), Pipeline(3, *window, self.scale, slots=SLOTS) as pipeline:
             runs = [self.engine.bind(pipeline.input(slot), pipeline.output(slot)) for slot in range(SLOTS)]
             finished: tuple[int, Picture] | None = None
-            band = self._band(self.grid.tile(0, 0))
             for tile, slot in _one_ahead(self._pack(pipeline, source, seed)):
                 pipeline.packed(slot)
                 started = time.perf_counter()

@@ -100,6 +100,30 @@ def upscaler_network(seed: int = 2, *, damaged: bool = False) -> bytes:
     return graph.model({"picture": 3}, "upscaled")
 
 
+def endless_network() -> bytes:
+    """Adds nothing to its picture, ten million times."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["still"]),
+            helper.make_node("Add", ["before", "before"], ["after"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("index", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+        ],
+    )
+    graph = Graph(0)
+    count = graph.constant(np.array(10_000_000, np.int64))
+    graph.add("Loop", count, "", "picture", output="upscaled", body=body)
+    return graph.model({"picture": 3}, "upscaled")
+
+
 def make_manifest() -> Manifest:
     upscaler = Upscaler(
         file="upscaler.onnx",

@@ -1,0 +1,273 @@
+"""Bundles: what is written is read, and nothing else is."""
+
+import io
+import json
+import os
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ourgan_sdk import Bundle, BundleError, Manifest, OutputError, write_bundle
+from ourgan_sdk.bundle import Photo, Scale, SeamError, Structure, Training, Upscaler
+
+MEMBERS = {"structure.onnx": b"structure" * 300, "upscaler.onnx": b"upscaler" * 50, "preview.png": b""}
+
+
+def finite(low: float = 0, high: float = 1e9) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_nan=False)
+
+
+names = st.from_regex(r"[a-z0-9_-][a-z0-9._-]{0,8}", fullmatch=True).map(lambda name: f"{name}.onnx")
+sides = st.integers(1, 1 << 40)
+scales = st.builds(Scale, height=sides, width=sides, channels=sides, noise_deviation=finite())
+trainings = st.builds(
+    Training,
+    preset=st.text(),
+    seed=st.integers(0, (1 << 64) - 1),
+    structure_steps=st.lists(st.integers(0, 1 << 40)),
+    upscaler_steps=st.integers(0, 1 << 40),
+    seconds=finite(),
+    perceptual=st.none() | st.text(),
+)
+upscalers = st.builds(
+    Upscaler,
+    file=names,
+    halo=st.integers(0, 1 << 20),
+    noise_deviation=finite(),
+    bytes_per_pixel=sides,
+    seam_error=st.builds(SeamError, maximum=finite(), p9999=finite(), share_different=finite(high=1)),
+)
+manifests = st.builds(
+    Manifest,
+    created_by=st.text(),
+    photo=st.builds(Photo, width=sides, height=sides, sha256=st.from_regex("[0-9a-f]{64}", fullmatch=True)),
+    training=trainings,
+    structure=st.builds(Structure, file=names, scales=st.lists(scales, min_size=1, max_size=9)),
+    upscalers=st.lists(upscalers, min_size=1, max_size=3),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path, small: Manifest) -> Path:
+    return write_bundle(tmp_path / "small.ourgan", small, MEMBERS).path
+
+
+@pytest.fixture
+def small(manifest: Manifest) -> Manifest:
+    return manifest.model_copy(update={"upscalers": manifest.upscalers[:1]})
+
+
+def contents(bundle: Bundle) -> dict[str, bytes]:
+    return {name: bundle.read(name) for name in bundle.manifest.files}
+
+
+def archive(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+def changed(path: Path, **changes: object) -> Path:
+    """The bundle at `path` with other values in its manifest, written without any check."""
+    bundle = Bundle.open(path)
+    text = json.dumps(bundle.manifest.model_dump() | changes).encode()
+    return archive(path, {"manifest.json": text, **contents(bundle)})
+
+
+@given(manifests, st.data())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_round_trip(tmp_path: Path, manifest: Manifest, data: st.DataObject) -> None:
+    members = {name: data.draw(st.binary(max_size=50)) for name in manifest.networks()}
+    written = write_bundle(tmp_path / "a.ourgan", manifest, members)
+    opened = Bundle.open(tmp_path / "a.ourgan")
+    assert opened == written
+    assert opened.manifest.model_copy(update={"files": {}}) == manifest
+    assert contents(opened) == members
+
+
+def test_equal_content_gives_equal_bytes(tmp_path: Path, small: Manifest) -> None:
+    one, two = (write_bundle(tmp_path / name, small, MEMBERS) for name in ("one.ourgan", "two.ourgan"))
+    assert one.path.read_bytes() == two.path.read_bytes()
+    other = write_bundle(tmp_path / "two.ourgan", small, MEMBERS | {"preview.png": b"other"})
+    assert one.sha256 == two.sha256 != other.sha256
+
+
+def test_cut_short_at_every_kilobyte(bundle_path: Path, tmp_path: Path) -> None:
+    whole = bundle_path.read_bytes()
+    cut = tmp_path / "cut.ourgan"
+    for size in [*range(0, len(whole), 1024), len(whole) - 1]:
+        cut.write_bytes(whole[:size])
+        with pytest.raises(BundleError, match=r"cut\.ourgan: is (not a bundle|cut short)"):
+            Bundle.open(cut)
+
+
+def test_damaged_bytes_are_noticed_or_harmless(path: Path) -> None:
+    """A byte that no one reads, such as one of a date, may change; any other gives a BundleError."""
+    expected, whole = Bundle.open(path), path.read_bytes()
+    members = contents(expected)
+    directory = whole.index(b"PK\x01\x02")
+    positions = [*random.Random(0).sample(range(directory), 400), *range(directory, len(whole))]
+    noticed = 0
+    for position in positions:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        try:
+            bundle = Bundle.open(path)
+            assert bundle == expected
+            assert contents(bundle) == members
+        except BundleError:
+            noticed += 1
+    assert noticed > len(positions) / 2
+
+
+@given(st.binary(max_size=300), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_foreign_bytes(tmp_path: Path, data: bytes, signed: bool) -> None:
+    path = tmp_path / "foreign.ourgan"
+    path.write_bytes(b"PK\x03\x04" * signed + data)
+    with pytest.raises(BundleError):
+        Bundle.open(path)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"absent\.ourgan: cannot be read: No such file"):
+        Bundle.open(tmp_path / "absent.ourgan")
+    with pytest.raises(BundleError, match="cannot be read"):
+        Bundle.open(tmp_path)
+
+
+def test_future_version(path: Path) -> None:
+    changed(path, schema_version=2, created_by="ourgan_sdk 9.0.0", unheard_of=True)
+    with pytest.raises(BundleError, match=r"schema version 2, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
+        Bundle.open(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema_version": 0}, "expected schema_version 1, found 0"),
+        ({"schema_version": "1"}, "expected schema_version 1, found '1'"),
+        ({"surplus": 1}, "surplus: Extra inputs"),
+        ({"photo": {"width": 0, "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*greater than"),
+        ({"photo": {"width": "3", "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*valid integer"),
+        ({"upscalers": []}, "upscalers: .*at least 1"),
+        ({"files": {}}, "'preview.png': the manifest declares none, the archive holds 0 bytes"),
+        ({"files": {"../up": {"size": 0, "sha256": "0" * 64}}}, "not a name"),
+    ],
+)
+def test_wrong_manifest(path: Path, change: dict[str, object], words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        Bundle.open(changed(path, **change))
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'{"schema_version": NaN}', b"[" * 100_000, b"\xff\xfe"])
+def test_manifest_that_is_none(tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json: (is not JSON|expected schema_version)"):
+        Bundle.open(archive(tmp_path / "a.ourgan", {"manifest.json": text}))
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../up", "a/../../b", "C:\\x", "a//b", ".hidden", "folder/"])
+def test_names_that_lead_outside(path: Path, small: Manifest, name: str) -> None:
+    with pytest.raises(BundleError, match="not a name"):
+        write_bundle(path, small, MEMBERS | {name: b""})
+    bundle = Bundle.open(path)
+    text = zipfile.ZipFile(path).read("manifest.json")
+    archive(path, {"manifest.json": text, **contents(bundle), name: b""})
+    with pytest.raises(BundleError, match="not a plain relative path"):
+        Bundle.open(path)
+
+
+def test_compressed_members(path: Path) -> None:
+    members = {name: zipfile.ZipFile(path).read(name) for name in ("manifest.json", *MEMBERS)}
+    with pytest.raises(BundleError, match=r"'manifest\.json': is compressed"):
+        Bundle.open(archive(path, members, zipfile.ZIP_DEFLATED))
+
+
+def test_surplus_missing_and_double_members(path: Path) -> None:
+    members = {name: zipfile.ZipFile(path).read(name) for name in ("manifest.json", *MEMBERS)}
+    with pytest.raises(
+        BundleError, match=r"'more\.bin': the manifest declares none, the archive holds 4 bytes"
+    ):
+        Bundle.open(archive(path, members | {"more.bin": b"more"}))
+    with pytest.raises(
+        BundleError, match=r"'preview\.png': the manifest declares 0 bytes, the archive holds none"
+    ):
+        Bundle.open(archive(path, {name: data for name, data in members.items() if name != "preview.png"}))
+    with pytest.raises(BundleError, match=r"no member 'manifest\.json'"):
+        Bundle.open(archive(path, MEMBERS))
+    archive(path, members)
+    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+        file.writestr("preview.png", b"")
+    with pytest.raises(BundleError, match=r"'preview\.png': appears twice"):
+        Bundle.open(path)
+
+
+def test_declared_sizes_are_checked_before_reading(path: Path, tmp_path: Path) -> None:
+    """Sizes in the ZIP directory of gigabytes that are not there must not make anyone allocate them."""
+    huge = archive(tmp_path / "a.ourgan", {"manifest.json": b" " * (1 << 20) + b" "})
+    with pytest.raises(BundleError, match=r"'manifest\.json': declares 1048577 bytes, more than the 1048576"):
+        Bundle.open(huge)
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"structure.onnx"))
+    data[entry + 20 : entry + 28] = (1_000_000_000).to_bytes(4, "little") * 2
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match=r"members declare 10000\d+ bytes, the file has"):
+        Bundle.open(path)
+
+
+def test_members_are_read_as_declared(path: Path, small: Manifest) -> None:
+    bundle = Bundle.open(path)
+    with pytest.raises(BundleError, match=r"no member 'other\.onnx'; it has structure\.onnx"):
+        bundle.read("other.onnx")
+    same_size = MEMBERS | {"structure.onnx": MEMBERS["structure.onnx"][::-1]}
+    write_bundle(path, small, same_size)
+    with pytest.raises(BundleError, match=r"'structure\.onnx' is damaged: its SHA-256"):
+        bundle.read("structure.onnx")
+    write_bundle(path, small, MEMBERS | {"structure.onnx": b"short"})
+    with pytest.raises(BundleError, match=r"'structure\.onnx' has 5 bytes, expected 2700"):
+        bundle.read("structure.onnx")
+
+
+def test_writing_checks_the_networks(tmp_path: Path, small: Manifest) -> None:
+    with pytest.raises(BundleError, match=r"names network 'upscaler\.onnx'"):
+        write_bundle(tmp_path / "a.ourgan", small, {"structure.onnx": b""})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_write_leaves_the_old_file(
+    path: Path, small: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match=r"small\.ourgan: No space left on device"):
+        write_bundle(path, small, MEMBERS | {"preview.png": b"new"})
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_opening_reads_a_bounded_part(path: Path, small: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening reads the directory and the manifest, not the networks."""
+    write_bundle(path, small, MEMBERS | {"structure.onnx": bytes(5 << 20)})
+    read = 0
+    original = io.BufferedReader.read
+
+    class Counting(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal read
+            data = original(self, size)
+            read += len(data)
+            return data
+
+    monkeypatch.setattr(Path, "open", lambda self, _mode: Counting(io.FileIO(self)))
+    Bundle.open(path)
+    assert 0 < read < 200_000

@@ -1,0 +1,171 @@
+"""The `ourgan` command: what it writes, prints and returns."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ourgan_sdk import Bundle, Synthesizer, __version__
+from ourgan_sdk.cli import main
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The only line on stderr."""
+    output, errors = capsys.readouterr()
+    assert output == ""
+    (line,) = errors.splitlines()
+    return line
+
+
+def test_render(bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "picture.png"
+    assert (
+        main(["render", str(bundle_path), "90x70", "-o", str(path), "--seed", "5", "--memory", "300K"]) == 0
+    )
+    output, errors = capsys.readouterr()
+    assert output.startswith(f"{path}: 90 x 70, seed 5, in ")
+    assert "100%" in errors
+    with Image.open(path) as image:
+        expected = Synthesizer(bundle_path, memory_limit=300 << 10).render(90, 70, seed=5)
+        np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def test_render_sixteen_bits(bundle_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "picture.tif"
+    options = ["--bits", "16", "--threads", "1", "--engine", "onnxruntime"]
+    assert main(["render", str(bundle_path), "90x70", "-o", str(path), *options]) == 0
+    with Image.open(path) as image:
+        assert image.size == (90, 70)
+
+
+def test_preview(bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "sheet.png"
+    options = ["--first", "3", "--count", "5", "--columns", "3"]
+    assert main(["preview", str(bundle_path), "-o", str(path), *options]) == 0
+    assert capsys.readouterr().out == f"{path}: seeds 3 to 7, 3 in a row\n"
+    with Image.open(path) as image:
+        sheet = np.asarray(image)
+    assert sheet.shape == (4 + 2 * 16, 4 + 3 * 22, 3)
+    fifth = Synthesizer(bundle_path).preview(7)
+    np.testing.assert_array_equal(sheet[20:32, 26:44], fifth)
+    assert (sheet[20:, 48:] == 255).all()
+
+
+def test_info(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(bundle_path)]) == 0
+    lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["sha256"].strip() == Bundle.open(bundle_path).sha256
+    assert lines["structure"].strip() == "3 scales from 6 x 4 to 18 x 12"
+    assert "halo 3" in lines["upscaler.onnx"]
+    assert f"ourgan_sdk {__version__}" in lines["bundle"]
+
+
+def test_verbose(bundle_path: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ourgan_sdk.cli", "-v", "render", str(bundle_path), "90x70"]
+    result = subprocess.run(
+        [*command, "-o", str(tmp_path / "a.png")], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert "ourgan_sdk.synthesizer: rendering 90 x 70, seed 0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "options", "words"),
+    [
+        ("90x70", "absent/a.png", [], "cannot write .*a.png: No such file or directory"),
+        ("90x70", "a.gif", [], "suffix is none of"),
+        ("70000x2", "a.jpg", [], "JPEG ends at 65500"),
+        ("90x70", "a.jpg", ["--bits", "16"], "PNG and TIFF hold 16"),
+        ("90x70", "a.png", ["--memory", "1K"], "memory_limit is 1024 bytes"),
+    ],
+)
+def test_errors(
+    bundle_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    size: str,
+    output: str,
+    options: list[str],
+    words: str,
+) -> None:
+    assert main(["render", str(bundle_path), size, "-o", str(tmp_path / output), *options]) == 1
+    line = error_line(capsys)
+    assert re.match(f"ourgan: error: .*{words}", line)
+
+
+@pytest.mark.parametrize("command", ["render", "preview", "info"])
+def test_bundle_errors(
+    command: str, bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.ourgan"
+    cut.write_bytes(bundle_path.read_bytes()[:5000])
+    output = [] if command == "info" else ["-o", str(tmp_path / "a.png")]
+    size = ["4k"] if command == "render" else []
+    assert main([command, str(cut), *size, *output]) == 1
+    assert f"{cut}: is cut short" in error_line(capsys)
+    assert main([command, str(tmp_path / "absent.ourgan"), *size, *output]) == 1
+    assert "No such file" in error_line(capsys)
+    assert list(tmp_path.iterdir()) == [cut]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "COMMAND"),
+        (["render", "-o", "a.png"], "SIZE"),
+        (["render", "4k"], "-o"),
+        (["render", "0x5", "-o", "a.png"], "expected width to be from 1 to 2147483647, got 0"),
+        (["render", "5x2147483648", "-o", "a.png"], "expected height to be"),
+        (["render", "five", "-o", "a.png"], "expected a size as WIDTHxHEIGHT or one of 4k, 8k, 16k"),
+        (["render", "4k", "-o", "a.png", "--seed", "-1"], "expected a seed from 0"),
+        (["render", "4k", "-o", "a.png", "--memory", "lots"], "such as 512MiB"),
+        (["preview", "-o", "a.png", "--count", "0"], "expected a number from 1"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_interrupt(bundle_path: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ourgan_sdk.cli", "render", str(bundle_path), "16k"]
+    process = subprocess.Popen(
+        [*command, "-o", "picture.png"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "ourgan: interrupted"
+    assert "Traceback" not in errors
+    assert output == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
+def test_kill(bundle_path: Path, tmp_path: Path) -> None:
+    """Even then no unfinished picture lies under the name that was given."""
+    command = [sys.executable, "-m", "ourgan_sdk.cli", "render", str(bundle_path), "16k"]
+    process = subprocess.Popen([*command, "-o", "picture.png"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.iterdir()):
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "picture.png").exists()
