@@ -127,7 +127,7 @@ def test_damaged_bytes_are_noticed_or_harmless(path: Path) -> None:
 
 
 @given(st.binary(max_size=300), st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_foreign_bytes(tmp_path: Path, data: bytes, signed: bool) -> None:
     path = tmp_path / "foreign.ourgan"
     path.write_bytes(b"PK\x03\x04" * signed + data)
