@@ -1,0 +1,1 @@
+"""Training: from one photograph to a bundle (PyTorch)."""

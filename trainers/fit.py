@@ -1,0 +1,154 @@
+"""From one photograph to a bundle.
+
+python -m trainers.fit photo.jpg                      -> photo.ourgan
+python -m trainers.fit photo.jpg --preset standard -o sunset.ourgan
+python -m trainers.fit --resume runs/photo-standard   goes on where a run was stopped
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+
+from .assemble import Trained, assemble
+from .networks.vgg import VGGFeatures
+from .photo import Photo, PhotoError, check_photo, load_photo
+from .presets import PRESETS, Preset
+from .run import Run, RunError
+from .structure import train_structure
+from .upscaler import train_upscalers
+
+log = logging.getLogger("trainers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = parse(arguments)
+    logging.basicConfig(format="%(message)s")
+    for name in ("trainers", "export"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    try:
+        fit(options)
+    except (PhotoError, RunError, ValueError, OSError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; go on with --resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.fit", description="Fit a bundle to one photograph."
+    )
+    parser.add_argument("image", nargs="?", type=Path, help="the photograph (JPEG, PNG, TIFF, WebP, ...)")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="the bundle to write (default: IMAGE's name, .ourgan)"
+    )
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="standard")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", type=Path, help="the run directory (default: runs/NAME-PRESET)")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
+    parser.add_argument("--vgg", type=Path, help="torchvision's VGG19 weight file, for perceptual features")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    options = parser.parse_args(arguments)
+    if (options.image is None) == (options.resume is None):
+        parser.error("give either a photograph or --resume RUN")
+    return options
+
+
+def fit(options: argparse.Namespace) -> Path:
+    """Trains (or goes on training) and writes the bundle; returns its path."""
+    device = pick_device(options.device)
+    run = (
+        Run.open(options.resume, device, quiet=options.quiet)
+        if options.resume
+        else start_run(options, device)
+    )
+    config = run.config
+    preset = Preset.from_dict(config["preset"])
+    photo = load_photo(config["photo"]["path"])
+    if photo.sha256 != config["photo"]["sha256"]:
+        raise RunError(f"{config['photo']['path']} is not the photograph this run was started with")
+    vgg = VGGFeatures.load(config["vgg"]).to(device) if config["vgg"] else None
+    if vgg is None:
+        log.info("no VGG19 weights given (--vgg): the adversarial phase goes without perceptual features")
+    log.info("run directory: %s (%s, %s, seed %d)", run.directory, preset.name, device, config["seed"])
+    torch.manual_seed(config["seed"])
+    structure = train_structure(run, photo, preset.structure)
+    first, later = train_upscalers(run, photo, preset.upscaler, preset.structure.long_side, vgg)
+    output = Path(config["output"])
+    assemble(run, photo, Trained(structure, first, later), output)
+    log.info(
+        "bundle: %s (%.1f MB), trained for %s", output, output.stat().st_size / 1e6, minutes(run.seconds)
+    )
+    return output
+
+
+def start_run(options: argparse.Namespace, device: torch.device) -> Run:
+    """Checks everything that can be checked before the long work, and makes the run directory."""
+    image: Path = options.image
+    preset = PRESETS[options.preset]
+    photo = load_photo(image)
+    check_photo(photo, preset.structure.long_side, preset.upscaler.patch)
+    output: Path = options.output or Path(f"{image.stem}.ourgan")
+    if not output.parent.is_dir():
+        raise RunError(f"cannot write {output}: there is no folder {output.parent}")
+    if options.vgg:
+        VGGFeatures.load(options.vgg)
+    config = {
+        "photo": describe(photo, image),
+        "output": str(output.resolve()),
+        "preset": preset.as_dict(),
+        "seed": options.seed,
+        "vgg": str(options.vgg.resolve()) if options.vgg else None,
+    }
+    return Run.create(options.run or unused_directory(image, preset), config, device, quiet=options.quiet)
+
+
+def describe(photo: Photo, path: Path) -> dict[str, object]:
+    """What a run remembers of its photograph."""
+    return {"path": str(path.resolve()), "sha256": photo.sha256, "width": photo.width, "height": photo.height}
+
+
+def unused_directory(image: Path, preset: Preset) -> Path:
+    """runs/NAME-PRESET, with a number where that exists."""
+    base = Path("runs") / f"{image.stem}-{preset.name}"
+    candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 10_000))]
+    return next(path for path in candidates if not path.exists())
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called ``name``; "auto" is CUDA where there is one.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as e:
+        raise ValueError(f"cannot train on {name!r} here ({str(e).splitlines()[0]}); try --device cpu") from e
+    return device
+
+
+def minutes(seconds: float) -> str:
+    """Hours:minutes:seconds."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The losses, each with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Mean KL divergence of N(mean, exp(log_variance)) from N(0, I), per latent element (PatchVAE)."""
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean()
+
+
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Wasserstein critic (WGAN): scores of real up, of fake down."""
+    return fake.mean() - real.mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """WGAN-GP (Gulrajani et al. 2017) as SinGAN computes it: with the norm over channels at every pixel.
+
+    ``real`` and ``fake``, (N, 3, H, W), are interpolated at random.
+    """
+    mix = torch.rand(real.shape[0], 1, 1, 1, device=real.device)
+    between = (mix * real + (1 - mix) * fake).requires_grad_(True)
+    scores = critic(between)
+    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    return (gradient.norm(2, dim=1) - 1).square().mean()
+
+
+def relativistic_loss(these: Tensor, those: Tensor, target: float) -> Tensor:
+    """One half of the relativistic average GAN (Jolicoeur-Martineau 2018).
+
+    Are ``these`` scores more real than ``those`` are on average? ``target`` 1: they should be, 0: they
+    should not.
+    """
+    scores = these - those.mean()
+    return F.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))

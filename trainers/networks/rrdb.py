@@ -1,0 +1,76 @@
+"""The upscaler: the RRDB generator of ESRGAN (Wang et al. 2018), x4.
+
+Module names follow the layout of the public ESRGAN checkpoints (``conv_first``, ``body.0.rdb1.conv1``, ...),
+so that weights can be exchanged with the rest of the field.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+RESIDUAL_SCALE = 0.2
+SCALE = 4
+
+
+class ResidualDenseBlock(nn.Module):
+    """Five convolutions, each of which sees the outputs of all before it."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(features, growth, 3, 1, 1)
+        self.conv2 = nn.Conv2d(features + growth, growth, 3, 1, 1)
+        self.conv3 = nn.Conv2d(features + 2 * growth, growth, 3, 1, 1)
+        self.conv4 = nn.Conv2d(features + 3 * growth, growth, 3, 1, 1)
+        self.conv5 = nn.Conv2d(features + 4 * growth, features, 3, 1, 1)
+        self.lrelu = nn.LeakyReLU(0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x1 = self.lrelu(self.conv1(x))
+        x2 = self.lrelu(self.conv2(torch.cat((x, x1), 1)))
+        x3 = self.lrelu(self.conv3(torch.cat((x, x1, x2), 1)))
+        x4 = self.lrelu(self.conv4(torch.cat((x, x1, x2, x3), 1)))
+        x5 = self.conv5(torch.cat((x, x1, x2, x3, x4), 1))
+        return x5 * RESIDUAL_SCALE + x
+
+
+class RRDB(nn.Module):
+    """Residual in residual dense block: three dense blocks and a skip around them."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.rdb1 = ResidualDenseBlock(features, growth)
+        self.rdb2 = ResidualDenseBlock(features, growth)
+        self.rdb3 = ResidualDenseBlock(features, growth)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rdb3(self.rdb2(self.rdb1(x))) * RESIDUAL_SCALE + x
+
+
+class RRDBNet(nn.Module):
+    """(N, 3, H, W) in [0, 1] -> (N, 3, 4H, 4W), nominally in [0, 1], not clamped."""
+
+    def __init__(self, features: int = 64, blocks: int = 23, growth: int = 32) -> None:
+        super().__init__()
+        self.conv_first = nn.Conv2d(3, features, 3, 1, 1)
+        self.body = nn.Sequential(*(RRDB(features, growth) for _ in range(blocks)))
+        self.conv_body = nn.Conv2d(features, features, 3, 1, 1)
+        self.conv_up1 = nn.Conv2d(features, features, 3, 1, 1)
+        self.conv_up2 = nn.Conv2d(features, features, 3, 1, 1)
+        self.conv_hr = nn.Conv2d(features, features, 3, 1, 1)
+        self.conv_last = nn.Conv2d(features, 3, 3, 1, 1)
+        self.lrelu = nn.LeakyReLU(0.2)
+        for module in self.body.modules():
+            if isinstance(module, nn.Conv2d):  # ESRGAN: small initial weights let deep residuals train
+                nn.init.kaiming_normal_(module.weight)
+                module.weight.data *= 0.1
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.conv_first(x)
+        features = features + self.conv_body(self.body(features))
+        features = self.lrelu(self.conv_up1(F.interpolate(features, scale_factor=2.0, mode="nearest")))
+        features = self.lrelu(self.conv_up2(F.interpolate(features, scale_factor=2.0, mode="nearest")))
+        return self.conv_last(self.lrelu(self.conv_hr(features)))

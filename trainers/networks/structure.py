@@ -1,0 +1,109 @@
+"""The structure network: HP-VAE-GAN (Gur et al. 2020) with vertical coordinates (OUR-GAN, section 3.1).
+
+    x_0 = G_0(z_0)
+    x_m = up(x_{m-1}) + G_m(up(x_{m-1}) + z_m)
+
+``z_0`` is a spatial latent map; ``z_m`` is zero at patch-VAE scales and noise at patch-GAN scales. Every
+scale has the same form, so that one list of noise maps describes a picture: its sizes, its aspect, its
+seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from .coordinates import CoordConv2d
+
+SLOPE = 0.2  # of every LeakyReLU (HP-VAE-GAN)
+
+
+class SampleNorm(nn.Module):
+    """Batch normalisation over the statistics of the sample itself, in training and at synthesis alike.
+
+    HP-VAE-GAN trains with one picture in the batch and samples with batch normalisation in training mode:
+    each sample is normalised by its own statistics. With running statistics the same weights give
+    washed-out, nearly equal pictures. Statistics per sample have one meaning for any batch size, and
+    export to ONNX as what they are.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels).normal_(1.0, 0.02))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[0] == 1:  # the same arithmetic, faster, and defined for a single pixel
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, 1e-5)
+        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=1e-5)
+
+
+class Generator(nn.Module):
+    """G_m: head, ``layers`` intermediate blocks conv-norm-LeakyReLU, tail: (N, C_in, H, W) to 3 channels."""
+
+    def __init__(self, in_channels: int, channels: int, layers: int) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        for i in range(layers + 1):
+            blocks += [
+                CoordConv2d(in_channels if i == 0 else channels, channels),
+                SampleNorm(channels),
+                nn.LeakyReLU(SLOPE),
+            ]
+        self.blocks = nn.Sequential(*blocks)
+        self.tail = CoordConv2d(channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tail(self.blocks(x))
+
+
+class Encoder(nn.Module):
+    """E: photograph at scale 0 (N, 3, H, W) -> mean and log-variance of z_0, each (N, latent, H, W)."""
+
+    def __init__(self, channels: int, latent: int, blocks: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i in range(blocks):
+            layers += [
+                spectral_norm(CoordConv2d(3 if i == 0 else channels, channels)),
+                nn.LeakyReLU(SLOPE),
+            ]
+        self.blocks = nn.Sequential(*layers)
+        self.mean = CoordConv2d(channels, latent)
+        self.log_variance = CoordConv2d(channels, latent)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.blocks(x)
+        return self.mean(features), self.log_variance(features)
+
+
+def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """``x`` resized to the height and width of ``like`` (bilinear, aligned corners: HP-VAE-GAN)."""
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
+
+
+class Structure(nn.Module):
+    """All generators G_0 .. G_M as one network: noise maps in, picture in [-1, 1] out."""
+
+    def __init__(self, scales: int, channels: int, layers: int, latent: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.generators = nn.ModuleList(
+            Generator(latent if m == 0 else 3, channels, layers) for m in range(scales)
+        )
+
+    def step(self, m: int, previous: Tensor, noise: Tensor) -> Tensor:
+        """x_m from x_{m-1} (``previous``, any size) and z_m (N, 3, H_m, W_m)."""
+        up = upsample(previous, noise)
+        return up + self.generators[m](up + noise)
+
+    def forward(self, noises: Sequence[Tensor]) -> Tensor:
+        """x_m for m = len(noises) - 1; ``noises``: z_0 (N, latent, H_0, W_0), then z_m (N, 3, H_m, W_m)."""
+        x: Tensor = self.generators[0](noises[0])
+        for m in range(1, len(noises)):
+            x = self.step(m, x, noises[m])
+        return x

@@ -1,0 +1,149 @@
+"""Reading the photograph, and its reductions."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+MAX_PIXELS = 2**29  # 536 megapixels: 1.6 GB of RGB, more than any camera gives
+
+
+class PhotoError(ValueError):
+    """The photograph cannot be read or cannot be trained on."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph, upright, as 8-bit sRGB."""
+
+    pixels: Tensor  # (3, H, W) uint8
+    sha256: str  # of the file
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[2])
+
+
+def load_photo(path: str | Path) -> Photo:
+    """Reads a photograph as upright 8-bit sRGB.
+
+    EXIF rotation is applied, a colour profile converted to sRGB, alpha laid over white; grey and 16-bit
+    pictures become 8-bit RGB.
+
+    Raises:
+        PhotoError: the file is missing, is no picture, is broken, or is too large.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as e:
+        raise PhotoError(f"cannot read the photograph {path}: {e.strerror or e}") from e
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit, below, covers it
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise PhotoError(
+                    f"{path} has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are accepted: "
+                    "reduce it first"
+                )
+            rgb = _to_srgb(ImageOps.exif_transpose(image))
+    except PhotoError:
+        raise
+    except UnidentifiedImageError as e:
+        message = f"{path} is not a picture that can be read (expected JPEG, PNG, TIFF, WebP, ...)"
+        raise PhotoError(message) from e
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as e:  # Pillow's ways of saying "broken"
+        raise PhotoError(f"{path} is broken or cut short: {e}") from e
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1).contiguous()
+    return Photo(pixels, hashlib.sha256(data).hexdigest())
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):  # 16-bit grey: Pillow clips where we scale
+        grey = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if image.mode != "F" or grey.max(initial=0) > 1 else 1.0
+        return Image.fromarray(np.rint(np.clip(grey / top, 0, 1) * 255).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        log.warning("the photograph has transparency; it is laid over white")
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError) as e:
+            log.warning("the photograph's colour profile is not usable (%s); taken as sRGB", e)
+    return image.convert("RGB")
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """uint8 (..., H, W) -> float32 in [0, 1]."""
+    return pixels.to(torch.float32) / 255
+
+
+def reduce(picture: Tensor, height: int, width: int) -> Tensor:
+    """``picture`` (N, 3, H, W), resized to (N, 3, height, width), bicubic with antialiasing; in [0, 1]."""
+    resized = F.interpolate(
+        picture, size=(height, width), mode="bicubic", antialias=True, align_corners=False
+    )
+    return resized.clamp(0, 1)
+
+
+def scale_sizes(height: int, width: int, long_side: int, scales: int, factor: float) -> list[tuple[int, int]]:
+    """(height, width) of every scale, coarsest first; the finest's long side is ``long_side``."""
+    ratio = long_side / max(height, width)
+    return [
+        (
+            max(1, round(height * ratio * factor ** (scales - 1 - m))),
+            max(1, round(width * ratio * factor ** (scales - 1 - m))),
+        )
+        for m in range(scales)
+    ]
+
+
+def structure_pyramid(photo: Photo, sizes: list[tuple[int, int]]) -> list[Tensor]:
+    """The photograph at every scale of the structure: [(1, 3, H_m, W_m)] float32 in [-1, 1]."""
+    full = to_float(photo.pixels)[None]
+    finest = reduce(full, *sizes[-1])
+    return [reduce(finest, h, w) * 2 - 1 for h, w in sizes[:-1]] + [finest * 2 - 1]
+
+
+def check_photo(photo: Photo, long_side: int, patch: int, smallest: int = 5) -> None:
+    """Refuses a photograph that training cannot learn from.
+
+    Raises:
+        PhotoError: it is smaller than the structure's finest scale, has no room for one training patch
+            of the upscaler, or is so elongated that the coarsest scale vanishes.
+    """
+    long, short = max(photo.height, photo.width), min(photo.height, photo.width)
+    size = f"the photograph has {photo.width} x {photo.height} pixels"
+    if long < long_side or short < patch:
+        raise PhotoError(
+            f"{size}; training needs at least {long_side} on the long side and {patch} on the short side "
+            "(a few thousand are better): use a larger photograph"
+        )
+    if short * long_side / long < smallest * 8:
+        raise PhotoError(
+            f"{size}: too elongated to learn from, crop it (to at most {long_side // (smallest * 8)} : 1)"
+        )

@@ -1,0 +1,127 @@
+"""The presets: every number that training uses, in one place.
+
+``paper`` holds OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), and HP-VAE-GAN's and ESRGAN's public defaults
+where those tables are silent. ``standard`` and ``draft`` say what they change and why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StructureConfig:
+    """Step 1, structure (Table 3)."""
+
+    long_side: int = 256  # pixels of the finest scale
+    scales: int = 9
+    vae_scales: int = 3  # patch-VAE scales; the rest are patch-GAN scales
+    factor: float = 0.75  # between neighbouring scales
+    channels: int = 64
+    layers: int = 5  # intermediate blocks of generators and critics
+    latent: int = 128  # channels of z_0 (HP-VAE-GAN)
+    encoder_blocks: int = 2
+    vae_steps: int = 5000
+    gan_steps: int = 5000
+    decay: float = 0.0  # High-Res-SinGAN: share of gan_steps that each further GAN scale does without
+    batch: int = 2  # (HP-VAE-GAN)
+    learning_rate: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    lower_rate: float = 0.2  # learning rate factor per scale below the newest VAE scale (HP-VAE-GAN)
+    clip: float = 5.0  # gradient norm
+    reconstruction: float = 10.0
+    kl: float = 1.0
+    adversarial: float = 1.0
+    gradient_penalty: float = 0.1  # (HP-VAE-GAN)
+    noise: float = 0.1  # z_m's deviation per RMSE of the scale's reconstruction (HP-VAE-GAN)
+
+    def steps(self, scale: int) -> int:
+        """Training steps of one scale."""
+        if scale < self.vae_scales:
+            return self.vae_steps
+        return max(1, round(self.gan_steps * (1 - self.decay * (scale - self.vae_scales))))
+
+
+@dataclass(frozen=True)
+class UpscalerConfig:
+    """Steps 2 and 3, super-resolution (Table 4)."""
+
+    features: int = 64
+    blocks: int = 23
+    growth: int = 32
+    l1_steps: int = 50_000  # Algorithm 2's two phases share the 100,000 iterations of Table 4
+    gan_steps: int = 50_000
+    batch: int = 16  # (ESRGAN)
+    patch: int = 128  # pixels, high resolution
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    halvings: tuple[float, ...] = (0.3, 0.6, 0.9)  # of all steps
+    perceptual: float = 1.0
+    reconstruction: float = 0.01
+    adversarial: float = 0.005
+    reconstruction_alone: float = 0.1  # L1's weight in the adversarial phase without perceptual weights
+    discriminator_channels: int = 64
+    discriminator_levels: int = 4
+    noise: float = 0.1  # deviation of the noise added to pass 1's input
+    first_share: float = 0.5  # of the steps: the pass-1 upscaler starts from the trained later one
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that ``trainers.fit`` trains with."""
+
+    name: str
+    structure: StructureConfig
+    upscaler: UpscalerConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Preset:
+        """The inverse of :meth:`as_dict`, also after a trip through JSON (tuples come back as lists)."""
+
+        def tuples(values: dict[str, Any]) -> dict[str, Any]:
+            return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+        return cls(
+            name=data["name"],
+            structure=StructureConfig(**tuples(data["structure"])),
+            upscaler=UpscalerConfig(**tuples(data["upscaler"])),
+        )
+
+
+PAPER = Preset("paper", StructureConfig(), UpscalerConfig())
+
+# A good picture in tens of minutes on a consumer GPU, an hour or two on a CPU. Against the paper: fewer
+# steps, falling with scale (the finest scales cost most and change least), one sample per step, channels in
+# between HP-VAE-GAN's smallest and the paper's (half the time per step), and an upscaler that is small enough
+# to render 8K on a CPU: it has to know one photograph only.
+STANDARD = Preset(
+    "standard",
+    replace(PAPER.structure, channels=48, vae_steps=1500, gan_steps=800, decay=0.1, batch=1),
+    replace(
+        PAPER.upscaler,
+        features=32,
+        blocks=4,
+        growth=16,
+        l1_steps=1200,
+        gan_steps=500,
+        batch=8,
+        learning_rate=4e-4,
+        discriminator_channels=16,
+        discriminator_levels=3,
+    ),
+)
+
+# A recognisable picture within minutes on two CPU cores: half the size, half the channels, few steps.
+DRAFT = Preset(
+    "draft",
+    replace(
+        STANDARD.structure, long_side=128, scales=7, channels=32, latent=64, vae_steps=500, gan_steps=300
+    ),
+    replace(STANDARD.upscaler, features=16, blocks=2, l1_steps=300, gan_steps=100, learning_rate=1e-3),
+)
+
+PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}

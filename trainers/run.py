@@ -1,0 +1,187 @@
+"""A run directory: configuration, checkpoints, samples, metrics, progress.
+
+RUN/config.json             preset, seed, photograph (path and hash)
+RUN/checkpoints/PHASE.pt    newest state of each phase: weights, optimizers, RNG, position
+RUN/checkpoints/PHASE-N.pt  the state after each part (structure scale) of a phase
+RUN/samples/*.png           picture grids
+RUN/metrics.jsonl           one JSON object per line
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+CHECKPOINT_SECONDS = 120.0
+METRICS_EVERY = 10  # steps
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class RunError(RuntimeError):
+    """A run directory cannot be used as asked."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls ``write(temporary_path)``, then gives the file its name: whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def place(module: M, device: torch.device) -> M:
+    """``module`` on ``device``, its weights in the layout that convolutions like (channels last)."""
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    return module
+
+
+def rng_state(device: torch.device) -> dict[str, Tensor]:
+    """The states of torch's generators, from which all of training draws."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_rng_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """The inverse of :func:`rng_state`."""
+    torch.set_rng_state(state["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+
+
+class Run:
+    """One run directory, and the clock of what happens in it."""
+
+    def __init__(
+        self, directory: Path, config: Mapping[str, Any], device: torch.device, *, quiet: bool = False
+    ) -> None:
+        self.directory = directory
+        self.config = dict(config)
+        self.device = device
+        self.quiet = quiet
+        self._last_checkpoint = self._started = time.monotonic()
+        self._seconds_before = 0.0  # of earlier sessions that this one resumes
+        self._tensorboard = self._open_tensorboard()
+
+    @classmethod
+    def create(
+        cls, directory: Path, config: Mapping[str, Any], device: torch.device, *, quiet: bool = False
+    ) -> Run:
+        if (directory / "config.json").exists():
+            raise RunError(
+                f"{directory} already holds a run: give another directory, or --resume {directory}"
+            )
+        for part in ("checkpoints", "samples"):
+            (directory / part).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(config, indent=2)
+        write_atomically(directory / "config.json", lambda path: path.write_text(text))
+        return cls(directory, config, device, quiet=quiet)
+
+    @classmethod
+    def open(cls, directory: Path, device: torch.device, *, quiet: bool = False) -> Run:
+        """An existing run, to go on with.
+
+        Raises:
+            RunError: ``directory`` is no run, or its configuration is broken.
+        """
+        try:
+            config = json.loads((directory / "config.json").read_text())
+        except OSError as e:
+            raise RunError(
+                f"{directory} is not a run directory (no readable config.json): {e.strerror}"
+            ) from e
+        except ValueError as e:
+            raise RunError(f"{directory / 'config.json'} is broken: {e}") from e
+        if not isinstance(config, dict):
+            raise RunError(f"{directory / 'config.json'} is broken: expected an object")
+        return cls(directory, config, device, quiet=quiet)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, over all sessions of this run."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _open_tensorboard(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - where it is installed
+        except ImportError:
+            return None
+        return SummaryWriter(str(self.directory / "tensorboard"))
+
+    def metrics(self, phase: str, step: int, values: Mapping[str, Tensor | float]) -> None:
+        """Appends one line of numbers to the metrics log."""
+        numbers = {name: float(value) for name, value in values.items()}
+        line = {"time": round(time.time(), 3), "phase": phase, "step": step, **numbers}
+        with (self.directory / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._tensorboard is not None:
+            for name, value in numbers.items():
+                self._tensorboard.add_scalar(f"{phase}/{name}", value, step)
+
+    def checkpoint_path(self, name: str) -> Path:
+        return self.directory / "checkpoints" / f"{name}.pt"
+
+    def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
+        """Writes ``state``, the configuration, the time spent and the generators' states, atomically."""
+        whole = {**state, "config": self.config, "seconds": self.seconds, "rng": rng_state(self.device)}
+        write_atomically(self.checkpoint_path(name), lambda path: torch.save(whole, path))
+        self._last_checkpoint = time.monotonic()
+
+    def load_checkpoint(self, name: str) -> dict[str, Any] | None:
+        """The state of phase ``name``, or None where there is none; restores the generators' states."""
+        path = self.checkpoint_path(name)
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as e:  # torch raises many kinds here; whatever it was, the file is not usable
+            raise RunError(f"the checkpoint {path} is broken ({e}); delete it to repeat its phase") from e
+        set_rng_state(state["rng"], self.device)
+        self._seconds_before = state["seconds"]
+        return state
+
+    def checkpoint_due(self) -> bool:
+        return time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
+
+    def save_samples(self, name: str, pictures: Tensor, columns: int = 4) -> None:
+        """A grid of ``pictures`` (N, 3, H, W) in [0, 1] as samples/NAME.png."""
+        write_atomically(
+            self.directory / "samples" / f"{name}.png", lambda path: grid(pictures, columns).save(path, "PNG")
+        )
+
+    def progress(self, description: str, done: int, total: int) -> tqdm[Any]:
+        """A progress bar with a remaining-time estimate."""
+        return tqdm(
+            total=total, initial=done, desc=description, unit="step", dynamic_ncols=True, disable=self.quiet
+        )
+
+
+def grid(pictures: Tensor, columns: int = 4, gap: int = 4) -> Image.Image:
+    """``pictures`` (N, 3, H, W) in [0, 1] side by side on white."""
+    tiles = (pictures.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    count, height, width, _ = tiles.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, tile in enumerate(tiles):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[y : y + height, x : x + width] = tile
+    return Image.fromarray(sheet)
