@@ -101,7 +101,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     image: Path = options.image
     preset = PRESETS[options.preset]
     photo = load_photo(image)
-    check_photo(photo, preset.structure.long_side, preset.upscaler.patch)
+    check_photo(photo, preset.structure, preset.upscaler.patch)
     output: Path = options.output or Path(f"{image.stem}.ourgan")
     if not output.parent.is_dir():
         raise RunError(f"cannot write {output}: there is no folder {output.parent}")

@@ -14,8 +14,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from .presets import StructureConfig
+
 log = logging.getLogger(__name__)
 
+SMALLEST_SIDE = 4  # pixels of the coarsest scale
 MAX_PIXELS = 2**29  # 536 megapixels: 1.6 GB of RGB, more than any camera gives
 
 
@@ -129,21 +132,21 @@ def structure_pyramid(photo: Photo, sizes: list[tuple[int, int]]) -> list[Tensor
     return [reduce(finest, h, w) * 2 - 1 for h, w in sizes[:-1]] + [finest * 2 - 1]
 
 
-def check_photo(photo: Photo, long_side: int, patch: int, smallest: int = 5) -> None:
-    """Refuses a photograph that training cannot learn from.
+def check_photo(photo: Photo, config: StructureConfig, patch: int) -> None:
+    """Refuses a photograph that training cannot learn from; ``patch`` is the upscaler's, in pixels.
 
     Raises:
-        PhotoError: it is smaller than the structure's finest scale, has no room for one training patch
-            of the upscaler, or is so elongated that the coarsest scale vanishes.
+        PhotoError: it is smaller than the structure's finest scale, has no room for one patch, or is so
+            elongated that hardly anything is left of it at the coarsest scale.
     """
     long, short = max(photo.height, photo.width), min(photo.height, photo.width)
     size = f"the photograph has {photo.width} x {photo.height} pixels"
-    if long < long_side or short < patch:
+    if long < config.long_side or short < patch:
         raise PhotoError(
-            f"{size}; training needs at least {long_side} on the long side and {patch} on the short side "
-            "(a few thousand are better): use a larger photograph"
+            f"{size}; training needs at least {config.long_side} on the long side and {patch} on the short "
+            "side (a few thousand are better): use a larger photograph"
         )
-    if short * long_side / long < smallest * 8:
-        raise PhotoError(
-            f"{size}: too elongated to learn from, crop it (to at most {long_side // (smallest * 8)} : 1)"
-        )
+    sizes = scale_sizes(photo.height, photo.width, config.long_side, config.scales, config.factor)
+    if min(sizes[0]) < SMALLEST_SIDE:
+        ratio = max(sizes[0]) / SMALLEST_SIDE
+        raise PhotoError(f"{size}: too elongated to learn from; crop it to at most {ratio:.1f} : 1")

@@ -13,7 +13,7 @@ from .networks import Encoder, PatchCritic, Structure
 from .networks.structure import upsample
 from .photo import Photo, scale_sizes, structure_pyramid
 from .presets import StructureConfig
-from .run import METRICS_EVERY, Run, place
+from .run import METRICS_EVERY, Run, RunError, place
 
 Metrics = dict[str, Tensor]
 
@@ -122,6 +122,7 @@ class GanScale:
             for module in (self.generator, self.critic)
         )
         with torch.no_grad():  # the lower scales are frozen: their reconstruction is computed once
+            model.encoder.eval()  # training mode would turn its spectral norms, at every resumption anew
             z0, _ = model.encoder(pyramid[0])
             below = model.network(model.reconstruction_noises(z0, scale))
             self.reconstruction_below = upsample(below, self.real)
@@ -181,9 +182,10 @@ class GanScale:
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, norm: float) -> None:
-    """Limits the norm of all gradients of an optimizer; a non-finite one raises RuntimeError."""
+    """Limits the norm of all gradients of an optimizer; raises RunError where one is not finite."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    nn.utils.clip_grad_norm_(parameters, norm, error_if_nonfinite=True)
+    if not nn.utils.clip_grad_norm_(parameters, norm).isfinite():
+        raise RunError("training diverged: a gradient is not finite; the checkpoints before are kept")
 
 
 def train_structure(run: Run, photo: Photo, config: StructureConfig) -> StructureModel:

@@ -1,0 +1,128 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from export import to_onnx
+from export.memory import activation_bytes_per_pixel
+from ourgan_sdk.calibration import calibrate_halo, seam_differences
+from trainers.assemble import as_function
+from trainers.networks import RRDBNet, Structure
+from trainers.photo import scale_sizes
+from trainers.presets import Preset
+from trainers.structure import StructureModel
+
+SIZES = scale_sizes(40, 60, 40, 4, 0.75)
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> RRDBNet:
+    torch.manual_seed(0)
+    network = RRDBNet(8, 1, 4)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, 0.15)
+    return network
+
+
+@pytest.fixture(scope="module")
+def upscaler_onnx(upscaler: RRDBNet) -> bytes:
+    return to_onnx.export_upscaler(upscaler)
+
+
+def session(data: bytes) -> Any:
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+
+def test_exported_structure_samples_as_training_does() -> None:
+    """What was judged good during training (StructureModel.sample) is what the exported network makes."""
+    torch.manual_seed(2)
+    config = Preset.from_dict(
+        {"name": "t", "structure": {"long_side": 40, "scales": 4, "channels": 8, "latent": 6}, "upscaler": {}}
+    ).structure
+    model = StructureModel(config, 40, 60, torch.device("cpu"))
+    model.deviations = [1.0, 0.0, 0.0, 0.3]
+    for module in (model.network, model.encoder):
+        module.train()  # as while training
+    data = to_onnx.export_structure(model.network, model.sizes)
+    model.network.train()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        expected = model.sample(4, 1)
+        torch.manual_seed(seed)
+        noises = model.noises(4)
+        feeds = {f"noise_{m}": noise.numpy() for m, noise in enumerate(noises)}
+        (got,) = session(data).run(None, feeds)
+        assert np.abs(got - expected.numpy()).max() < 1e-4
+
+
+def test_structure_export_fails_where_onnx_would_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch normalisation with running statistics is the known trap: training mode exports as evaluation."""
+    network = Structure(2, 8, 1, 5)
+    block = network.generators[0].blocks
+    block[1] = nn.BatchNorm2d(8).train()
+    monkeypatch.setattr(to_onnx.StructureForExport, "eval", lambda self: self)
+    with pytest.raises(to_onnx.ExportError, match="differs from PyTorch"):
+        to_onnx.export_structure(network, SIZES[:2])
+
+
+def test_upscaler_takes_other_sizes(upscaler: RRDBNet, upscaler_onnx: bytes) -> None:
+    for size in ((5, 9), (64, 48)):
+        x = torch.rand(1, 3, *size)
+        (got,) = session(upscaler_onnx).run(None, {"picture": x.numpy()})
+        with torch.no_grad():
+            assert np.abs(got - upscaler(x).numpy()).max() < 1e-4
+
+
+def test_export_leaves_no_paths(upscaler_onnx: bytes) -> None:
+    assert str(Path(__file__).parents[1]).encode() not in upscaler_onnx
+    assert str(Path(torch.__file__).parent).encode() not in upscaler_onnx
+
+
+def test_command_names_what_is_wrong(tmp_path: Path) -> None:
+    script = Path(to_onnx.__file__)
+    broken = tmp_path / "a.pt"
+    broken.write_bytes(b"nothing")
+    for source, message in ((broken, "not a checkpoint"), (tmp_path / "b.pt", "there is no checkpoint")):
+        result = subprocess.run(
+            [sys.executable, script, source], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert result.returncode == 1
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_live_tensors_of_a_known_network(upscaler_onnx: bytes) -> None:
+    # At the end conv_hr's input and output live together: 8 channels at 16 output pixels each, float32.
+    assert activation_bytes_per_pixel(upscaler_onnx) == 2 * 8 * 16 * 4 * 2.25
+
+
+def test_calibrated_halo_is_the_smallest_that_will_do(upscaler_onnx: bytes) -> None:
+    network = as_function(upscaler_onnx)
+    generator = np.random.default_rng(0)
+    windows = [generator.random((1, 3, 96, 96), dtype=np.float32) for _ in range(2)]
+    found = calibrate_halo(network, windows)
+
+    def worst(halo: int) -> float:
+        return max(float(seam_differences(network, w, network(w), halo).max()) for w in windows)
+
+    assert found.halo > 0
+    assert worst(found.halo) == pytest.approx(found.error.maximum)
+    assert worst(found.halo) <= 0.5 < worst(found.halo - 1)
+    assert worst(0) > 4
+
+
+def test_networks_that_normalise_over_space_are_refused() -> None:
+    def normalising(x: np.ndarray) -> np.ndarray:
+        enlarged = x.repeat(4, 2).repeat(4, 3)
+        return (enlarged / enlarged.max()).astype(np.float32)
+
+    window = np.random.default_rng(1).random((1, 3, 64, 64), dtype=np.float32)
+    window[:, :, :20, :20] *= 2
+    with pytest.raises(ValueError, match="normalises over space"):
+        calibrate_halo(normalising, [window])

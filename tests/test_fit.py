@@ -1,0 +1,188 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import TINY, use_tiny_preset, write_photo
+
+from ourgan_sdk import Bundle, Synthesizer
+from trainers import fit, presets, run
+from trainers.presets import DRAFT, PAPER, STANDARD, Preset
+
+PHASES = ("structure", "upscaler-later", "upscaler-first")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_preset() -> Any:
+    saved, threads = presets.PRESETS["draft"], torch.get_num_threads()
+    use_tiny_preset()
+    yield
+    presets.PRESETS["draft"] = saved
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photo(tmp_path_factory.mktemp("photo") / "hills.png")
+
+
+@pytest.fixture(scope="module")
+def finished(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of an uninterrupted fit; its bundle lies in it."""
+    directory = tmp_path_factory.mktemp("runs") / "whole"
+    assert fit.main(arguments(photo, directory)) == 0
+    return directory
+
+
+def arguments(photo: Path, directory: Path) -> list[str]:
+    output = directory.parent / f"{directory.name}.ourgan"
+    options = ["--preset", "draft", "--device", "cpu", "--seed", "5", "--quiet"]
+    return [str(photo), *options, "--run", str(directory), "-o", str(output)]
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    """Everything that was trained, by name."""
+    found: dict[str, torch.Tensor] = {}
+
+    def collect(prefix: str, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            found[prefix] = value
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                collect(f"{prefix}.{key}", inner)
+
+    for phase in PHASES:
+        state = torch.load(directory / "checkpoints" / f"{phase}.pt", weights_only=True)
+        for key in ("model", "scale_state", "generator", "discriminator"):
+            collect(f"{phase}.{key}", state.get(key))
+    return found
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert not different
+
+
+def test_run_directory_and_bundle(finished: Path) -> None:
+    bundle = Bundle.open(finished.with_suffix(".ourgan"))
+    manifest = bundle.manifest
+    assert (manifest.photo.width, manifest.photo.height) == (300, 200)
+    assert manifest.training.structure_steps == [6, 6, 6, 5]
+    assert manifest.training.preset == "draft"
+    assert manifest.upscalers[0].noise_deviation == 0.1
+    assert manifest.upscalers[1].noise_deviation == 0
+    deviations = [scale.noise_deviation for scale in manifest.structure.scales]
+    assert deviations[:2] == [1.0, 0.0]
+    assert all(0 < deviation < 1 for deviation in deviations[2:])
+    assert all(upscaler.seam_error.maximum <= 0.5 for upscaler in manifest.upscalers)
+    with Image.open(finished / "samples" / "preview.png") as preview:
+        assert preview.width > 3 * 48
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert {line["phase"] for line in lines} == {f"structure-{m}" for m in range(4)} | set(PHASES[1:])
+    picture = Synthesizer(finished.with_suffix(".ourgan")).render(400, 260, seed=1)
+    assert picture.shape == (260, 400, 3)
+    assert picture.std() > 1  # hardly trained, but no constant
+
+
+@pytest.mark.parametrize("stop_after", [3, 9, 23, 33, 43])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    finished: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after every step
+    monkeypatch.setattr(fit, "assemble", lambda *_: (tmp_path / "part.ourgan").touch())
+    saves = 0
+    save = run.Run.save_checkpoint
+
+    def interrupting_save(self: run.Run, name: str, state: Any) -> None:
+        nonlocal saves
+        save(self, name, state)
+        saves += 1
+        if saves == stop_after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.Run, "save_checkpoint", interrupting_save)
+    directory = tmp_path / "part"
+    assert fit.main(arguments(photo, directory)) == 130
+    assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
+    assert_same_weights(directory, finished)
+
+
+def test_killed_and_resumed_makes_the_bundle(finished: Path, photo: Path, tmp_path: Path) -> None:
+    script = Path(__file__).with_name("tiny.py")
+    directory = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, script, *arguments(photo, directory)])
+    deadline = time.monotonic() + 120
+    while not (directory / "checkpoints" / "structure-1.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not directory.with_suffix(".ourgan").exists()
+    assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
+    assert_same_weights(directory, finished)
+    ours, theirs = (Bundle.open(path.with_suffix(".ourgan")) for path in (directory, finished))
+    for name in ("structure.onnx", "upscaler-first.onnx", "upscaler-later.onnx", "preview.png"):
+        assert ours.read(name) == theirs.read(name)
+
+
+def test_bad_photographs_end_with_one_line_and_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixel = tmp_path / "pixel.png"
+    Image.new("RGB", (1, 1)).save(pixel)
+    for path, message in ((pixel, "1 x 1 pixels"), (tmp_path / "none.jpg", "No such file")):
+        assert fit.main([str(path), "--preset", "draft", "--run", str(tmp_path / "run")]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+
+
+def test_bad_outputs_and_devices_are_found_before_training(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    assert fit.main([str(photo), "-o", str(tmp_path / "no" / "such" / "a.ourgan")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+    assert fit.main([str(photo), "--device", "abacus"]) == 1
+    assert "'abacus'" in capsys.readouterr().err
+
+
+def test_runs_are_not_overwritten_and_broken_ones_refused(
+    finished: Path, photo: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert fit.main(arguments(photo, finished)) == 1
+    assert "already holds a run" in capsys.readouterr().err
+    assert fit.main(["--resume", str(tmp_path)]) == 1
+    assert "not a run directory" in capsys.readouterr().err
+    broken = tmp_path / "broken"
+    started = run.Run.create(broken, json.loads((finished / "config.json").read_text()), torch.device("cpu"))
+    started.checkpoint_path("structure").write_bytes(b"PK\x03\x04 cut short")
+    assert fit.main(["--resume", str(broken), "--quiet"]) == 1
+    assert "structure.pt is broken" in capsys.readouterr().err
+
+
+def test_another_photograph_is_refused_on_resume(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(photo.read_bytes())
+    config = {"preset": TINY.as_dict(), "photo": {"path": str(copy), "sha256": "0" * 64}, "seed": 0}
+    run.Run.create(tmp_path / "run", config, torch.device("cpu"))
+    assert fit.main(["--resume", str(tmp_path / "run")]) == 1
+    assert "is not the photograph" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("preset", [DRAFT, STANDARD, PAPER])
+def test_presets_survive_json(preset: Preset) -> None:
+    assert Preset.from_dict(json.loads(json.dumps(preset.as_dict()))) == preset
+
+
+def test_sample_grid_holds_every_picture() -> None:
+    pictures = torch.linspace(0, 1, 5)[:, None, None, None].expand(5, 3, 6, 7)
+    sheet = np.asarray(run.grid(pictures, columns=2, gap=1))
+    assert sheet.shape == (3 * 7 - 1, 2 * 8 - 1, 3)
+    assert sheet[7, 0, 0] == round(0.5 * 255)

@@ -1,0 +1,83 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from trainers.losses import gradient_penalty, kl_divergence
+from trainers.networks import CoordConv2d, RRDBNet, Structure
+from trainers.networks.coordinates import row_positions
+from trainers.networks.structure import SampleNorm
+from trainers.networks.vgg import VGGFeatures
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (9, 13)])
+def test_coordinate_convolution_equals_its_definition(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = CoordConv2d(4, 6)
+    torch.nn.init.normal_(layer.weight)
+    x = torch.randn(2, 4, *size)
+    position = torch.linspace(-1, 1, size[0])[None, None, :, None].expand(2, 1, *size)
+    padded = F.pad(torch.cat([x, position], 1), (1, 1, 1, 1), mode="replicate")
+    assert torch.allclose(layer(x), F.conv2d(padded, layer.weight, layer.bias), atol=1e-5)
+
+
+def test_positions_run_from_top_to_bottom() -> None:
+    assert row_positions(torch.zeros(1, 1, 5, 2)).tolist() == [-1, -0.5, 0, 0.5, 1]
+
+
+def test_sample_norm_treats_each_sample_alone() -> None:
+    norm = SampleNorm(3)
+    x = torch.randn(4, 3, 8, 9) * 3 + 1
+    together = norm(x)
+    for i in range(4):
+        assert torch.allclose(together[i : i + 1], norm(x[i : i + 1]), atol=1e-5)
+
+
+def test_structure_follows_its_formula() -> None:
+    torch.manual_seed(1)
+    network = Structure(scales=3, channels=8, layers=1, latent=5)
+    z = [torch.randn(1, 5, 4, 6), torch.randn(1, 3, 6, 8), torch.randn(1, 3, 8, 11)]
+    x = network.generators[0](z[0])
+    for m in (1, 2):
+        up = F.interpolate(x, size=z[m].shape[2:], mode="bilinear", align_corners=True)
+        x = up + network.generators[m](up + z[m])
+    assert torch.equal(network(z), x)
+
+
+def test_structure_takes_any_size() -> None:
+    network = Structure(scales=2, channels=8, layers=1, latent=5)
+    assert network([torch.randn(1, 5, 9, 2), torch.randn(1, 3, 14, 3)]).shape == (1, 3, 14, 3)
+
+
+def test_upscaler_enlarges_by_four() -> None:
+    assert RRDBNet(8, 1, 4)(torch.rand(2, 3, 5, 7)).shape == (2, 3, 20, 28)
+
+
+def test_public_checkpoint_names() -> None:
+    names = set(RRDBNet(8, 1, 4).state_dict())
+    assert {"conv_first.weight", "body.0.rdb1.conv1.weight", "conv_body.bias", "conv_last.weight"} <= names
+
+
+def test_kl_of_the_prior_is_zero() -> None:
+    zeros = torch.zeros(1, 4, 3, 3)
+    assert kl_divergence(zeros, zeros) == 0
+    assert kl_divergence(zeros + 1, zeros) == pytest.approx(0.5)
+
+
+def test_gradient_penalty_of_a_known_critic() -> None:
+    real, fake = torch.randn(1, 3, 6, 6), torch.randn(1, 3, 6, 6)
+    weights = torch.tensor([0.0, 3.0, 4.0])[None, :, None, None]
+    penalty = gradient_penalty(lambda x: (x * weights).sum(1, keepdim=True), real, fake)
+    assert penalty == pytest.approx((5 - 1) ** 2)
+
+
+def test_vgg_reads_the_official_layout_and_nothing_else(tmp_path) -> None:
+    official = {f"features.{k}": v for k, v in VGGFeatures().features.state_dict().items()}
+    official["classifier.0.weight"] = torch.zeros(1)
+    path = tmp_path / "vgg19.pth"
+    torch.save(official, path)
+    network = VGGFeatures.load(path)
+    assert network(torch.rand(1, 3, 32, 32)).shape == (1, 512, 2, 2)
+    assert torch.equal(network.features[34].weight, official["features.34.weight"])
+    torch.save({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="not torchvision's VGG19 weight file"):
+        VGGFeatures.load(path)

@@ -1,0 +1,62 @@
+"""A preset that trains in seconds, and `trainers.fit` with it: `python tests/tiny.py photo.png ...`."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from trainers import fit, presets
+
+TINY = replace(
+    presets.DRAFT,
+    structure=replace(
+        presets.DRAFT.structure,
+        long_side=48,
+        scales=4,
+        vae_scales=2,
+        channels=8,
+        layers=1,
+        latent=8,
+        vae_steps=6,
+        gan_steps=6,
+    ),
+    upscaler=replace(
+        presets.DRAFT.upscaler,
+        features=8,
+        blocks=1,
+        growth=4,
+        l1_steps=6,
+        gan_steps=6,
+        batch=2,
+        patch=64,
+        discriminator_channels=4,
+    ),
+)
+
+
+def use_tiny_preset() -> None:
+    presets.PRESETS["draft"] = TINY
+    torch.set_num_threads(1)  # the networks are so small that two threads only wait for each other
+
+
+def write_photo(path: Path, height: int = 200, width: int = 300) -> Path:
+    """A landscape: a sky that brightens downwards, dark ground with texture."""
+    generator = np.random.default_rng(3)
+    rows = np.linspace(0, 1, height)[:, None, None]
+    sky = rows * [0.5, 0.3, 0.1] + [0.2, 0.3, 0.7]
+    ground = generator.uniform(0.05, 0.3, (height, width, 1)) * [1.0, 0.8, 0.5]
+    ridge = 0.6 + 0.1 * np.sin(np.arange(width) / 30)
+    picture = np.where(rows < ridge[None, :, None], sky + np.zeros((1, width, 1)), ground)
+    Image.fromarray((picture * 255).astype(np.uint8)).save(path)
+    return path
+
+
+if __name__ == "__main__":
+    use_tiny_preset()
+    sys.exit(fit.main(sys.argv[1:]))
