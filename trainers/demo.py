@@ -1,0 +1,83 @@
+"""The whole way in one command: photograph -> draft bundle -> large picture, with the time of each step.
+
+    python -m trainers.demo photo.jpg --size 7680x4320
+
+Without a photograph it renders a 4K picture from the sample bundle first, and learns that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ourgan_sdk import OurganError, Synthesizer
+from ourgan_sdk.sizes import parse_size
+
+from . import fit
+
+OUTPUT = Path("output")
+SAMPLE_SIZE = (3840, 2160)
+
+
+class Steps:
+    """What was done, and how long it took."""
+
+    def __init__(self, seconds_before: float) -> None:
+        self.rows = [("install", seconds_before)] if seconds_before else []
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Times a step and says that it begins."""
+        print(f"== {name}", flush=True)
+        started = time.perf_counter()
+        yield
+        self.rows.append((name, time.perf_counter() - started))
+
+    def __str__(self) -> str:
+        rows = [*self.rows, ("all", sum(seconds for _, seconds in self.rows))]
+        return "\n".join(f"{name:<28} {fit.minutes(seconds)}" for name, seconds in rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m trainers.demo", description="Photograph to picture.")
+    parser.add_argument("image", nargs="?", type=Path)
+    parser.add_argument("--size", default="7680x4320")
+    parser.add_argument("--install-seconds", type=float, default=0.0, help="time that installing took before")
+    options = parser.parse_args(arguments)
+    steps = Steps(options.install_seconds)
+    try:
+        size = parse_size(options.size)
+        OUTPUT.mkdir(exist_ok=True)
+        image = options.image or render_sample(steps)
+        bundle = OUTPUT / f"{image.stem}.ourgan"
+        with steps("fit a draft bundle"):
+            status = fit.main([str(image), "--preset", "draft", "-o", str(bundle)])
+        if status:
+            return status
+        picture = OUTPUT / f"{image.stem}-{size[0]}x{size[1]}.png"
+        with steps(f"render {size[0]} x {size[1]}"):
+            Synthesizer(bundle).render(*size, out=picture, progress=True)
+    except (OurganError, OSError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"\n{steps}\n\nbundle:  {bundle}\npicture: {picture}")
+    return 0
+
+
+def render_sample(steps: Steps) -> Path:
+    """A picture from the packaged sample bundle, to learn from where no photograph was given."""
+    picture = OUTPUT / "sample.png"
+    with steps("render the sample bundle in 4K"):
+        Synthesizer().render(*SAMPLE_SIZE, out=picture, progress=True)
+    return picture
+
+
+if __name__ == "__main__":
+    sys.exit(main())
