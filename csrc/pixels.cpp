@@ -30,6 +30,11 @@ std::string to_text(std::int64_t height, std::int64_t width, std::int64_t channe
     return std::to_string(height) + " x " + std::to_string(width) + " x " + std::to_string(channels);
 }
 
+// Whether a side of `length` pixels that starts at `origin` ends by the largest side allowed.
+bool starts_within(std::int64_t origin, std::int64_t length) {
+    return origin >= 0 && length <= kMaxSide && origin <= kMaxSide - length;
+}
+
 bool contains(const Box& outer, const Box& inner) {
     return outer.y0 <= inner.y0 && inner.y0 < inner.y1 && inner.y1 <= outer.y1 && outer.x0 <= inner.x0 &&
            inner.x0 < inner.x1 && inner.x1 <= outer.x1;
@@ -80,20 +85,21 @@ Byte* BasicPicture<Byte>::pixel(std::int64_t y, std::int64_t x) const {
 template struct BasicPicture<std::byte>;
 template struct BasicPicture<const std::byte>;
 
-void check_window(const ConstPicture& picture, const Box& window, std::int64_t origin_y) {
-    if (origin_y < 0 || origin_y > kMaxSide || picture.width > kMaxSide || picture.height > kMaxSide - origin_y) {
-        throw std::invalid_argument("origin_y must be in [0, " + std::to_string(kMaxSide) +
-                                    "] and the picture end there, got " + std::to_string(origin_y));
+void check_window(const ConstPicture& picture, const Box& window, const Position& origin) {
+    if (!starts_within(origin.y, picture.height) || !starts_within(origin.x, picture.width)) {
+        throw std::invalid_argument("origin must be in [0, " + std::to_string(kMaxSide) +
+                                    "] and the picture end there, got (" + std::to_string(origin.y) + ", " +
+                                    std::to_string(origin.x) + ")");
     }
-    const Box held{origin_y, 0, origin_y + picture.height, picture.width};
+    const Box held{origin.y, origin.x, origin.y + picture.height, origin.x + picture.width};
     if (!contains(held, window)) {
         throw std::invalid_argument("window " + to_text(window) + " must be a non-empty part of the picture's " +
                                     to_text(held));
     }
 }
 
-void check_gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Planes& tile) {
-    check_window(picture, window, origin_y);
+void check_gather(const ConstPicture& picture, const Box& window, const Position& origin, const Planes& tile) {
+    check_window(picture, window, origin);
     if (tile.channels != picture.channels || tile.height != window.height() || tile.width != window.width()) {
         throw std::invalid_argument("tile of " + to_text(tile.height, tile.width, tile.channels) +
                                     " (height x width x channels) cannot hold a window of " +
@@ -101,9 +107,9 @@ void check_gather(const ConstPicture& picture, const Box& window, std::int64_t o
     }
 }
 
-void gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Noise& noise,
+void gather(const ConstPicture& picture, const Box& window, const Position& origin, const Noise& noise,
             const Planes& tile, int threads) {
-    check_gather(picture, window, origin_y, tile);
+    check_gather(picture, window, origin, tile);
     const Kernels& kernel = kernels();
     const Kernels::Decode decode = kernel.decode[static_cast<int>(picture.type)];
     const std::int64_t plane = tile.height * tile.width;
@@ -111,7 +117,7 @@ void gather(const ConstPicture& picture, const Box& window, std::int64_t origin_
         for (std::int64_t row = first; row < last; ++row) {
             const std::int64_t y = window.y0 + row;
             float* out = tile.data + row * tile.width;
-            decode(picture.pixel(y - origin_y, window.x0), tile.width, tile.channels, out, plane);
+            decode(picture.pixel(y - origin.y, window.x0 - origin.x), tile.width, tile.channels, out, plane);
             if (noise.deviation == 0.0f) continue;
             const NoiseRow at{noise.seed, noise.stream, static_cast<std::uint32_t>(y),
                               static_cast<std::uint32_t>(window.x0)};

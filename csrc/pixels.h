@@ -26,6 +26,12 @@ struct BasicPicture {
 using Picture = BasicPicture<std::byte>;
 using ConstPicture = BasicPicture<const std::byte>;
 
+// A pixel of the whole picture.
+struct Position {
+    std::int64_t y = 0;
+    std::int64_t x = 0;
+};
+
 // A planar tile (channels, height, width), contiguous.
 template <class Float>
 struct BasicPlanes {
@@ -38,15 +44,15 @@ using Planes = BasicPlanes<float>;
 using ConstPlanes = BasicPlanes<const float>;
 
 // Throws std::invalid_argument unless `window` (coordinates of the whole picture) is not empty and lies within
-// `picture`, which holds the rows from origin_y on.
-void check_window(const ConstPicture& picture, const Box& window, std::int64_t origin_y);
+// `picture`, which holds the part of the whole picture that begins at `origin`.
+void check_window(const ConstPicture& picture, const Box& window, const Position& origin);
 
 // Throws std::invalid_argument too when `tile` has another size than the window or other channels.
-void check_gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Planes& tile);
+void check_gather(const ConstPicture& picture, const Box& window, const Position& origin, const Planes& tile);
 
 // Reads `window` into `tile` as values in [0, 1] plus noise addressed by the position in the whole picture.
 // threads: how many share the rows, 0 for as many as the hardware has.
-void gather(const ConstPicture& picture, const Box& window, std::int64_t origin_y, const Noise& noise,
+void gather(const ConstPicture& picture, const Box& window, const Position& origin, const Noise& noise,
             const Planes& tile, int threads);
 
 // Throws std::invalid_argument unless `crop` lies within `tile`, the channels agree and y, x >= 0.

@@ -117,17 +117,19 @@ FloatArray normal(std::int64_t channels, std::int64_t height, std::int64_t width
     return out;
 }
 
-FloatArray gather(const py::array& picture, const Box& window, std::int64_t origin_y, std::uint64_t seed,
+using Origin = std::pair<std::int64_t, std::int64_t>;  // (y, x)
+
+FloatArray gather(const py::array& picture, const Box& window, Origin origin, std::uint64_t seed,
                   std::uint32_t stream, float deviation, std::optional<py::array> out, int threads) {
     const ConstPicture source = readable_picture(picture);
     if (!out) {
-        ourgan::check_window(source, window, origin_y);
+        ourgan::check_window(source, window, {origin.first, origin.second});
         out = FloatArray({source.channels, window.height(), window.width()});
     }
     const Planes tile = writable_tile(*out);
     {
         const py::gil_scoped_release release;
-        ourgan::gather(source, window, origin_y, {seed, stream, deviation}, tile, threads);
+        ourgan::gather(source, window, {origin.first, origin.second}, {seed, stream, deviation}, tile, threads);
     }
     return py::reinterpret_borrow<FloatArray>(*out);
 }
@@ -163,14 +165,14 @@ public:
         return view(self, pipeline.output(slot), pipeline.shape(), pipeline.shape().scale);
     }
 
-    int pack(const py::array& picture, const Box& window, std::int64_t origin_y, std::uint64_t seed,
+    int pack(const py::array& picture, const Box& window, Origin origin, std::uint64_t seed,
              std::uint32_t stream, float deviation) {
         const ConstPicture source = readable_picture(picture);
         forget_unpacked();
         int slot = 0;
         {
             const py::gil_scoped_release release;
-            slot = pipeline_.pack(source, window, origin_y, {seed, stream, deviation});
+            slot = pipeline_.pack(source, window, {origin.first, origin.second}, {seed, stream, deviation});
         }
         const py::object previous = std::exchange(packing_[slot], picture);
         return slot;
@@ -294,11 +296,12 @@ void bind_noise(py::module_& m) {
 }
 
 void bind_pixels(py::module_& m) {
-    m.def("gather", &gather, "picture"_a, "window"_a, "origin_y"_a = 0, "seed"_a = 0, "stream"_a = 0,
+    m.def("gather", &gather, "picture"_a, "window"_a, "origin"_a = Origin(), "seed"_a = 0, "stream"_a = 0,
           "deviation"_a = 0.0f, "out"_a = py::none(), "threads"_a = 0,
           "Reads a window of a picture as a float32 tile (C, h, w) with values in [0, 1], plus normal noise.\n\n"
-          "picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the rows\n"
-          "from origin_y on of the whole picture, in whose coordinates the window is given and the noise addressed.\n"
+          "picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the part\n"
+          "of the whole picture that begins at origin (y, x). The window is given and the noise addressed in\n"
+          "coordinates of the whole picture.\n"
           "out: the array to write, made when not given. threads: 0 for all the machine has.\n"
           "TypeError, ValueError: an array has another dtype, shape or layout, or the window is not inside.");
     m.def("scatter", &scatter, "tile"_a, "crop"_a, "picture"_a, "y"_a, "x"_a, "threads"_a = 0,
@@ -319,7 +322,7 @@ void bind_pipeline(py::module_& m) {
              "The slot's input tensor, float32 (1, C, h, w): a view that keeps the pipeline alive.")
         .def("output", [](const py::object& self, int slot) { return HostPipeline::output(self, slot); }, "slot"_a,
              "The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.")
-        .def("pack", &HostPipeline::pack, "picture"_a, "window"_a, "origin_y"_a = 0, "seed"_a = 0, "stream"_a = 0,
+        .def("pack", &HostPipeline::pack, "picture"_a, "window"_a, "origin"_a = Origin(), "seed"_a = 0, "stream"_a = 0,
              "deviation"_a = 0.0f, "Queues gather() into a free slot, waiting for one, and returns the slot.")
         .def("packed", &HostPipeline::packed, "slot"_a,
              "Waits until the slot's input is ready. Raises what went wrong in packing it; the slot is then free.")

@@ -3,6 +3,7 @@
 from ._compiled import BudgetError, NonFiniteError  # first: without the core it says what to do
 from ._version import __version__
 from .bundle import Bundle, Manifest, write_bundle
+from .canvas import Canvas
 from .errors import BundleError, EngineError, OurganError, OutputError, SizeError
 from .progress import RenderStats
 from .synthesizer import Synthesizer
@@ -12,6 +13,7 @@ __all__ = [
     "BudgetError",
     "Bundle",
     "BundleError",
+    "Canvas",
     "EngineError",
     "Manifest",
     "NonFiniteError",

@@ -132,7 +132,7 @@ class Pipeline:
         """
         The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.
         """
-    def pack(self, picture: numpy.ndarray, window: Box, origin_y: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> int:
+    def pack(self, picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> int:
         """
         Queues gather() into a free slot, waiting for one, and returns the slot.
         """
@@ -150,12 +150,13 @@ class Pipeline:
         
         NonFiniteError: a tile held values that are not finite.
         """
-def gather(picture: numpy.ndarray, window: Box, origin_y: typing.SupportsInt | typing.SupportsIndex = 0, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
+def gather(picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
     """
     Reads a window of a picture as a float32 tile (C, h, w) with values in [0, 1], plus normal noise.
     
-    picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the rows
-    from origin_y on of the whole picture, in whose coordinates the window is given and the noise addressed.
+    picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the part
+    of the whole picture that begins at origin (y, x). The window is given and the noise addressed in
+    coordinates of the whole picture.
     out: the array to write, made when not given. threads: 0 for all the machine has.
     TypeError, ValueError: an array has another dtype, shape or layout, or the window is not inside.
     """

@@ -6,6 +6,7 @@ intermediate picture is ever whole in memory.
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -33,9 +34,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pass:
-    """Pass number `index` of a render: `engine` applied to every tile of `grid`.
+    """Pass number `index` of a render: `engine` applied to the tiles of `grid` that `target` needs.
 
-    The result is `scale` times the grid's picture, cut to `height` x `width` at the bottom and right.
+    `target` is a part of the result, in its pixels; the result is `scale` times the grid's picture.
     """
 
     index: int
@@ -43,41 +44,61 @@ class Pass:
     grid: Grid
     scale: int
     deviation: float
-    height: int
-    width: int
+    target: Box
     dtype: np.dtype[Any]
 
     @property
     def work(self) -> int:
         """Input pixels that go through the engine."""
-        return len(self._tiles()) * self._window_area
+        return len(self.tiles) * self._window_area
+
+    @functools.cached_property
+    def tiles(self) -> list[Tile]:
+        """The tiles whose cores touch the target, row by row."""
+        grid, target, scale = self.grid, self.target, self.scale
+        heights = [(i, grid.tile(i, 0).core) for i in range(grid.rows)]
+        widths = [(i, grid.tile(0, i).core) for i in range(grid.columns)]
+        rows = [i for i, core in heights if target.y0 < scale * core.y1 and scale * core.y0 < target.y1]
+        columns = [i for i, core in widths if target.x0 < scale * core.x1 and scale * core.x0 < target.x1]
+        return [grid.tile(row, column) for row in rows for column in columns]
+
+    @property
+    def source(self) -> Box:
+        """The part of the grid's picture that the tiles read."""
+        first, last = self.tiles[0].window, self.tiles[-1].window
+        return Box(first.y0, first.x0, last.y1, last.x1)
 
     def bands(self, source: Bands, seed: int, stats: RenderStats, advance: Callable[[int], object]) -> Bands:
-        """Yield the result's bands, (h, width, 3) of `dtype`; each belongs to whoever takes it.
+        """Yield the target's bands, (h, target's width, 3) of `dtype`; each belongs to whoever takes it.
 
-        `source` yields the grid's picture in bands. `stats` is added to and `advance` called with every
-        tile's work. Closing the generator closes `source` and drains the tiles in flight. Raises
-        NonFiniteError if the network gives NaN or infinity.
+        `source` yields the part of the grid's picture that `self.source` names. `stats` is added to and
+        `advance` called with every tile's work. Closing the generator closes `source` and drains the tiles
+        in flight. Raises NonFiniteError if the network gives NaN or infinity.
         """
         window = self.grid.window_height, self.grid.window_width
+        last_column = self.tiles[-1].column
         with contextlib.closing(source), Pipeline(3, *window, self.scale, slots=SLOTS) as pipeline:
             runs = [self.engine.bind(pipeline.input(slot), pipeline.output(slot)) for slot in range(SLOTS)]
             finished: tuple[int, Picture] | None = None
+            band: Picture | None = None
             for tile, slot in _one_ahead(self._pack(pipeline, source, seed)):
                 pipeline.packed(slot)
                 started = time.perf_counter()
                 runs[slot]()
                 stats.engine_seconds += time.perf_counter() - started
                 stats.tiles += 1
-                if tile.column == 0:
-                    band = self._band(tile)
-                ticket = pipeline.unpack(slot, self._crop(tile), band, 0, self.scale * tile.core.x0)
+                part = self._part(tile)
+                if band is None:  # never reused, since whoever takes a band may keep it
+                    band = np.empty((part.height, self.target.width, 3), self.dtype)
+                ticket = pipeline.unpack(slot, self._crop(tile, part), band, 0, part.x0 - self.target.x0)
                 advance(self._window_area)
                 # A band is waited for only now, one tile later, so that its last tile is unpacked meanwhile.
                 if finished is not None:
                     pipeline.wait(finished[0])
                     yield finished[1]
-                finished = (ticket, band) if tile.column + 1 == self._columns else None
+                    finished = None
+                if tile.column == last_column:
+                    finished, band = (ticket, band), None
             if finished is not None:
                 pipeline.wait(finished[0])
                 yield finished[1]
@@ -86,46 +107,37 @@ class Pass:
     def _window_area(self) -> int:
         return self.grid.window_height * self.grid.window_width
 
-    @property
-    def _columns(self) -> int:
-        """Columns of the grid that are not cut off whole."""
-        return sum(self.scale * self.grid.tile(0, i).core.x0 < self.width for i in range(self.grid.columns))
-
-    def _tiles(self) -> list[Tile]:
-        """The tiles that are not cut off whole, row by row."""
-        rows = [i for i in range(self.grid.rows) if self.scale * self.grid.tile(i, 0).core.y0 < self.height]
-        return [self.grid.tile(row, column) for row in rows for column in range(self._columns)]
-
     def _pack(self, pipeline: Pipeline, source: Bands, seed: int) -> Iterator[tuple[Tile, int]]:
         """Start packing one tile after the other, and yield it with its slot."""
-        rows = _Rows(source)
-        for tile in self._tiles():
+        rows = _Rows(source, self.source.y0)
+        left, stream = self.source.x0, STREAM + self.index
+        for tile in self.tiles:
             picture, top = rows.window(tile.window.y0, tile.window.y1)
-            yield tile, pipeline.pack(picture, tile.window, top, seed, STREAM + self.index, self.deviation)
+            yield tile, pipeline.pack(picture, tile.window, (top, left), seed, stream, self.deviation)
 
-    def _band(self, tile: Tile) -> Picture:
-        """An empty band for the row of `tile`. Never reused, since whoever takes a band may keep it."""
-        bottom = min(self.scale * tile.core.y1, self.height)
-        return np.empty((bottom - self.scale * tile.core.y0, self.width, 3), self.dtype)
-
-    def _crop(self, tile: Tile) -> Box:
-        """The core of `tile` in pixels of its output."""
-        core, window = tile.core, tile.window
+    def _part(self, tile: Tile) -> Box:
+        """What the core of `tile` makes of the target, in the result's pixels."""
+        core, target = tile.core, self.target
         return Box(
-            self.scale * (core.y0 - window.y0),
-            self.scale * (core.x0 - window.x0),
-            self.scale * (core.y1 - window.y0),
-            self.scale * (core.x1 - window.x0),
+            max(self.scale * core.y0, target.y0),
+            max(self.scale * core.x0, target.x0),
+            min(self.scale * core.y1, target.y1),
+            min(self.scale * core.x1, target.x1),
         )
+
+    def _crop(self, tile: Tile, part: Box) -> Box:
+        """`part` of the result in pixels of the output of `tile`."""
+        y, x = self.scale * tile.window.y0, self.scale * tile.window.x0
+        return Box(part.y0 - y, part.x0 - x, part.y1 - y, part.x1 - x)
 
 
 class _Rows:
     """The rows of a picture that are still needed, pulled from a generator of its bands."""
 
-    def __init__(self, source: Iterator[Picture]) -> None:
+    def __init__(self, source: Iterator[Picture], top: int) -> None:
         self._source = source
         self._rows = next(source)
-        self._top = 0
+        self._top = top
 
     def window(self, y0: int, y1: int) -> tuple[Picture, int]:
         """An array with at least the rows y0..y1 and the number of its first row; rows above y0 are let go.

@@ -141,8 +141,8 @@ def test_rows_may_be_strided(dtype: str) -> None:
 def test_noise_is_addressed_in_the_whole_picture() -> None:
     whole = random_picture((60, 300, 3), "uint8")
     window = Box(31, 17, 47, 290)
-    held = whole[25:50]
-    tile = gather(held, window, origin_y=25, seed=9, stream=256, deviation=0.1)
+    held = whole[25:50, 11:295]
+    tile = gather(held, window, origin=(25, 11), seed=9, stream=256, deviation=0.1)
     noise = normal(3, window.height, window.width, 9, 256, y=31, x=17)
     np.testing.assert_array_equal(tile, numpy_gather(whole, window) + np.float32(0.1) * noise)
 
@@ -233,10 +233,9 @@ def test_bad_tiles_and_positions() -> None:
         scatter(TILE[:2], window, PICTURE.copy(), 0, 0)
     with pytest.raises(ValueError, match=r"y and x must not be negative, got \(0, -1\)"):
         scatter(TILE, window, PICTURE.copy(), 0, -1)
-    with pytest.raises(ValueError, match="origin_y must be in"):
-        gather(PICTURE, window, origin_y=-1)
-    with pytest.raises(ValueError, match="origin_y must be in"):
-        gather(PICTURE, window, origin_y=2**31)
+    for origin in ((-1, 0), (0, -1), (2**31, 0), (0, 2**31)):
+        with pytest.raises(ValueError, match="origin must be in"):
+            gather(PICTURE, window, origin=origin)
 
 
 def test_read_only_and_overlapping_memory_is_not_written() -> None:
@@ -276,9 +275,14 @@ def test_the_gil_is_free_meanwhile() -> None:
                 np.zeros((3, 6000, 3000), np.float32), Box(0, 0, 6000, 3000), target, 0, 0, threads=1
             ),
         ):
-            before = counted
-            call()
-            assert counted - before >= 3
+            rises = []
+            for _ in range(30):  # once will do: on a busy machine the other thread may get no turn
+                before = counted
+                call()
+                rises.append(counted - before)
+                if rises[-1] >= 3:
+                    break
+            assert max(rises) >= 3
     finally:
         sys.setswitchinterval(interval)
         stop.set()

@@ -77,7 +77,9 @@ def test_tiled_with_too_small_a_halo_differs(
         upscaler.model_copy(update={"halo": HALO - 2}) for upscaler in tiled.bundle.manifest.upscalers
     ]
     manifest = tiled.bundle.manifest.model_copy(update={"upscalers": upscalers})
-    monkeypatch.setattr(tiled, "bundle", type(tiled.bundle)(bundle_path, manifest, tiled.bundle.sha256))
+    monkeypatch.setattr(
+        tiled._networks, "bundle", type(tiled.bundle)(bundle_path, manifest, tiled.bundle.sha256)
+    )
     assert np.abs(tiled.render(*SIZE, seed=7).astype(int) - picture).max() > 10
 
 

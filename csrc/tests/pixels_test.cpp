@@ -24,7 +24,7 @@ TEST(gather_and_scatter_are_inverse_on_8_bits) {
     std::vector<float> values(bytes.size());
     const Planes tile{values.data(), 3, height, width};
     for (const int threads : {1, 2, 5}) {
-        gather(readonly(picture_of(bytes, height, width)), {0, 0, height, width}, 0, {}, tile, threads);
+        gather(readonly(picture_of(bytes, height, width)), {0, 0, height, width}, {}, {}, tile, threads);
         const ConstPlanes result{values.data(), 3, height, width};
         CHECK(scatter(result, {0, 0, height, width}, picture_of(copy, height, width), 0, 0, threads) == 0);
         CHECK(copy == bytes);
@@ -57,10 +57,10 @@ TEST(windows_and_crops_outside_are_refused) {
     const ConstPicture picture = readonly(picture_of(bytes, 4, 5));
     const Planes tile{values.data(), 3, 2, 2};
     for (const Box& window : {Box{-1, 0, 1, 2}, Box{3, 0, 5, 2}, Box{0, 4, 2, 6}, Box{1, 1, 1, 3}, Box{2, 2, 0, 0}}) {
-        CHECK_THROWS(gather(picture, window, 0, {}, tile, 1), std::invalid_argument, "must be a non-empty part");
+        CHECK_THROWS(gather(picture, window, {}, {}, tile, 1), std::invalid_argument, "must be a non-empty part");
     }
-    CHECK_THROWS(gather(picture, {0, 0, 2, 2}, 1, {}, tile, 1), std::invalid_argument, "picture's [1:5, 0:5]");
-    CHECK_THROWS(gather(picture, {0, 0, 2, 3}, 0, {}, tile, 1), std::invalid_argument, "cannot hold a window");
+    CHECK_THROWS(gather(picture, {0, 0, 2, 2}, {1, 0}, {}, tile, 1), std::invalid_argument, "picture's [1:5, 0:5]");
+    CHECK_THROWS(gather(picture, {0, 0, 2, 3}, {}, {}, tile, 1), std::invalid_argument, "cannot hold a window");
     const ConstPlanes result{values.data(), 3, 2, 2};
     CHECK_THROWS(scatter(result, {0, 0, 3, 2}, picture_of(bytes, 4, 5), 0, 0, 1), std::invalid_argument, "crop");
     CHECK_THROWS(scatter(result, {0, 0, 1, 1}, picture_of(bytes, 4, 5), -1, 0, 1), std::invalid_argument, "negative");
