@@ -1,0 +1,53 @@
+"""The sample bundle that ships with the package: sound, small, seamless, varied."""
+
+import numpy as np
+import pytest
+
+from ourgan_sdk import RenderStats, Synthesizer
+from ourgan_sdk.synthesizer import sample_bundle
+
+SIZE = (2400, 1600)
+"""Two passes, from 150 x 100."""
+
+WHOLE = 6 << 30
+"""A memory limit that makes every pass of SIZE one tile."""
+
+
+def test_is_small_and_says_where_it_comes_from() -> None:
+    assert sample_bundle().stat().st_size <= 10e6
+    manifest = Synthesizer().bundle.manifest
+    assert manifest.training.preset == "standard"
+    assert (manifest.photo.width, manifest.photo.height) == (3072, 2048)
+    assert all(upscaler.seam_error.maximum <= 0.5 for upscaler in manifest.upscalers)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_tiled_equals_whole_within_one_level(seed: int) -> None:
+    tiled_stats, whole_stats = RenderStats(), RenderStats()
+    tiled = Synthesizer(memory_limit=256 << 20).render(*SIZE, seed, stats=tiled_stats)
+    whole = Synthesizer(memory_limit=WHOLE).render(*SIZE, seed, stats=whole_stats)
+    assert whole_stats.tiles == whole_stats.passes == 2
+    assert tiled_stats.tiles > 8
+    difference = np.abs(tiled.astype(int) - whole)
+    assert difference.max() <= 1
+
+
+def test_threads_and_repetition_change_nothing() -> None:
+    size = (1100, 500)
+    first = Synthesizer(threads=1).render(*size, 3)
+    for threads in (1, 2):
+        np.testing.assert_array_equal(Synthesizer(threads=threads).render(*size, 3), first)
+
+
+def test_region_equals_the_slice() -> None:
+    canvas = Synthesizer().canvas(*SIZE, seed=2)
+    region = canvas[700:900, 1000:1400]
+    np.testing.assert_array_equal(region, canvas.read()[700:900, 1000:1400])
+
+
+def test_seeds_differ_in_layout_not_in_grain() -> None:
+    """Strongly reduced previews of several seeds, which hold the layout alone, must differ visibly."""
+    synthesizer = Synthesizer()
+    blocks = np.stack([synthesizer.preview(seed)[:160, :256] for seed in range(8)]).astype(float)
+    layouts = blocks.reshape(8, 10, 16, 16, 16, 3).mean((2, 4))
+    assert layouts.std(0).mean() > 15
