@@ -176,6 +176,28 @@ def test_another_photograph_is_refused_on_resume(photo: Path, tmp_path: Path, ca
     assert "is not the photograph" in capsys.readouterr().err
 
 
+def test_full_disk_ends_with_a_message_and_keeps_the_checkpoint(
+    photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
+    save, saves = torch.save, 0
+
+    def failing_save(state: Any, path: Path) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == 4:
+            Path(path).write_bytes(b"half of it")
+            raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", failing_save)
+    directory = tmp_path / "run"
+    assert fit.main(arguments(photo, directory)) == 1
+    assert "is the disk full?" in capsys.readouterr().err
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == ["structure.pt"]
+    assert torch.load(directory / "checkpoints" / "structure.pt", weights_only=True)["step"] == 3
+
+
 @pytest.mark.parametrize("preset", [DRAFT, STANDARD, PAPER])
 def test_presets_survive_json(preset: Preset) -> None:
     assert Preset.from_dict(json.loads(json.dumps(preset.as_dict()))) == preset

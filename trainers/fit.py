@@ -16,6 +16,9 @@ from pathlib import Path
 
 import torch
 
+from export.to_onnx import ExportError
+from ourgan_sdk import OurganError
+
 from .assemble import Trained, assemble
 from .networks.vgg import VGGFeatures
 from .photo import Photo, PhotoError, check_photo, load_photo
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.INFO)
     try:
         fit(options)
-    except (PhotoError, RunError, ValueError, OSError) as e:
+    except (PhotoError, RunError, ExportError, OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -10,9 +10,8 @@ RUN/metrics.jsonl           one JSON object per line
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from ourgan_sdk._atomic import atomic_file
 
 CHECKPOINT_SECONDS = 120.0
 METRICS_EVERY = 10  # steps
@@ -31,18 +32,6 @@ M = TypeVar("M", bound=nn.Module)
 
 class RunError(RuntimeError):
     """A run directory cannot be used as asked."""
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls ``write(temporary_path)``, then gives the file its name: whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def place(module: M, device: torch.device) -> M:
@@ -91,8 +80,8 @@ class Run:
             )
         for part in ("checkpoints", "samples"):
             (directory / part).mkdir(parents=True, exist_ok=True)
-        text = json.dumps(config, indent=2)
-        write_atomically(directory / "config.json", lambda path: path.write_text(text))
+        with atomic_file(directory / "config.json") as path:
+            path.write_text(json.dumps(config, indent=2))
         return cls(directory, config, device, quiet=quiet)
 
     @classmethod
@@ -142,7 +131,12 @@ class Run:
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
         """Writes ``state``, the configuration, the time spent and the generators' states, atomically."""
         whole = {**state, "config": self.config, "seconds": self.seconds, "rng": rng_state(self.device)}
-        write_atomically(self.checkpoint_path(name), lambda path: torch.save(whole, path))
+        path = self.checkpoint_path(name)
+        try:
+            with atomic_file(path) as temporary:
+                torch.save(whole, temporary)
+        except (RuntimeError, OSError) as e:  # torch's writer turns a full disk into a RuntimeError
+            raise RunError(f"cannot write {path} ({e}); is the disk full? The one before it is kept") from e
         self._last_checkpoint = time.monotonic()
 
     def load_checkpoint(self, name: str) -> dict[str, Any] | None:
@@ -163,9 +157,8 @@ class Run:
 
     def save_samples(self, name: str, pictures: Tensor, columns: int = 4) -> None:
         """A grid of ``pictures`` (N, 3, H, W) in [0, 1] as samples/NAME.png."""
-        write_atomically(
-            self.directory / "samples" / f"{name}.png", lambda path: grid(pictures, columns).save(path, "PNG")
-        )
+        with atomic_file(self.directory / "samples" / f"{name}.png") as path:
+            grid(pictures, columns).save(path, "PNG")
 
     def progress(self, description: str, done: int, total: int) -> tqdm[Any]:
         """A progress bar with a remaining-time estimate."""
