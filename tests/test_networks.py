@@ -52,6 +52,19 @@ def test_upscaler_enlarges_by_four() -> None:
     assert RRDBNet(8, 1, 4)(torch.rand(2, 3, 5, 7)).shape == (2, 3, 20, 28)
 
 
+def test_untrained_upscaler_is_an_interpolation() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 8, 8)
+    smooth = F.interpolate(
+        F.avg_pool2d(x, 3, 1, 1), size=24, mode="bilinear"
+    )  # nothing finer than the filter
+    expected = F.interpolate(smooth, scale_factor=4.0, mode="bilinear")
+    with torch.no_grad():
+        got = RRDBNet(16, 2, 8)(smooth)
+    inside = (..., slice(8, -8), slice(8, -8))
+    assert (got[inside] - expected[inside]).abs().max() < 0.02
+
+
 def test_public_checkpoint_names() -> None:
     names = set(RRDBNet(8, 1, 4).state_dict())
     assert {"conv_first.weight", "body.0.rdb1.conv1.weight", "conv_body.bias", "conv_last.weight"} <= names
