@@ -89,6 +89,7 @@ def fit(options: argparse.Namespace) -> Path:
         log.info("no VGG19 weights given (--vgg): the adversarial phase goes without perceptual features")
     log.info("run directory: %s (%s, %s, seed %d)", run.directory, preset.name, device, config["seed"])
     torch.manual_seed(config["seed"])
+    torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
     structure = train_structure(run, photo, preset.structure)
     first, later = train_upscalers(run, photo, preset.upscaler, preset.structure.long_side, vgg)
     output = Path(config["output"])
