@@ -6,7 +6,8 @@ SIZE ?= 7680x4320
 IMAGE ?=
 
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP = $(BIN)/python -m pip
+INSTALL = $(PIP) install --quiet --disable-pip-version-check -c constraints.txt
 CORE = pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h csrc/*.cpp)
 
 .PHONY: demo test lint clean
@@ -24,25 +25,25 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# The build's own requirements lie in the environment, pinned: --no-build-isolation.
-$(VENV)/.core: $(CORE)
+# torch first and by its exact version: a range could bring another build of it. The build's own requirements
+# lie in the environment, pinned: --no-build-isolation.
+$(VENV)/.tools: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	|| { echo "error: Python 3.10 or later is needed, $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
+	|| { echo "error: no virtual environment can be made; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV) ..."
-	@$(PIP) scikit-build-core pybind11 cmake ninja
-	@$(PIP) --no-build-isolation -C cmake.define.OURGAN_WERROR=ON -e ".[cpu]"
+	@$(PIP) install --quiet --disable-pip-version-check --upgrade "pip>=23.1"
+	@$(INSTALL) scikit-build-core pybind11 cmake ninja "$$(grep '^torch==' constraints.txt)"
 	@touch $@
 
-# torch first and by its exact version: a range could bring another build of it.
-$(VENV)/.train: $(VENV)/.core
-	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) --no-build-isolation -C cmake.define.OURGAN_WERROR=ON -e ".[cpu,train]"
+$(VENV)/.train: $(VENV)/.tools $(CORE)
+	@$(INSTALL) --no-build-isolation -e ".[cpu,train]"
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.train
-	@$(PIP) --no-build-isolation -C cmake.define.OURGAN_WERROR=ON -e ".[cpu,train,test]"
-	@touch $@
+$(VENV)/.test: $(VENV)/.tools $(CORE)
+	@$(INSTALL) --no-build-isolation -C cmake.define.OURGAN_WERROR=ON -e ".[cpu,train,test]"
+	@touch $@ $(VENV)/.train
 
 clean:
 	rm -rf $(VENV) build dist output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 if __package__ in (None, ""):  # run as a script: the checkout's root is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from ourgan_sdk import OurganError
+from ourgan_sdk._atomic import atomic_file
 from trainers.networks import RRDBNet, Structure
 from trainers.restore import RestoreError, restore_network
 
@@ -157,16 +159,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.setLevel(logging.INFO)
     source: Path = options.source
     if source.is_dir():
-        (source / "onnx").mkdir(exist_ok=True)
         names = ("structure", "upscaler-first", "upscaler-later")
         jobs = [(source / "checkpoints" / f"{name}.pt", source / "onnx" / f"{name}.onnx") for name in names]
     else:
         jobs = [(source, source.with_suffix(".onnx"))]
     try:
         for checkpoint, target in jobs:
-            target.write_bytes(export_checkpoint(checkpoint))
+            data = export_checkpoint(checkpoint)
+            target.parent.mkdir(exist_ok=True)
+            with atomic_file(target) as temporary:
+                temporary.write_bytes(data)
             print(target)
-    except (RestoreError, ExportError, OSError) as e:
+    except (RestoreError, ExportError, OurganError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     return 0

@@ -13,6 +13,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+def tool(name: str) -> str:
+    """The program beside this Python, where the test requirements put it, or on the PATH."""
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert path is not None, f"{name} is missing: pip install {name}"
+    return path
+
+
 def run(*command: str | Path) -> None:
     environment = os.environ | {
         "ASAN_OPTIONS": "detect_leaks=1",
@@ -24,14 +31,13 @@ def run(*command: str | Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the sanitizers are those of GCC and Clang")
-@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
 @pytest.mark.parametrize("sanitizers", ["", "address,undefined", "thread"])
 def test_cpp(sanitizers: str, tmp_path: Path) -> None:
     """A race or a bad access that a sanitizer sees ends the test program with an error."""
-    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    cmake, ninja = tool("cmake"), tool("ninja")
     run(
-        "cmake", "-S", ROOT, "-B", tmp_path, *generator,
+        cmake, "-S", ROOT, "-B", tmp_path, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}",
         "-DOURGAN_PYTHON=OFF", "-DOURGAN_TESTS=ON", "-DOURGAN_WERROR=ON", f"-DOURGAN_SANITIZE={sanitizers}",
     )  # fmt: skip
-    run("cmake", "--build", tmp_path, "--parallel", "2")
+    run(cmake, "--build", tmp_path, "--parallel", "2")
     run(tmp_path / "csrc" / "tests" / "core_tests")

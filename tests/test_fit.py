@@ -114,6 +114,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert fit.main(arguments(photo, directory)) == 130
     assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
     assert_same_weights(directory, finished)
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    steps = [(line["phase"], line["step"]) for line in lines]
+    assert len(steps) == len(set(steps))
 
 
 def test_killed_and_resumed_makes_the_bundle(finished: Path, photo: Path, tmp_path: Path) -> None:
@@ -149,8 +152,18 @@ def test_bad_photographs_end_with_one_line_and_status_1(
 def test_bad_outputs_and_devices_are_found_before_training(photo: Path, tmp_path: Path, capsys: Any) -> None:
     assert fit.main([str(photo), "-o", str(tmp_path / "no" / "such" / "a.ourgan")]) == 1
     assert "there is no folder" in capsys.readouterr().err
-    assert fit.main([str(photo), "--device", "abacus"]) == 1
-    assert "'abacus'" in capsys.readouterr().err
+    for device in ("abacus", "meta"):
+        assert fit.main([str(photo), "--device", device]) == 1
+        assert f"'{device}'" in capsys.readouterr().err
+    assert fit.main([str(photo), "-o", str(photo)]) == 1
+    assert "ends in .ourgan" in capsys.readouterr().err
+    (tmp_path / "folder.ourgan").mkdir()
+    assert fit.main([str(photo), "-o", str(tmp_path / "folder.ourgan")]) == 1
+    assert "it is a folder" in capsys.readouterr().err
+    for seed in ("-1", str(1 << 63), "a"):
+        with pytest.raises(SystemExit):
+            fit.main([str(photo), "--seed", seed])
+        assert "expected a seed" in capsys.readouterr().err
 
 
 def test_runs_are_not_overwritten_and_broken_ones_refused(
@@ -165,12 +178,45 @@ def test_runs_are_not_overwritten_and_broken_ones_refused(
     started.checkpoint_path("structure").write_bytes(b"PK\x03\x04 cut short")
     assert fit.main(["--resume", str(broken), "--quiet"]) == 1
     assert "structure.pt is broken" in capsys.readouterr().err
+    other = finished / "checkpoints" / "upscaler-later.pt"
+    started.checkpoint_path("structure").write_bytes(other.read_bytes())
+    assert fit.main(["--resume", str(broken), "--quiet"]) == 1
+    assert "not this run's checkpoint of structure" in capsys.readouterr().err
+    for text, message in (
+        ("{}", "expected output, photo"),
+        ("{", "is broken"),
+        ('{"preset": {}}', "expected"),
+    ):
+        (broken / "config.json").write_text(text)
+        assert fit.main(["--resume", str(broken), "--quiet"]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_resume_writes_elsewhere_when_asked(finished: Path, tmp_path: Path) -> None:
+    output = tmp_path / "elsewhere.ourgan"
+    assert fit.main(["--resume", str(finished), "-o", str(output), "--device", "cpu", "--quiet"]) == 0
+    assert (
+        Bundle.open(output).manifest.structure
+        == Bundle.open(finished.with_suffix(".ourgan")).manifest.structure
+    )
+
+
+def test_settings_of_a_run_are_not_changed_on_resume(finished: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        fit.main(["--resume", str(finished), "--seed", "3"])
+    assert "--seed was settled" in capsys.readouterr().err
 
 
 def test_another_photograph_is_refused_on_resume(photo: Path, tmp_path: Path, capsys: Any) -> None:
     copy = tmp_path / "copy.png"
     copy.write_bytes(photo.read_bytes())
-    config = {"preset": TINY.as_dict(), "photo": {"path": str(copy), "sha256": "0" * 64}, "seed": 0}
+    config = {
+        "preset": TINY.as_dict(),
+        "photo": {"path": str(copy), "sha256": "0" * 64},
+        "seed": 0,
+        "output": str(tmp_path / "a.ourgan"),
+        "vgg": None,
+    }
     run.Run.create(tmp_path / "run", config, torch.device("cpu"))
     assert fit.main(["--resume", str(tmp_path / "run")]) == 1
     assert "is not the photograph" in capsys.readouterr().err

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
@@ -28,8 +30,10 @@ from .upscaler import Pair, first_sizes, later_sizes, make_pairs
 
 log = logging.getLogger(__name__)
 
-WINDOW = 192  # pixels of the square inputs that halos are measured on
-WINDOWS = 6  # per upscaler
+T = TypeVar("T")
+
+WINDOWS = (128, 256, 512)  # sides of the inputs that halos are measured on, in pixels; halos end at a quarter
+WINDOW_COUNT = 6
 PREVIEWS = 9  # seeds on the preview sheet
 
 
@@ -46,21 +50,38 @@ def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
     """Exports the three networks, measures the upscalers' halos, and writes the bundle ``output``."""
     preset = Preset.from_dict(run.config["preset"])
     model = trained.structure
-    log.info("exporting to ONNX")
-    members = {
-        "structure.onnx": export_structure(model.network, model.sizes),
-        "upscaler-first.onnx": export_upscaler(trained.first),
-        "upscaler-later.onnx": export_upscaler(trained.later),
-    }
-    log.info("measuring halos")
     long_side, patch, noise = preset.structure.long_side, preset.upscaler.patch, preset.upscaler.noise
-    generator = np.random.default_rng(0)
-    first_windows = [
-        window + generator.normal(0, noise, window.shape).astype(np.float32)
-        for window in cut_windows(make_pairs(photo, first_sizes(photo, long_side, patch)), generator)
-    ]
-    later_windows = cut_windows(make_pairs(photo, later_sizes(photo, long_side, patch)), generator)
-    manifest = bundle.Manifest(
+    first_pairs = make_pairs(photo, first_sizes(photo, long_side, patch))
+    later_pairs = make_pairs(photo, later_sizes(photo, long_side, patch))
+    with run.progress("export and measure", 0, 6) as bar:
+
+        def done(result: T) -> T:
+            bar.update()
+            return result
+
+        members = {
+            "structure.onnx": done(export_structure(model.network, model.sizes)),
+            "upscaler-first.onnx": done(export_upscaler(trained.first)),
+            "upscaler-later.onnx": done(export_upscaler(trained.later)),
+        }
+        upscalers = [
+            done(describe_upscaler(file, members[file], deviation, pairs))
+            for file, deviation, pairs in (
+                ("upscaler-first.onnx", noise, first_pairs),
+                ("upscaler-later.onnx", 0.0, later_pairs),
+            )
+        ]
+        manifest = describe(run, photo, preset, model, upscalers)
+        members["preview.png"] = done(render_preview(manifest, members))
+    bundle.write_bundle(output, manifest, members)
+    (run.directory / "samples" / "preview.png").write_bytes(members["preview.png"])
+
+
+def describe(
+    run: Run, photo: Photo, preset: Preset, model: StructureModel, upscalers: list[bundle.Upscaler]
+) -> bundle.Manifest:
+    """The bundle's manifest."""
+    return bundle.Manifest(
         photo=bundle.Photo(width=photo.width, height=photo.height, sha256=photo.sha256),
         training=bundle.Training(
             preset=preset.name,
@@ -71,14 +92,8 @@ def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
             perceptual="vgg19" if run.config["vgg"] else None,
         ),
         structure=describe_structure(model),
-        upscalers=[
-            describe_upscaler("upscaler-first.onnx", members["upscaler-first.onnx"], noise, first_windows),
-            describe_upscaler("upscaler-later.onnx", members["upscaler-later.onnx"], 0.0, later_windows),
-        ],
+        upscalers=upscalers,
     )
-    members["preview.png"] = render_preview(manifest, members)
-    bundle.write_bundle(output, manifest, members)
-    (run.directory / "samples" / "preview.png").write_bytes(members["preview.png"])
 
 
 def describe_structure(model: StructureModel) -> bundle.Structure:
@@ -95,9 +110,9 @@ def describe_structure(model: StructureModel) -> bundle.Structure:
     return bundle.Structure(file="structure.onnx", scales=scales)
 
 
-def describe_upscaler(file: str, network: bytes, noise: float, windows: Sequence[Tensor]) -> bundle.Upscaler:
-    """The manifest's entry of one upscaler; measures its halo on ``windows``."""
-    calibration: Calibration = calibrate_halo(as_function(network), windows)
+def describe_upscaler(file: str, network: bytes, deviation: float, pairs: Sequence[Pair]) -> bundle.Upscaler:
+    """The manifest's entry of one upscaler; measures its halo on windows of ``pairs``' small pictures."""
+    calibration = measure_halo(as_function(network), deviation, pairs)
     error = calibration.error
     log.info(
         "%s: halo %d px; seam error at most %.2f levels, %.4f at the 99.99th percentile",
@@ -106,10 +121,19 @@ def describe_upscaler(file: str, network: bytes, noise: float, windows: Sequence
     return bundle.Upscaler(
         file=file,
         halo=calibration.halo,
-        noise_deviation=noise,
+        noise_deviation=deviation,
         bytes_per_pixel=activation_bytes_per_pixel(network),
         seam_error=error,
     )
+
+
+def measure_halo(network: Network, deviation: float, pairs: Sequence[Pair]) -> Calibration:
+    """Calibrates on small windows, and on larger ones where those do not hold all that the network sees."""
+    generator = np.random.default_rng(0)
+    for side in WINDOWS[:-1]:
+        with contextlib.suppress(ValueError):
+            return calibrate_halo(network, cut_windows(pairs, side, deviation, generator))
+    return calibrate_halo(network, cut_windows(pairs, WINDOWS[-1], deviation, generator))
 
 
 def as_function(network: bytes) -> Network:
@@ -123,13 +147,16 @@ def as_function(network: bytes) -> Network:
     return run
 
 
-def cut_windows(pairs: Sequence[Pair], generator: np.random.Generator) -> list[Tensor]:
-    """Random windows (1, 3, h, w) of the pairs' low-resolution pictures, at most 192 pixels a side."""
+def cut_windows(
+    pairs: Sequence[Pair], side: int, deviation: float, generator: np.random.Generator
+) -> list[Tensor]:
+    """Random windows (1, 3, h, w) of the pairs' small pictures, noise added, ``side`` pixels at most."""
     windows = []
-    for i in range(WINDOWS):
+    for i in range(WINDOW_COUNT):
         low = pairs[i % len(pairs)].low.cpu().numpy()
-        y, x = (int(generator.integers(max(n - WINDOW, 0) + 1)) for n in low.shape[1:])
-        windows.append(np.ascontiguousarray(low[None, :, y : y + WINDOW, x : x + WINDOW]))
+        y, x = (int(generator.integers(max(n - side, 0) + 1)) for n in low.shape[1:])
+        window = low[None, :, y : y + side, x : x + side]
+        windows.append(window + generator.normal(0, deviation, window.shape).astype(np.float32))
     return windows
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; go on with --resume", file=sys.stderr)
+        print("stopped; go on with --resume and the run directory above", file=sys.stderr)
         return 130
     return 0
 
@@ -56,11 +58,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "-o", "--output", type=Path, help="the bundle to write (default: IMAGE's name, .ourgan)"
     )
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="standard")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="default: standard")
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
     parser.add_argument("--run", type=Path, help="the run directory (default: runs/NAME-PRESET)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
     parser.add_argument("--vgg", type=Path, help="torchvision's VGG19 weight file, for perceptual features")
@@ -68,7 +70,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.image is None) == (options.resume is None):
         parser.error("give either a photograph or --resume RUN")
+    if options.resume:
+        for name in ("preset", "seed", "run", "vgg"):
+            if getattr(options, name) is not None:
+                parser.error(f"--{name} was settled when the run began; with --resume it cannot be given")
     return options
+
+
+def parse_seed(text: str) -> int:
+    """A seed that torch takes; raises argparse.ArgumentTypeError for others."""
+    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"expected a seed from 0 to 2^63 - 1, got {text!r}")
+    return int(text)
 
 
 def fit(options: argparse.Namespace) -> Path:
@@ -80,7 +93,11 @@ def fit(options: argparse.Namespace) -> Path:
         else start_run(options, device)
     )
     config = run.config
-    preset = Preset.from_dict(config["preset"])
+    output = Path(config["output"])
+    if options.resume and options.output:
+        check_output(options.output)
+        output = options.output
+    preset = read_preset(config)
     photo = load_photo(config["photo"]["path"])
     if photo.sha256 != config["photo"]["sha256"]:
         raise RunError(f"{config['photo']['path']} is not the photograph this run was started with")
@@ -92,7 +109,6 @@ def fit(options: argparse.Namespace) -> Path:
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
     structure = train_structure(run, photo, preset.structure)
     first, later = train_upscalers(run, photo, preset.upscaler, preset.structure.long_side, vgg)
-    output = Path(config["output"])
     assemble(run, photo, Trained(structure, first, later), output)
     log.info(
         "bundle: %s (%.1f MB), trained for %s", output, output.stat().st_size / 1e6, minutes(run.seconds)
@@ -103,22 +119,39 @@ def fit(options: argparse.Namespace) -> Path:
 def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     """Checks everything that can be checked before the long work, and makes the run directory."""
     image: Path = options.image
-    preset = PRESETS[options.preset]
+    preset = PRESETS[options.preset or "standard"]
     photo = load_photo(image)
     check_photo(photo, preset.structure, preset.upscaler.patch)
     output: Path = options.output or Path(f"{image.stem}.ourgan")
-    if not output.parent.is_dir():
-        raise RunError(f"cannot write {output}: there is no folder {output.parent}")
+    check_output(output)
     if options.vgg:
         VGGFeatures.load(options.vgg)
     config = {
         "photo": describe(photo, image),
         "output": str(output.resolve()),
         "preset": preset.as_dict(),
-        "seed": options.seed,
+        "seed": options.seed or 0,
         "vgg": str(options.vgg.resolve()) if options.vgg else None,
     }
     return Run.create(options.run or unused_directory(image, preset), config, device, quiet=options.quiet)
+
+
+def check_output(path: Path) -> None:
+    """Raises RunError unless a bundle can be written under ``path``."""
+    if path.suffix != ".ourgan":
+        raise RunError(f"cannot write {path}: a bundle's name ends in .ourgan")
+    if not path.parent.is_dir():
+        raise RunError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RunError(f"cannot write {path}: it is a folder, or the folder it lies in is read-only")
+
+
+def read_preset(config: Mapping[str, Any]) -> Preset:
+    """The preset that a run was started with; raises RunError where this version does not know it."""
+    try:
+        return Preset.from_dict(config["preset"])
+    except (KeyError, TypeError, AttributeError) as e:
+        raise RunError(f"the run's configuration is not of this version: {e}; start a new run") from e
 
 
 def describe(photo: Photo, path: Path) -> dict[str, object]:
@@ -143,9 +176,11 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise ValueError(f"cannot train on {name!r}: expected cpu or cuda")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as e:
-        raise ValueError(f"cannot train on {name!r} here ({str(e).splitlines()[0]}); try --device cpu") from e
+        raise ValueError(f"cannot train on {name!r} here ({str(e)[:80]}); try --device cpu") from e
     return device
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,7 +37,8 @@ def restore_network(path: Path) -> Restored:
         config = state["config"]
         preset = Preset.from_dict(config["preset"])
         if "model" in state:
-            return _structure(state["model"], preset, config["photo"]["height"], config["photo"]["width"])
+            photo = config["photo"]
+            return _structure(state["model"], preset, photo["height"], photo["width"], state["scale"] + 1)
         upscaler = RRDBNet(preset.upscaler.features, preset.upscaler.blocks, preset.upscaler.growth)
         upscaler.load_state_dict(state["generator"])
         return Restored(upscaler, [], [])
@@ -46,9 +48,11 @@ def restore_network(path: Path) -> Restored:
         raise RestoreError(f"{path} is not a checkpoint of trainers.fit: {type(e).__name__}: {e}") from e
 
 
-def _structure(state: dict[str, object], preset: Preset, height: int, width: int) -> Restored:
+def _structure(state: dict[str, Any], preset: Preset, height: int, width: int, scales: int) -> Restored:
+    """The structure's first ``scales`` scales: those that were trained."""
     config = preset.structure
     network = Structure(config.scales, config.channels, config.layers, config.latent)
-    network.load_state_dict(state["network"])  # type: ignore[arg-type]
+    network.load_state_dict(state["network"])
+    network.generators = network.generators[:scales]
     sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)
-    return Restored(network, sizes, list(state["deviations"]))  # type: ignore[call-overload]
+    return Restored(network, sizes[:scales], state["deviations"][:scales])

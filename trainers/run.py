@@ -9,6 +9,7 @@ RUN/metrics.jsonl           one JSON object per line
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from tqdm import tqdm
 
 from ourgan_sdk._atomic import atomic_file
 
+PARTS = ("checkpoints", "samples")
+KEYS = {"photo", "output", "preset", "seed", "vgg"}  # of config.json
 CHECKPOINT_SECONDS = 120.0
 METRICS_EVERY = 10  # steps
 
@@ -78,11 +81,12 @@ class Run:
             raise RunError(
                 f"{directory} already holds a run: give another directory, or --resume {directory}"
             )
-        for part in ("checkpoints", "samples"):
+        for part in PARTS:
             (directory / part).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(config, indent=2)
         with atomic_file(directory / "config.json") as path:
-            path.write_text(json.dumps(config, indent=2))
-        return cls(directory, config, device, quiet=quiet)
+            path.write_text(text)
+        return cls(directory, json.loads(text), device, quiet=quiet)
 
     @classmethod
     def open(cls, directory: Path, device: torch.device, *, quiet: bool = False) -> Run:
@@ -99,8 +103,10 @@ class Run:
             ) from e
         except ValueError as e:
             raise RunError(f"{directory / 'config.json'} is broken: {e}") from e
-        if not isinstance(config, dict):
-            raise RunError(f"{directory / 'config.json'} is broken: expected an object")
+        if not isinstance(config, dict) or not config.keys() >= KEYS:
+            raise RunError(f"{directory / 'config.json'} is broken: expected {', '.join(sorted(KEYS))}")
+        for part in PARTS:
+            (directory / part).mkdir(exist_ok=True)
         return cls(directory, config, device, quiet=quiet)
 
     @property
@@ -125,12 +131,32 @@ class Run:
             for name, value in numbers.items():
                 self._tensorboard.add_scalar(f"{phase}/{name}", value, step)
 
+    def forget_metrics(self, phase: str, step: int) -> None:
+        """Takes the lines of a phase from ``step`` on out of the log: these steps will be taken again."""
+        path = self.directory / "metrics.jsonl"
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text().splitlines():
+            with contextlib.suppress(ValueError):  # a line that was cut short when the run was killed
+                entry = json.loads(line)
+                if entry["phase"] != phase or entry["step"] < step:
+                    kept.append(line)
+        with atomic_file(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept))
+
     def checkpoint_path(self, name: str) -> Path:
         return self.directory / "checkpoints" / f"{name}.pt"
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
         """Writes ``state``, the configuration, the time spent and the generators' states, atomically."""
-        whole = {**state, "config": self.config, "seconds": self.seconds, "rng": rng_state(self.device)}
+        whole = {
+            **state,
+            "phase": name.rstrip("-0123456789"),  # structure-3 is the structure's, too
+            "config": self.config,
+            "seconds": self.seconds,
+            "rng": rng_state(self.device),
+        }
         path = self.checkpoint_path(name)
         try:
             with atomic_file(path) as temporary:
@@ -148,6 +174,8 @@ class Run:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as e:  # torch raises many kinds here; whatever it was, the file is not usable
             raise RunError(f"the checkpoint {path} is broken ({e}); delete it to repeat its phase") from e
+        if state.get("phase") != name or state["config"]["preset"] != self.config["preset"]:
+            raise RunError(f"{path} is not this run's checkpoint of {name}; delete it to repeat that phase")
         set_rng_state(state["rng"], self.device)
         self._seconds_before = state["seconds"]
         return state

@@ -224,6 +224,7 @@ def _train_scale(
 
     height, width = model.sizes[m]
     description = f"structure {m + 1}/{model.config.scales} ({width} x {height})"
+    run.forget_metrics(f"structure-{m}", first_step)
     with run.progress(description, first_step, steps) as bar:
         for step in range(first_step, steps):
             metrics = scale.step()
@@ -233,7 +234,7 @@ def _train_scale(
                 save("structure", step + 1)
             bar.update()
     if first_step < steps:
-        save("structure", steps)
         save(f"structure-{m}", steps)
         with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
             run.save_samples(f"structure-{m}", model.sample(m + 1, 12))
+        save("structure", steps)  # last: a run that is killed before it repeats the end of this scale

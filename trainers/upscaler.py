@@ -210,6 +210,7 @@ def _train(run: Run, name: str, training: UpscalerTraining) -> RRDBNet:
     if saved is not None:
         training.load_state_dict(saved)
         first_step = saved["step"]
+    run.forget_metrics(name, first_step)
     with run.progress(name.replace("-", " "), first_step, training.steps) as bar:
         for step in range(first_step, training.steps):
             metrics = training.step(step)
@@ -219,9 +220,9 @@ def _train(run: Run, name: str, training: UpscalerTraining) -> RRDBNet:
                 run.save_checkpoint(name, {**training.state_dict(), "step": step + 1})
             bar.update()
     if first_step < training.steps:
-        run.save_checkpoint(name, {**training.state_dict(), "step": training.steps})
         with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
             _save_samples(run, name, training)
+        run.save_checkpoint(name, {**training.state_dict(), "step": training.steps})
     return training.generator
 
 

@@ -3,9 +3,10 @@
     x_0 = G_0(z_0)
     x_m = up(x_{m-1}) + G_m(up(x_{m-1}) + z_m)
 
-``z_0`` is a spatial latent map; ``z_m`` is zero at patch-VAE scales and noise at patch-GAN scales. Every
-scale has the same form, so that one list of noise maps describes a picture: its sizes, its aspect, its
-seed.
+There is no tanh on the sums, which HP-VAE-GAN has: this is OUR-GAN's formula; pictures are clamped once, at
+the end. ``z_0`` is a spatial latent map; ``z_m`` is zero at patch-VAE scales and noise at patch-GAN scales.
+Every scale has the same form, so that one list of noise maps describes a picture: its sizes, its aspect,
+its seed.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ SLOPE = 0.2  # of every LeakyReLU (HP-VAE-GAN)
 class SampleNorm(nn.Module):
     """Batch normalisation over the statistics of the sample itself, in training and at synthesis alike.
 
-    HP-VAE-GAN trains with one picture in the batch and samples with batch normalisation in training mode:
-    each sample is normalised by its own statistics. With running statistics the same weights give
+    HP-VAE-GAN trains on copies of one picture and samples with batch normalisation in training mode: a sample
+    is normalised by its own statistics. With running statistics the same weights give
     washed-out, nearly equal pictures. Statistics per sample have one meaning for any batch size, and
     export to ONNX as what they are.
     """
