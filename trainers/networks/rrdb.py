@@ -71,24 +71,28 @@ class RRDBNet(nn.Module):
     def _start_as_interpolation(self) -> None:
         """Sets the initial weights so that the untrained network is a linear interpolation.
 
-        The first three channels carry the picture through: after each repetition of pixels a (1, 2, 1) filter
-        makes it linear, and LeakyReLU leaves what is positive alone. The other channels start at random, and
-        weigh nothing at first. From scratch the same network needs more than a thousand steps on one
-        photograph to come to where it starts so; the layout of the weights stays the public one.
+        After each repetition of pixels a (1, 2, 1) filter makes the features linear in between: all kernels
+        there start as multiples of it, so that no grid of repeated pixels has to be unlearned (the idea of
+        ICNR, Aitken et al. 2017). The first three channels carry the picture through, as LeakyReLU leaves
+        what is positive alone; the others start at random and weigh nothing at first. The layout of the
+        weights stays the public one.
         """
-        repeat = torch.zeros(3, 3)
-        repeat[1, 1] = 1
+        point = torch.zeros(3, 3)
+        point[1, 1] = 1
         smooth = torch.outer(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 2.0, 1.0])) / 16
+        for convolution in (self.conv_up1, self.conv_up2):
+            mixing = torch.empty_like(convolution.weight[:, :, :1, :1])
+            convolution.weight.copy_(nn.init.kaiming_normal_(mixing) * smooth)
         nn.init.zeros_(self.conv_body.weight)
         nn.init.zeros_(self.conv_last.weight)
-        stages = (
-            (self.conv_first, repeat),
+        carrying = (
+            (self.conv_first, point),
             (self.conv_up1, smooth),
             (self.conv_up2, smooth),
-            (self.conv_hr, repeat),
-            (self.conv_last, repeat),
+            (self.conv_hr, point),
+            (self.conv_last, point),
         )
-        for convolution, kernel in stages:
+        for convolution, kernel in carrying:
             for channel in range(3):
                 convolution.weight[channel] = 0
                 convolution.weight[channel, channel] = kernel
