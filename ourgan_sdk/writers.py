@@ -230,7 +230,10 @@ def _encode(source: "_BandSource", save: Callable[[Any], None], description: str
     stream.on_read(source.read)
     stream.on_seek(source.seek)
     # With any other fail_on, a stream that ends early is saved as a truncated picture without an error.
-    image = pyvips.Image.tiffload_source(stream, access="sequential", fail_on="error").copy()
+    options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
+    if pyvips.at_least_libvips(8, 17):  # which refuses strips of 50 MB unless told otherwise
+        options["unlimited"] = True
+    image = pyvips.Image.tiffload_source(stream, **options).copy()
     if description:
         for field in ("png-comment-0-Description", "image-description", "exif-ifd0-ImageDescription"):
             image.set_type(pyvips.GValue.gstr_type, field, description)
@@ -286,11 +289,18 @@ class _BandSource:
         return data
 
 
+_LARGEST_STRIP = 8 << 20
+"""Bytes; a strip of one row alone may have more."""
+
+
 def _tiff_header(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> bytes:
-    """The header of a little-endian BigTIFF whose pixels follow at once, in strips of up to 64 rows."""
+    """The header of a little-endian BigTIFF whose pixels follow at once, in strips of up to 64 rows.
+
+    libvips holds a strip in memory, so those of wide pictures have fewer rows, but at least one.
+    """
     height, width, channels = shape
     row_bytes = width * channels * dtype.itemsize
-    rows_per_strip = min(64, height)
+    rows_per_strip = max(1, min(64, height, _LARGEST_STRIP // row_bytes))
     strips = -(-height // rows_per_strip)
     tags = 11
     directory_end = 16 + 8 + tags * 20 + 8

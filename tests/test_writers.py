@@ -53,6 +53,22 @@ def test_lossless_files(tmp_path: Path, shape: tuple[int, int], dtype: type, suf
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "dtype"),
+    [(280_000, 80, np.uint8), (140_000, 80, np.uint16), (20_000_000, 1, np.uint8)],
+)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_wide_files(tmp_path: Path, width: int, height: int, dtype: type, suffix: str) -> None:
+    """Rows and strips beyond what libtiff allocates when it trusts nobody."""
+    path = tmp_path / f"picture{suffix}"
+    picture = np.zeros((height, width, 3), dtype)
+    picture[:, -1] = np.arange(3 * height).reshape(height, 3)
+    write(path, picture)
+    result = pyvips.Image.new_from_file(str(path), unlimited=True)
+    assert (result.width, result.height) == (width, height)
+    np.testing.assert_array_equal(result.crop(width - 9, 0, 9, height).numpy(), picture[:, -9:])
+
+
 def test_jpeg(tmp_path: Path) -> None:
     smooth = np.linspace(0, 255, 200 * 300 * 3).reshape(200, 300, 3).astype(np.uint8)
     fine, coarse = tmp_path / "fine.jpg", tmp_path / "coarse.JPEG"
