@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ._atomic import atomic_file
 from ._version import __version__
 from .errors import BundleError, OutputError
+from .sizes import LARGEST_SIDE
 
 __all__ = [
     "Bundle",
@@ -41,6 +43,8 @@ MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20
 LARGEST_MEMBER = 1 << 31  # ONNX, being protobuf, ends there as well
 MOST_MEMBERS = 256
+MOST_SCALES = 255  # each draws its noise from a stream of its own; those from 256 on belong to the passes
+MOST_NOISE = 1 << 28  # a gigabyte of float32
 
 # What `zipfile` raises on damaged archives, beside its own BadZipFile: flags and versions that it does not
 # know, names in a wrong encoding, offsets beyond the file.
@@ -56,7 +60,8 @@ _ZIP_ERRORS = (
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+Deviation = Annotated[float, Field(ge=0, le=1e6)]
 NonNegative = Annotated[float, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -68,8 +73,8 @@ class _Record(BaseModel):
 class Photo(_Record):
     """The photograph that a bundle learned."""
 
-    width: Positive
-    height: Positive
+    width: Side
+    height: Side
     sha256: Sha256
 
 
@@ -87,18 +92,29 @@ class Training(_Record):
 class Scale(_Record):
     """One level of the structure pyramid: its size in training and the noise it takes."""
 
-    height: Positive
-    width: Positive
-    channels: Positive
-    noise_deviation: NonNegative
+    height: Side
+    width: Side
+    channels: Annotated[int, Field(ge=1, le=4096)]
+    noise_deviation: Deviation
 
 
 class Structure(_Record):
     """The network that makes a base picture from noise maps, coarsest scale first."""
 
     file: str
-    scales: Annotated[list[Scale], Field(min_length=1)]
+    scales: Annotated[list[Scale], Field(min_length=1, max_length=MOST_SCALES)]
     dtype: Literal["float32"] = "float32"
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "Structure":
+        """A render's noise has about as many values as the training's, so these bound its memory."""
+        for one, following in pairwise(self.scales):
+            if one.height > following.height or one.width > following.width:
+                raise ValueError("scales: expected each to be at least as large as the one before")
+        values = sum(scale.channels * scale.height * scale.width for scale in self.scales)
+        if values > MOST_NOISE:
+            raise ValueError(f"scales: expected noise of at most {MOST_NOISE} values, got {values}")
+        return self
 
 
 class SeamError(_Record):
@@ -115,9 +131,9 @@ class Upscaler(_Record):
     file: str
     scale: Literal[4] = 4
     dtype: Literal["float32"] = "float32"
-    halo: Count
-    noise_deviation: NonNegative
-    bytes_per_pixel: Positive
+    halo: Annotated[int, Field(ge=0, le=4096)]
+    noise_deviation: Deviation
+    bytes_per_pixel: Annotated[int, Field(ge=1, le=1 << 30)]
     seam_error: SeamError
 
 

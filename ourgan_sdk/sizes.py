@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from .errors import SizeError
 
-__all__ = ["check_size", "parse_bytes", "parse_size", "picture_sizes"]
+__all__ = ["LARGEST_SIDE", "check_size", "parse_bytes", "parse_size", "picture_sizes"]
 
 LARGEST_SIDE = (1 << 31) - 1
 

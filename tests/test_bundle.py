@@ -22,8 +22,19 @@ def finite(low: float = 0, high: float = 1e9) -> st.SearchStrategy[float]:
 
 
 names = st.from_regex(r"[a-z0-9_-][a-z0-9._-]{0,8}", fullmatch=True).map(lambda name: f"{name}.onnx")
-sides = st.integers(1, 1 << 40)
-scales = st.builds(Scale, height=sides, width=sides, channels=sides, noise_deviation=finite())
+sides = st.integers(1, (1 << 31) - 1)
+deviations = finite(high=1e6)
+
+
+@st.composite
+def growing_scales(draw: st.DrawFn) -> list[Scale]:
+    heights, widths = (sorted(draw(st.lists(st.integers(1, 500), min_size=9, max_size=9))) for _ in range(2))
+    return [
+        Scale(height=height, width=width, channels=draw(st.integers(1, 99)), noise_deviation=draw(deviations))
+        for height, width in zip(heights, widths, strict=True)
+    ][: draw(st.integers(1, 9))]
+
+
 trainings = st.builds(
     Training,
     preset=st.text(),
@@ -36,9 +47,9 @@ trainings = st.builds(
 upscalers = st.builds(
     Upscaler,
     file=names,
-    halo=st.integers(0, 1 << 20),
-    noise_deviation=finite(),
-    bytes_per_pixel=sides,
+    halo=st.integers(0, 4096),
+    noise_deviation=deviations,
+    bytes_per_pixel=st.integers(1, 1 << 30),
     seam_error=st.builds(SeamError, maximum=finite(), p9999=finite(), share_different=finite(high=1)),
 )
 manifests = st.builds(
@@ -46,7 +57,7 @@ manifests = st.builds(
     created_by=st.text(),
     photo=st.builds(Photo, width=sides, height=sides, sha256=st.from_regex("[0-9a-f]{64}", fullmatch=True)),
     training=trainings,
-    structure=st.builds(Structure, file=names, scales=st.lists(scales, min_size=1, max_size=9)),
+    structure=st.builds(Structure, file=names, scales=growing_scales()),
     upscalers=st.lists(upscalers, min_size=1, max_size=3),
 )
 
@@ -164,6 +175,36 @@ def test_future_version(path: Path) -> None:
 def test_wrong_manifest(path: Path, change: dict[str, object], words: str) -> None:
     with pytest.raises(BundleError, match=words):
         Bundle.open(changed(path, **change))
+
+
+SCALE = {"height": 4, "width": 6, "channels": 3, "noise_deviation": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("scales", "words"),
+    [
+        ([SCALE | {"height": 1 << 31}], r"height: .*less than or equal to 2147483647"),
+        ([SCALE | {"width": 1 << 70}], r"width: "),
+        ([SCALE | {"channels": 4097}], r"channels: .*less than or equal to 4096"),
+        ([SCALE | {"noise_deviation": 1e300}], r"noise_deviation: .*less than or equal to 1000000"),
+        ([SCALE | {"height": 1 << 20, "width": 1 << 20}], "noise of at most 268435456 values, got 32985"),
+        ([SCALE, SCALE | {"height": 3}], "each to be at least as large as the one before"),
+        ([SCALE] * 256, "scales: .*at most 255 items"),
+    ],
+)
+def test_absurd_structures(path: Path, small: Manifest, scales: list[object], words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        Bundle.open(changed(path, structure=small.structure.model_dump() | {"scales": scales}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("halo", 4097), ("noise_deviation", 1.1e6), ("bytes_per_pixel", 1 << 31), ("bytes_per_pixel", 0)],
+)
+def test_absurd_upscalers(path: Path, small: Manifest, field: str, value: float) -> None:
+    upscaler = small.upscalers[0].model_dump() | {field: value}
+    with pytest.raises(BundleError, match=rf"upscalers\.0\.{field}: "):
+        Bundle.open(changed(path, upscalers=[upscaler]))
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'{"schema_version": NaN}', b"[" * 100_000, b"\xff\xfe"])
