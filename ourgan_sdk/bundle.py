@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -57,6 +57,9 @@ _ZIP_ERRORS = (
     OverflowError,
     struct.error,
 )
+# The signature and the lengths of what follows: name and extra fields here, the archive's comment there.
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_END_RECORD = struct.Struct("<4s16xH")
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 Count = Annotated[int, Field(ge=0)]
@@ -187,8 +190,8 @@ class Bundle:
     def open(cls, path: str | os.PathLike[str]) -> "Bundle":
         """Open `path`; raises BundleError when it is missing, damaged, foreign or of a future version."""
         path = Path(path)
-        with _open_archive(path) as archive:
-            sizes = _check_directory(path, archive)
+        with _open_archive(path) as (file, archive):
+            sizes = _check_directory(path, file, archive)
             text = _read_member(path, archive, MANIFEST, sizes[MANIFEST])
         manifest = _parse_manifest(path, text)
         _check_members(path, manifest, sizes)
@@ -199,9 +202,9 @@ class Bundle:
         entry = self.manifest.files.get(name)
         if entry is None:
             raise BundleError(f"{self.path}: has no member {name!r}; it has {', '.join(self.manifest.files)}")
-        with _open_archive(self.path) as archive:
+        with _open_archive(self.path) as (file, archive):
             # The file may have been replaced since it was opened.
-            size = _check_directory(self.path, archive).get(name)
+            size = _check_directory(self.path, file, archive).get(name)
             if size != entry.size:
                 raise BundleError(f"{self.path}: member {name!r} has {size} bytes, expected {entry.size}")
             data = _read_member(self.path, archive, name, entry.size)
@@ -243,8 +246,8 @@ def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapp
 
 
 @contextmanager
-def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive at `path`; whatever goes wrong in it, in opening or reading, becomes a BundleError."""
+def _open_archive(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile]]:
+    """The file `path` and the archive in it; whatever goes wrong in either becomes a BundleError."""
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
@@ -259,14 +262,14 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
                 ) from error
             try:
                 with archive:
-                    yield archive
+                    yield file, archive
             except _ZIP_ERRORS as error:
                 raise BundleError(f"{path}: is damaged: {str(error) or type(error).__name__}") from error
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _check_directory(path: Path, archive: zipfile.ZipFile) -> dict[str, int]:
+def _check_directory(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> dict[str, int]:
     """Check the ZIP directory and return its members' sizes, without reading any member."""
     entries = archive.infolist()
     if len(entries) > MOST_MEMBERS + 1:
@@ -288,12 +291,35 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> dict[str, int]:
         if entry.file_size > limit:
             raise BundleError(f"{where}: declares {entry.file_size} bytes, more than the {limit} allowed")
         sizes[entry.filename] = entry.file_size
-    total, available = sum(sizes.values()), path.stat().st_size
+    total, available = sum(sizes.values()), file.seek(0, os.SEEK_END)
     if total > available:
         raise BundleError(f"{path}: is damaged: its members declare {total} bytes, the file has {available}")
     if MANIFEST not in sizes:
         raise BundleError(f"{path}: is not a bundle: it has no member {MANIFEST!r}")
+    _check_layout(path, file, archive)
     return sizes
+
+
+def _check_layout(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> None:
+    """Check that the file is the archive alone, so that no other reader finds something else in it.
+
+    From the first byte on, one member follows the other, then the directory (which `zipfile` places right
+    before its end record), then the end record, without a comment, up to the last byte.
+    """
+    position = 0
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
+        if entry.header_offset != position:
+            break
+        file.seek(position)
+        signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        if signature != b"PK\x03\x04":
+            break
+        position += _LOCAL_HEADER.size + name_length + extra_length + entry.compress_size
+    else:
+        file.seek(-_END_RECORD.size, os.SEEK_END)
+        if position == archive.start_dir and _END_RECORD.unpack(file.read()) == (b"PK\x05\x06", 0):
+            return
+    raise BundleError(f"{path}: is not a bundle: it holds bytes that belong to no member, from {position} on")
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes:

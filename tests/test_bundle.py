@@ -249,6 +249,25 @@ def test_surplus_missing_and_double_members(path: Path) -> None:
         Bundle.open(path)
 
 
+def test_nothing_but_the_archive(path: Path, tmp_path: Path) -> None:
+    """Another archive in front, junk behind or in between: other readers might find something else there."""
+    whole, other = path.read_bytes(), archive(tmp_path / "a.zip", {"a": b"a"}).read_bytes()
+    directory = whole.index(b"PK\x01\x02")
+    assert zipfile.ZipFile(io.BytesIO(other + whole)).namelist()[0] == "manifest.json"
+    end = whole[:-2] + (3).to_bytes(2, "little") + b"abc"
+    between = whole[:directory] + b"junk" + whole[directory:-6]
+    between += (directory + 4).to_bytes(4, "little") + whole[-2:]
+    for data in (other + whole, whole + b"junk", whole + b"junk" * 9999, end, between):
+        path.write_bytes(data)
+        with pytest.raises(BundleError, match="bytes that belong to no member, from"):
+            Bundle.open(path)
+    path.write_bytes(whole + other)
+    with pytest.raises(BundleError, match="is not a bundle"):
+        Bundle.open(path)
+    path.write_bytes(whole)
+    assert contents(Bundle.open(path)) == MEMBERS
+
+
 def test_declared_sizes_are_checked_before_reading(path: Path, tmp_path: Path) -> None:
     """Sizes in the ZIP directory of gigabytes that are not there must not make anyone allocate them."""
     huge = archive(tmp_path / "a.ourgan", {"manifest.json": b" " * (1 << 20) + b" "})
