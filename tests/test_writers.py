@@ -101,6 +101,33 @@ def test_file_takes_the_usual_permissions_and_replaces(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path), noise(3, 3, np.uint8))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links take privileges")
+def test_links_are_followed(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.png", tmp_path / "folder" / "target.png"
+    target.parent.mkdir()
+    link.symlink_to("folder/target.png")
+    for picture in (noise(3, 3, np.uint8), noise(4, 4, np.uint8)):  # a target that is absent, one that is not
+        write(link, picture)
+        assert link.is_symlink()
+        assert not target.is_symlink()
+        np.testing.assert_array_equal(read(target), picture)
+    assert list(target.parent.iterdir()) == [target]
+    circle = tmp_path / "circle.png"
+    circle.symlink_to("circle.png")
+    with pytest.raises(OutputError, match=r"cannot write .*circle\.png: "):
+        write(circle, noise(3, 3, np.uint8))
+    assert sorted(tmp_path.iterdir()) == [circle, target.parent, link]
+
+
+def test_longest_name(tmp_path: Path) -> None:
+    path = tmp_path / f"{'a' * 251}.png"
+    write(path, noise(3, 3, np.uint8))
+    np.testing.assert_array_equal(read(path), noise(3, 3, np.uint8))
+    with pytest.raises(OutputError, match="File name too long"):
+        write(tmp_path / f"{'a' * 252}.png", noise(3, 3, np.uint8))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_array_writer() -> None:
     picture = noise(10, 4, np.uint16)
     writer = ArrayWriter(4, 10, np.uint16)
