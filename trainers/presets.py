@@ -60,7 +60,7 @@ class UpscalerConfig:
     perceptual: float = 1.0
     reconstruction: float = 0.01
     adversarial: float = 0.005
-    reconstruction_alone: float = 0.1  # L1's weight in the adversarial phase without perceptual weights
+    reconstruction_alone: float = 1.0  # L1's weight in the adversarial phase without perceptual weights
     discriminator_channels: int = 64
     discriminator_levels: int = 4
     noise: float = 0.1  # deviation of the noise added to pass 1's input
