@@ -1,15 +1,16 @@
 """Renders new pictures, of any size, of the kind that a bundle has learned from one photograph."""
 
-from ._compiled import BudgetError, NonFiniteError  # first: without the core it says what to do
+from ._compiled import Box, BudgetError, NonFiniteError  # first: without the core it says what to do
 from ._version import __version__
 from .bundle import Bundle, Manifest, write_bundle
 from .canvas import Canvas
 from .errors import BundleError, EngineError, OurganError, OutputError, SizeError
-from .progress import RenderStats
+from .progress import Progress, RenderStats
 from .synthesizer import Synthesizer
 from .writers import open_writer
 
 __all__ = [
+    "Box",
     "BudgetError",
     "Bundle",
     "BundleError",
@@ -19,6 +20,7 @@ __all__ = [
     "NonFiniteError",
     "OurganError",
     "OutputError",
+    "Progress",
     "RenderStats",
     "SizeError",
     "Synthesizer",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["BudgetError", "NonFiniteError"]
+__all__ = ["Box", "BudgetError", "NonFiniteError"]
 
 
 def _explain_missing_core(package: Path) -> str:
@@ -15,7 +15,7 @@ def _explain_missing_core(package: Path) -> str:
 
 
 try:
-    from ._core import BudgetError, NonFiniteError
+    from ._core import Box, BudgetError, NonFiniteError
 except ModuleNotFoundError as error:
     if error.name != f"{__package__}._core":
         raise

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from .arrays import Picture
 from .bundle import Upscaler
 from .networks import Networks
 from .passes import SLOTS, Bands, Pass
-from .progress import Progress, RenderStats, reporting
+from .progress import Progress, RenderStats, check_progress, reporting
 from .sizes import check_size, picture_sizes
 from .writers import ArrayWriter, open_writer
 
@@ -33,15 +33,16 @@ class Canvas:
     """A picture of `shape` (height, width, 3) and `dtype`, sliced like a NumPy array: `canvas[y0:y1, x0:x1]`.
 
     A region renders only the tiles that it touches, in every pass, and equals the same slice of the whole
-    picture bit for bit: both are made of the tiles of the same grids.
+    picture bit for bit: both are made of the tiles of the same grids. What the pixels depend on is told at
+    `Synthesizer`.
     """
 
     def __init__(
         self,
         networks: Networks,
         memory_limit: int,
-        size: tuple[int, int],
-        seed: int,
+        size: tuple[SupportsIndex, SupportsIndex],
+        seed: SupportsIndex,
         dtype: npt.DTypeLike,
     ) -> None:
         """`size` is (width, height); made by `Synthesizer.canvas`, which tells what is raised."""
@@ -93,9 +94,13 @@ class Canvas:
         Raises:
             SizeError: The array does not fit into memory.
             IndexError: `box` is empty or leaves the picture.
+            TypeError: `box` or `progress` is nothing of the kind.
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
+        check_progress(progress)
         box = Box(0, 0, self.height, self.width) if box is None else box
+        if not isinstance(box, Box):
+            raise TypeError(f"expected an ourgan_sdk.Box, got {box!r}")
         if not (0 <= box.y0 < box.y1 <= self.height and 0 <= box.x0 < box.x1 <= self.width):
             raise IndexError(f"expected a region within {self.height} x {self.width} (h x w), got {box}")
         with _timed(stats) as numbers:
@@ -115,6 +120,7 @@ class Canvas:
         The file appears under its name only when it is whole. Arguments and errors are those of `read`, and
         OutputError when the file cannot be written.
         """
+        check_progress(progress)
         description = (
             f"ourgan_sdk {__version__}, bundle {self._networks.bundle.sha256}, "
             f"{self.width}x{self.height}, seed {self.seed}"
@@ -196,8 +202,10 @@ def _one_band(picture: Picture) -> Bands:
     yield picture
 
 
-def check_seed(seed: int) -> int:
-    """The seed as a plain int; raises ValueError unless it is from 0 to 2^64 - 1."""
+def check_seed(seed: SupportsIndex) -> int:
+    """The seed as a plain int; raises TypeError if it is none, ValueError unless from 0 to 2^64 - 1."""
+    if not isinstance(seed, SupportsIndex):
+        raise TypeError(f"expected the seed to be an integer, got {seed!r}")
     seed = operator.index(seed)
     if not 0 <= seed < 1 << 64:
         raise ValueError(f"expected a seed from 0 to 2^64 - 1, got {seed}")

@@ -17,8 +17,8 @@ from .bundle import Bundle
 from .engines import ENGINES
 from .errors import OurganError
 from .progress import RenderStats
-from .sizes import parse_bytes, parse_size
-from .synthesizer import Synthesizer, sample_bundle
+from .sizes import check_integer, parse_bytes, parse_size
+from .synthesizer import LARGEST_MEMORY_LIMIT, MOST_THREADS, Synthesizer, sample_bundle
 from .writers import open_writer
 
 __all__ = ["main"]
@@ -90,11 +90,11 @@ def _command(
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="auto", choices=["auto", *ENGINES], help="(default: auto)")
     parser.add_argument(
-        "--threads", type=_argument(_count), help="threads of the engine (default: its choice)"
+        "--threads", type=_argument(_threads), help="threads of the engine (default: its choice)"
     )
     parser.add_argument(
         "--memory",
-        type=_argument(parse_bytes),
+        type=_argument(_memory),
         metavar="BYTES",
         help="for tiles in work, such as 2GiB (default: 512MiB)",
     )
@@ -122,6 +122,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise ValueError(f"expected a number from 1 to 10000, got {text!r}")
     return int(text)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"expected a number from 1 to {MOST_THREADS}, got {text!r}")
+    return check_integer("the number of threads", int(text), MOST_THREADS)
+
+
+def _memory(text: str) -> int:
+    return check_integer("the memory", parse_bytes(text), LARGEST_MEMORY_LIMIT)
 
 
 def _open(options: argparse.Namespace) -> Synthesizer:

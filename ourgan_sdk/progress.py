@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Progress", "RenderStats", "reporting"]
+__all__ = ["Progress", "RenderStats", "check_progress", "reporting"]
 
 Progress = bool | Callable[[int, int], object] | None
 """True for a bar with the remaining time on stderr, or a function that is called with (done, total)."""
@@ -18,6 +18,12 @@ class RenderStats:
     engine_seconds: float = 0.0
     tiles: int = 0
     passes: int = 0
+
+
+def check_progress(progress: Progress) -> None:
+    """Raises TypeError unless it is True, False, None or can be called."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise TypeError(f"expected progress to be True, False, None or a function, got {progress!r}")
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 import operator
 import re
 from fractions import Fraction
+from typing import SupportsIndex
 
 from .errors import SizeError
 
-__all__ = ["LARGEST_SIDE", "check_size", "parse_bytes", "parse_size", "picture_sizes"]
+__all__ = ["LARGEST_SIDE", "check_integer", "check_size", "parse_bytes", "parse_size", "picture_sizes"]
 
 LARGEST_SIDE = (1 << 31) - 1
 
@@ -25,18 +26,22 @@ def parse_size(text: str) -> tuple[int, int]:
     return check_size(int(match[1]), int(match[2]))
 
 
-def check_size(width: int, height: int) -> tuple[int, int]:
+def check_size(width: SupportsIndex, height: SupportsIndex) -> tuple[int, int]:
     """The two as plain ints from 1 to 2^31 - 1; raises SizeError if either is not one."""
-    sides = []
-    for name, value in (("width", width), ("height", height)):
-        try:
-            side = operator.index(value)
-        except TypeError:
-            raise SizeError(f"expected {name} to be an integer, got {value!r}") from None
-        if not 1 <= side <= LARGEST_SIDE:
-            raise SizeError(f"expected {name} to be from 1 to {LARGEST_SIDE}, got {side}")
-        sides.append(side)
-    return sides[0], sides[1]
+    try:
+        return check_integer("width", width, LARGEST_SIDE), check_integer("height", height, LARGEST_SIDE)
+    except (TypeError, ValueError) as error:
+        raise SizeError(str(error)) from None
+
+
+def check_integer(name: str, value: SupportsIndex, largest: int) -> int:
+    """`value` as a plain int; raises TypeError if it is none (or a bool), ValueError outside 1..`largest`."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"expected {name} to be an integer, got {value!r}")
+    number = operator.index(value)
+    if not 1 <= number <= largest:
+        raise ValueError(f"expected {name} to be from 1 to {largest}, got {number}")
+    return number
 
 
 def parse_bytes(text: str) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import overload
+from typing import SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -10,21 +10,27 @@ import numpy.typing as npt
 from .arrays import Picture
 from .bundle import Bundle
 from .canvas import Canvas, check_seed
+from .engines import check_engine
 from .errors import BundleError
 from .networks import Networks
 from .progress import Progress, RenderStats
-from .sizes import check_size
+from .sizes import check_integer, check_size
 
-__all__ = ["DEFAULT_MEMORY_LIMIT", "Synthesizer"]
+__all__ = ["DEFAULT_MEMORY_LIMIT", "LARGEST_MEMORY_LIMIT", "MOST_THREADS", "Synthesizer"]
 
 DEFAULT_MEMORY_LIMIT = 512 << 20
 """Bytes for the tiles in work. A constant, so that the tiling does not depend on the machine."""
+
+LARGEST_MEMORY_LIMIT = 1 << 62
+MOST_THREADS = 1024
 
 
 class Synthesizer:
     """Renders pictures from one bundle; several threads may render at once.
 
-    The same bundle, size, seed and engine give the same pixels, whatever the threads and the time.
+    A picture depends on the bundle, its size, the seed and the engine, not on threads, order or time. Another
+    memory limit makes other tiles, which may change values by one 8-bit level; that is why the default is a
+    constant.
     """
 
     def __init__(
@@ -32,23 +38,31 @@ class Synthesizer:
         path: str | os.PathLike[str] | None = None,
         *,
         engine: str = "auto",
-        memory_limit: int | None = None,
-        threads: int | None = None,
+        memory_limit: SupportsIndex | None = None,
+        threads: SupportsIndex | None = None,
     ) -> None:
         """Open the bundle at `path`, or the sample that comes with the package; engines open when needed.
 
         Args:
             path: An `.ourgan` file.
             engine: A name out of `ourgan_sdk.engines.ENGINES`, or "auto" for the first that is installed.
-            memory_limit: Bytes for the tiles in work, 512 MiB by default; it does not grow with the picture.
-            threads: Threads of the engine; by default it chooses itself.
+            memory_limit: Bytes for the tiles in work, 512 MiB by default, at most 2^62; it does not grow with
+                the picture.
+            threads: Threads of the engine, from 1 to 1024; by default it chooses itself.
 
         Raises:
             BundleError: The file is not a whole, sound bundle.
+            EngineError: There is no such engine. (Whether it is installed shows when it is needed.)
+            TypeError, ValueError: The memory limit or the number of threads is not allowed.
         """
+        check_engine(engine)
+        if threads is not None:
+            threads = check_integer("threads", threads, MOST_THREADS)
+        if memory_limit is None:
+            memory_limit = DEFAULT_MEMORY_LIMIT
+        self._memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
         bundle = Bundle.open(sample_bundle() if path is None else path)
         self._networks = Networks(bundle, engine, threads)
-        self._memory_limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
 
     @property
     def bundle(self) -> Bundle:
@@ -58,9 +72,9 @@ class Synthesizer:
     @overload
     def render(
         self,
-        width: int,
-        height: int,
-        seed: int = 0,
+        width: SupportsIndex,
+        height: SupportsIndex,
+        seed: SupportsIndex = 0,
         *,
         out: None = None,
         progress: Progress = None,
@@ -71,9 +85,9 @@ class Synthesizer:
     @overload
     def render(
         self,
-        width: int,
-        height: int,
-        seed: int = 0,
+        width: SupportsIndex,
+        height: SupportsIndex,
+        seed: SupportsIndex = 0,
         *,
         out: str | os.PathLike[str],
         progress: Progress = None,
@@ -83,9 +97,9 @@ class Synthesizer:
 
     def render(
         self,
-        width: int,
-        height: int,
-        seed: int = 0,
+        width: SupportsIndex,
+        height: SupportsIndex,
+        seed: SupportsIndex = 0,
         *,
         out: str | os.PathLike[str] | None = None,
         progress: Progress = None,
@@ -106,7 +120,7 @@ class Synthesizer:
 
         Raises:
             SizeError: A side is not allowed, or the array does not fit into memory.
-            ValueError: The seed or dtype is not allowed.
+            TypeError, ValueError: The seed, the dtype or `progress` is not allowed.
             BudgetError: The memory limit is too small for any tile.
             BundleError: A network in the bundle is damaged.
             EngineError: The engine is not installed, or failed.
@@ -118,14 +132,27 @@ class Synthesizer:
             return canvas.read(progress=progress, stats=stats)
         return canvas.save(out, progress=progress, stats=stats)
 
-    def canvas(self, width: int, height: int, seed: int = 0, *, dtype: npt.DTypeLike = np.uint8) -> Canvas:
+    def canvas(
+        self,
+        width: SupportsIndex,
+        height: SupportsIndex,
+        seed: SupportsIndex = 0,
+        *,
+        dtype: npt.DTypeLike = np.uint8,
+    ) -> Canvas:
         """A picture that renders what is read of it: `canvas[y0:y1, x0:x1]`, `canvas.save(path)`.
 
-        Arguments as for `render`. Raises SizeError, ValueError and BudgetError as `render` does.
+        Arguments as for `render`. Raises SizeError, TypeError, ValueError and BudgetError as `render` does.
         """
         return Canvas(self._networks, self._memory_limit, (width, height), seed, dtype)
 
-    def preview(self, seed: int = 0, *, width: int | None = None, height: int | None = None) -> Picture:
+    def preview(
+        self,
+        seed: SupportsIndex = 0,
+        *,
+        width: SupportsIndex | None = None,
+        height: SupportsIndex | None = None,
+    ) -> Picture:
         """The structure alone, (height, width, 3) uint8, by default at the size that it was trained at.
 
         Takes a moment, in which the whole picture is in memory. Raises what `render` raises.

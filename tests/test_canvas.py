@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ourgan_sdk import Canvas, RenderStats, Synthesizer
-from ourgan_sdk._core import Box
+from ourgan_sdk import Box, Canvas, RenderStats, Synthesizer
 
 WIDTH, HEIGHT = 421, 293
 SMALL = 500_000
@@ -72,6 +71,18 @@ def test_other_indices_are_refused(canvas: Canvas, key: object) -> None:
 def test_regions_outside_are_refused(canvas: Canvas, box: Box) -> None:
     with pytest.raises(IndexError, match=f"within {HEIGHT} x {WIDTH}"):
         canvas.read(box)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"box": (0, 0, 5, 5)}, r"expected an ourgan_sdk\.Box, got \(0, 0, 5, 5\)"),
+        ({"progress": 1}, "expected progress to be True, False, None or a function, got 1"),
+    ],
+)
+def test_arguments_of_other_types(canvas: Canvas, arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        canvas.read(**arguments)
 
 
 def test_a_region_costs_the_tiles_that_it_touches(canvas: Canvas) -> None:

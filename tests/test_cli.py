@@ -125,6 +125,11 @@ def test_bundle_errors(
         (["render", "five", "-o", "a.png"], "expected a size as WIDTHxHEIGHT or one of 4k, 8k, 16k"),
         (["render", "4k", "-o", "a.png", "--seed", "-1"], "expected a seed from 0"),
         (["render", "4k", "-o", "a.png", "--memory", "lots"], "such as 512MiB"),
+        (["render", "4k", "-o", "a.png", "--memory", "0"], "expected the memory to be from 1"),
+        (["render", "4k", "-o", "a.png", "--memory", "99999999T"], "expected the memory to be from 1"),
+        (["render", "4k", "-o", "a.png", "--threads", "1025"], "threads to be from 1 to 1024, got 1025"),
+        (["preview", "-o", "a.png", "--threads", "-1"], "expected"),
+        (["preview", "-o", "a.png", "--threads", "many"], "expected a number from 1 to 1024, got 'many'"),
         (["preview", "-o", "a.png", "--count", "0"], "expected a number from 1"),
     ],
 )

@@ -220,10 +220,44 @@ def test_other_bad_arguments(synthesizer: Synthesizer, bundle_path: Path, tmp_pa
         synthesizer.render((1 << 31) - 1, (1 << 31) - 1)
     with pytest.raises(OutputError, match="No such file or directory"):
         synthesizer.render(8, 8, out=tmp_path / "absent" / "a.png")
-    with pytest.raises(EngineError, match="an engine of auto, onnxruntime; got 'abacus'"):
-        Synthesizer(bundle_path, engine="abacus").render(8, 8)
+    for seed in (1.0, "1", None):
+        with pytest.raises(TypeError, match="the seed to be an integer, got"):
+            synthesizer.render(8, 8, seed)
+    with pytest.raises(TypeError, match="progress to be True, False, None or a function, got 1"):
+        synthesizer.render(8, 8, out=tmp_path / "a.png", progress=1)
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(BudgetError, match=r"memory_limit is 10000 bytes, of which a pixel of upscaler\.onnx"):
         Synthesizer(bundle_path, memory_limit=10_000).render(*SIZE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"engine": "abacus"}, EngineError, "an engine of auto, onnxruntime; got 'abacus'"),
+        ({"engine": None}, EngineError, "an engine of auto, onnxruntime; got None"),
+        ({"threads": 1.5}, TypeError, "threads to be an integer, got 1.5"),
+        ({"threads": "2"}, TypeError, "threads to be an integer, got '2'"),
+        ({"threads": True}, TypeError, "threads to be an integer, got True"),
+        ({"threads": 0}, ValueError, "threads to be from 1 to 1024, got 0"),
+        ({"threads": -1}, ValueError, "threads to be from 1 to 1024, got -1"),
+        ({"threads": 10_000}, ValueError, "threads to be from 1 to 1024, got 10000"),
+        ({"memory_limit": "1G"}, TypeError, "memory_limit to be an integer, got '1G'"),
+        ({"memory_limit": 1e9}, TypeError, "memory_limit to be an integer, got 1000000000.0"),
+        ({"memory_limit": -5}, ValueError, "memory_limit to be from 1 to 4611686018427387904, got -5"),
+        ({"memory_limit": 10**30}, ValueError, "memory_limit to be from 1 to 4611686018427387904, got 10"),
+    ],
+)
+def test_refused_when_opened(
+    bundle_path: Path, arguments: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=f"expected {words}"):
+        Synthesizer(bundle_path, **arguments)
+
+
+def test_numpy_integers(bundle_path: Path) -> None:
+    synthesizer = Synthesizer(bundle_path, memory_limit=np.int64(SMALL), threads=np.uint8(1))
+    picture = synthesizer.render(np.int32(30), np.uint16(20), np.uint64(2**64 - 1))
+    np.testing.assert_array_equal(picture, synthesizer.render(30, 20, 2**64 - 1))
 
 
 def test_damaged_networks(make_bundle: Callable[..., Path], tmp_path: Path) -> None:

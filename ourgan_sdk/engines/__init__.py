@@ -7,7 +7,7 @@ from ..arrays import Tensor
 from ..errors import EngineError
 from . import onnxruntime
 
-__all__ = ["ENGINES", "Engine", "open_engine"]
+__all__ = ["ENGINES", "Engine", "check_engine", "open_engine"]
 
 
 class Engine(Protocol):
@@ -27,13 +27,18 @@ ENGINES: dict[str, Callable[[bytes, int | None], Engine]] = {"onnxruntime": onnx
 """Runtimes by name in order of preference: functions of an ONNX network and a number of threads (or None)."""
 
 
+def check_engine(engine: str) -> str:
+    """The name of a runtime out of ENGINES, which "auto" is replaced by; raises EngineError if unknown."""
+    if engine == "auto":
+        return next(iter(ENGINES))
+    if engine not in ENGINES:
+        raise EngineError(f"expected an engine of auto, {', '.join(ENGINES)}; got {engine!r}")
+    return engine
+
+
 def open_engine(network: bytes, engine: str = "auto", threads: int | None = None) -> Engine:
     """Open an ONNX network on the runtime `engine`; "auto" takes the first that is installed.
 
     Raises EngineError if the runtime is unknown or not installed, or if it refuses the network.
     """
-    if engine == "auto":
-        engine = next(iter(ENGINES))
-    if engine not in ENGINES:
-        raise EngineError(f"expected an engine of auto, {', '.join(ENGINES)}; got {engine!r}")
-    return ENGINES[engine](network, threads)
+    return ENGINES[check_engine(engine)](network, threads)
