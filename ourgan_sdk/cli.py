@@ -2,9 +2,12 @@
 # ruff: noqa: T201 - what a command prints is its result
 
 import argparse
+import contextlib
 import logging
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +15,10 @@ import numpy as np
 
 from ._compiled import BudgetError, NonFiniteError
 from ._version import __version__
-from .arrays import Picture
 from .bundle import Bundle
 from .engines import ENGINES
 from .errors import OurganError
-from .progress import RenderStats
+from .progress import RenderStats, reporting
 from .sizes import check_integer, parse_bytes, parse_size
 from .synthesizer import LARGEST_MEMORY_LIMIT, MOST_THREADS, Synthesizer, sample_bundle
 from .writers import open_writer
@@ -28,21 +30,53 @@ T = TypeVar("T")
 _GAP = 4
 """Pixels between the pictures of a contact sheet."""
 
+_PATIENCE = 2.0
+"""Seconds after which a preview shows how far it is."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, 1 after an error, 130 after Ctrl-C (2 is argparse's)."""
+    """Run the command; returns its exit code.
+
+    That is 0, 1 after an error, or as after a signal: 130 after Ctrl-C, 143 after SIGTERM, 141 when nobody
+    reads what is printed. (2 is argparse's.)
+    """
     options = _parser().parse_args(arguments)
     if options.verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
-        options.run(options)
+        with _terminable():
+            options.run(options)
+        print(end="", flush=True)  # a reader that has gone is noticed here, not when the interpreter ends
     except KeyboardInterrupt:
         print("ourgan: interrupted", file=sys.stderr)
         return 130
+    except _Terminated:
+        print("ourgan: terminated", file=sys.stderr)
+        return 143
+    except BrokenPipeError:
+        # What is still in the buffer has to go somewhere when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (OurganError, BudgetError, NonFiniteError, MemoryError) as error:
         print("ourgan: error:", " ".join(str(error).split()) or "out of memory", file=sys.stderr)
         return 1
     return 0
+
+
+class _Terminated(BaseException):
+    """SIGTERM has come; like KeyboardInterrupt, it unwinds whatever runs and leaves nothing behind."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    def terminate(_signal: int, _frame: object) -> None:
+        raise _Terminated
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,23 +187,25 @@ def _render(options: argparse.Namespace) -> None:
 def _preview(options: argparse.Namespace) -> None:
     synthesizer = _open(options)
     seeds = range(options.first, options.first + options.count)
-    sheet = _contact_sheet([synthesizer.preview(seed % (1 << 64)) for seed in seeds], options.columns)
-    with open_writer(options.output, sheet.shape[1], sheet.shape[0]) as writer:
-        writer.write(sheet)
+    if seeds[-1] >= 1 << 64:
+        raise OurganError(f"expected seeds up to 2^64 - 1, got {seeds[0]} to {seeds[-1]}")
+    columns = min(options.columns, options.count)
+    cell = synthesizer.bundle.manifest.structure.scales[-1]
+    width = _GAP + columns * (cell.width + _GAP)
+    height = _GAP + -(-options.count // columns) * (cell.height + _GAP)
+    with (
+        open_writer(options.output, width, height) as writer,
+        reporting(True, options.count, delay=_PATIENCE) as advance,
+    ):
+        writer.write(np.full((_GAP, width, 3), 255, np.uint8))
+        for first in range(0, options.count, columns):
+            band = np.full((cell.height + _GAP, width, 3), 255, np.uint8)
+            for i, seed in enumerate(seeds[first : first + columns]):
+                x = _GAP + i * (cell.width + _GAP)
+                band[: cell.height, x : x + cell.width] = synthesizer.preview(seed)
+                advance(1)
+            writer.write(band)
     print(f"{options.output}: seeds {seeds[0]} to {seeds[-1]}, {options.columns} in a row")
-
-
-def _contact_sheet(pictures: Sequence[Picture], columns: int) -> Picture:
-    """The pictures, all of one size, row by row on white."""
-    height, width, channels = pictures[0].shape
-    columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
-    shape = (_GAP + rows * (height + _GAP), _GAP + columns * (width + _GAP), channels)
-    sheet = np.full(shape, 255, np.uint8)
-    for i, picture in enumerate(pictures):
-        y, x = _GAP + i // columns * (height + _GAP), _GAP + i % columns * (width + _GAP)
-        sheet[y : y + height, x : x + width] = picture
-    return sheet
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ourgan_sdk import Bundle, Synthesizer, __version__
+from ourgan_sdk import Bundle, Synthesizer, __version__, cli
 from ourgan_sdk.cli import main
 
 
@@ -56,6 +56,40 @@ def test_preview(bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     fifth = Synthesizer(bundle_path).preview(7)
     np.testing.assert_array_equal(sheet[20:32, 26:44], fifth)
     assert (sheet[20:, 48:] == 255).all()
+
+
+def test_preview_shows_its_progress_when_it_takes_long(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["preview", str(bundle_path), "-o", str(tmp_path / "sheet.png"), "--count", "3"]
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(cli, "_PATIENCE", 0.0)
+    assert main(command) == 0
+    assert "100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "first", "words"),
+    [
+        ("a.gif", 0, "suffix is none of"),
+        ("absent/a.png", 0, "No such file"),
+        ("a.png", 2**64 - 1, r"seeds up to 2\^64 - 1, got 18446744073709551615 to 18446744073709551638"),
+    ],
+)
+def test_preview_refuses_before_it_renders(
+    bundle_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    output: str,
+    first: int,
+    words: str,
+) -> None:
+    monkeypatch.setattr(Synthesizer, "preview", lambda *_: pytest.fail("rendered"))
+    assert main(["preview", str(bundle_path), "-o", str(tmp_path / output), "--first", str(first)]) == 1
+    assert re.search(words, error_line(capsys))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_info(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,8 +174,11 @@ def test_wrong_usage(arguments: list[str], words: str, capsys: pytest.CaptureFix
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
-def test_interrupt(bundle_path: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_signals(bundle_path: Path, tmp_path: Path, number: signal.Signals, code: int, word: str) -> None:
     command = [sys.executable, "-m", "ourgan_sdk.cli", "render", str(bundle_path), "16k"]
     process = subprocess.Popen(
         [*command, "-o", "picture.png"],
@@ -154,13 +191,25 @@ def test_interrupt(bundle_path: Path, tmp_path: Path) -> None:
         assert process.poll() is None
         time.sleep(0.02)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert errors.splitlines()[-1] == "ourgan: interrupted"
+    assert process.returncode == code
+    assert errors.splitlines()[-1] == f"ourgan: {word}"
     assert "Traceback" not in errors
     assert output == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
+def test_nobody_reads(bundle_path: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ourgan_sdk.cli", "info", str(bundle_path)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
