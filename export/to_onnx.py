@@ -21,6 +21,7 @@ from torch import Tensor, nn
 if __package__ in (None, ""):  # run as a script: the checkout's root is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from export.weights import halve_weights, round_weights
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
 from trainers.networks import RRDBNet, Structure
@@ -54,7 +55,7 @@ class StructureForExport(nn.Module):
 
 
 def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> bytes:
-    """The structure as ONNX bytes.
+    """The structure as ONNX bytes; rounds the network's weights to float16 (:mod:`export.weights`).
 
     Inputs ``noise_m`` float32 (1, C_m, H_m, W_m) of any sizes, output ``picture`` float32 (1, 3, H_M, W_M) in
     [0, 1]. ``sizes`` are the scales' training sizes.
@@ -62,6 +63,7 @@ def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> by
     Raises:
         ExportError: ONNX Runtime's result differs by more than 1e-4.
     """
+    round_weights(network)
     module = StructureForExport(network).eval()
     device = next(network.parameters()).device
     channels = [network.latent] + [3] * (len(sizes) - 1)
@@ -84,13 +86,14 @@ def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> by
 
 
 def export_upscaler(network: RRDBNet) -> bytes:
-    """An upscaler as ONNX bytes.
+    """An upscaler as ONNX bytes; rounds the network's weights to float16 (:mod:`export.weights`).
 
     Input ``picture`` float32 (1, 3, h, w) in [0, 1], output ``upscaled`` float32 (1, 3, 4h, 4w).
 
     Raises:
         ExportError: ONNX Runtime's result differs by more than 1e-4.
     """
+    round_weights(network)
     network = network.eval()
     device = next(network.parameters()).device
     example = torch.rand(1, 3, 40, 56, device=device)
@@ -124,6 +127,7 @@ def _export(
     for entry in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
         entry.ClearField("doc_string")
         del entry.metadata_props[:]  # stack traces of the exporting machine
+    halve_weights(model)
     data: bytes = model.SerializeToString()
     return data
 

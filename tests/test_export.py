@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from export import to_onnx
 from export.memory import activation_bytes_per_pixel
+from export.weights import round_weights
 from ourgan_sdk.calibration import calibrate_halo, seam_differences
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet, Structure
@@ -77,6 +79,25 @@ def test_upscaler_takes_other_sizes(upscaler: RRDBNet, upscaler_onnx: bytes) -> 
         (got,) = session(upscaler_onnx).run(None, {"picture": x.numpy()})
         with torch.no_grad():
             assert np.abs(got - upscaler(x).numpy()).max() < 1e-4
+
+
+def test_weights_are_stored_in_half_and_lose_nothing_more(upscaler: RRDBNet, upscaler_onnx: bytes) -> None:
+    model = onnx.load_model_from_string(upscaler_onnx)
+    stored = {weight.name: onnx.numpy_helper.to_array(weight) for weight in model.graph.initializer}
+    large = [name for name, values in stored.items() if values.dtype == np.float32 and values.size >= 256]
+    assert not large
+    weight = upscaler.conv_hr.weight.detach().numpy()  # rounded by the export
+    assert np.array_equal(stored["conv_hr.weight_half"], weight)
+
+
+def test_rounding_moves_pictures_by_less_than_half_a_level() -> None:
+    torch.manual_seed(4)
+    network = RRDBNet(16, 2, 8)
+    x = torch.rand(1, 3, 24, 24)
+    with torch.no_grad():
+        before = network(x)
+        round_weights(network)
+        assert 0 < (network(x) - before).abs().max() * 255 < 0.5
 
 
 def test_export_leaves_no_paths(upscaler_onnx: bytes) -> None:
