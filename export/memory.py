@@ -24,7 +24,13 @@ def activation_bytes_per_pixel(data: bytes) -> int:
     """
     model = _with_size(onnx.load_model_from_string(data), _SIDE)
     sizes = _tensor_bytes(model)
-    nodes = model.graph.node
+    constant = {weight.name for weight in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if all(name in constant for name in node.input):  # weights being converted: folded when loaded
+            constant.update(node.output)
+        else:
+            nodes.append(node)
     last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
     last_use.update({output.name: len(nodes) for output in model.graph.output})
     live = {value.name for value in model.graph.input}

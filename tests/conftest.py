@@ -1,5 +1,6 @@
 """Small networks that do what trained ones do, and a bundle of them."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ourgan_sdk.bundle import Manifest, Photo, Scale, SeamError, Structure, Training, Upscaler, write_bundle
+
+# Programs started in the background are told to ignore Ctrl-C, and pass that on: the tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SCALES = [
     Scale(height=4, width=6, channels=4, noise_deviation=1.0),

@@ -45,7 +45,7 @@ def crop(tile: Tile) -> Box:
 def render_serially(source: Array) -> Array:
     target = np.zeros((122, 166, 3), np.uint8)
     for tile in TILES:
-        values = gather(source, tile.window, 0, SEED, STREAM, DEVIATION)
+        values = gather(source, tile.window, (0, 0), SEED, STREAM, DEVIATION)
         scatter(upscale(values[None])[0], crop(tile), target, SCALE * tile.core.y0, SCALE * tile.core.x0)
     return target
 
@@ -62,7 +62,7 @@ def render(source: Array, pipeline: Pipeline, slots: int) -> Array:
     for index, tile in enumerate(TILES):
         while len(ahead) < max(1, slots - 1) and index + len(ahead) < len(TILES):
             window = TILES[index + len(ahead)].window
-            ahead.append(pipeline.pack(source, window, 0, SEED, STREAM, DEVIATION))
+            ahead.append(pipeline.pack(source, window, (0, 0), SEED, STREAM, DEVIATION))
         slot = ahead.pop(0)
         pipeline.packed(slot)
         pipeline.output(slot)[...] = upscale(pipeline.input(slot))

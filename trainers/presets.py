@@ -121,7 +121,7 @@ DRAFT = Preset(
     replace(
         STANDARD.structure, long_side=128, scales=7, channels=32, latent=64, vae_steps=500, gan_steps=300
     ),
-    replace(STANDARD.upscaler, features=16, blocks=2, l1_steps=300, gan_steps=100, learning_rate=1e-3),
+    replace(STANDARD.upscaler, features=16, blocks=2, l1_steps=800, gan_steps=100, learning_rate=1e-3),
 )
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}
