@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 if __package__ in (None, ""):  # run as a script: the checkout's root is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from export.strips import run_tail_in_strips
 from export.weights import halve_weights, round_weights
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
@@ -76,7 +78,7 @@ def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> by
 
     names = [f"noise_{m}" for m in range(len(sizes))]
     shapes = [{2: f"height_{m}", 3: f"width_{m}"} for m in range(len(sizes))]
-    data = _export(module, (noises(0),), names, "picture", [shapes])
+    data: bytes = _export(module, (noises(0),), names, "picture", [shapes]).SerializeToString()
     for grow in (0, 3):
         example = noises(grow)
         with torch.no_grad():
@@ -97,8 +99,10 @@ def export_upscaler(network: RRDBNet) -> bytes:
     network = network.eval()
     device = next(network.parameters()).device
     example = torch.rand(1, 3, 40, 56, device=device)
-    data = _export(network, (example,), ["picture"], "upscaled", [{2: "height", 3: "width"}])
-    for size in ((40, 56), (33, 71)):
+    model = _export(network, (example,), ["picture"], "upscaled", [{2: "height", 3: "width"}])
+    run_tail_in_strips(model)
+    data: bytes = model.SerializeToString()
+    for size in ((40, 56), (33, 71), (3, 5)):
         example = torch.rand(1, 3, *size, device=device)
         with torch.no_grad():
             expected = network(example)
@@ -108,7 +112,7 @@ def export_upscaler(network: RRDBNet) -> bytes:
 
 def _export(
     module: nn.Module, arguments: tuple[object, ...], inputs: list[str], output: str, dynamic: list[object]
-) -> bytes:
+) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
@@ -123,13 +127,12 @@ def _export(
         )
     if program is None:
         raise ExportError("torch.onnx.export returned nothing")
-    model = program.model_proto
+    model: onnx.ModelProto = program.model_proto
     for entry in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
         entry.ClearField("doc_string")
         del entry.metadata_props[:]  # stack traces of the exporting machine
     halve_weights(model)
-    data: bytes = model.SerializeToString()
-    return data
+    return model
 
 
 def _compare(name: str, data: bytes, feeds: dict[str, Tensor], expected: Tensor) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from export import to_onnx
-from export.memory import activation_bytes_per_pixel
+from export.memory import measure_bytes_per_pixel
+from export.strips import STRIPS, run_tail_in_strips
 from export.weights import round_weights
 from ourgan_sdk.calibration import calibrate_halo, seam_differences
 from trainers.assemble import as_function
@@ -120,9 +121,38 @@ def test_command_names_what_is_wrong(tmp_path: Path) -> None:
         assert "Traceback" not in result.stderr
 
 
-def test_live_tensors_of_a_known_network(upscaler_onnx: bytes) -> None:
-    # At the end conv_hr's input and output live together: 8 channels at 16 output pixels each, float32.
-    assert activation_bytes_per_pixel(upscaler_onnx) == 2 * 8 * 16 * 4 * 2.25
+def test_tail_in_strips_takes_less_memory_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = RRDBNet(32, 1, 8)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, 0.1)
+    stripped = to_onnx.export_upscaler(network)
+    monkeypatch.setattr(to_onnx, "run_tail_in_strips", lambda _model: None)
+    whole = to_onnx.export_upscaler(network)
+
+    for size in ((1, 6), (3, 4), (STRIPS + 1, 5), (50, 31)):
+        feeds = {"picture": np.random.default_rng(1).random((1, 3, *size), dtype=np.float32)}
+        difference = session(stripped).run(None, feeds)[0] - session(whole).run(None, feeds)[0]
+        assert np.abs(difference).max() < 1e-5
+
+    # conv_hr's input and output live together: 32 channels at 16 output pixels each, float32.
+    tail = 2 * 32 * 16 * 4
+    shape = [(192, 192)]
+    assert measure_bytes_per_pixel(whole, shape) > tail
+    assert tail / STRIPS < measure_bytes_per_pixel(stripped, shape) < tail / 2
+
+
+def test_strips_refuse_a_network_without_enlargement() -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 3, "h", "w"]) for n in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:]))
+    with pytest.raises(ValueError, match="no Resize"):
+        run_tail_in_strips(model)
+
+
+def test_memory_of_a_network_that_does_not_run_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="cannot be measured"):
+        measure_bytes_per_pixel(b"nothing")
 
 
 def test_calibrated_halo_is_the_smallest_that_will_do(upscaler_onnx: bytes) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from export.memory import activation_bytes_per_pixel
+from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_structure, export_upscaler
 from ourgan_sdk import Synthesizer, bundle
 from ourgan_sdk.arrays import Tensor
@@ -122,7 +122,7 @@ def describe_upscaler(file: str, network: bytes, deviation: float, pairs: Sequen
         file=file,
         halo=calibration.halo,
         noise_deviation=deviation,
-        bytes_per_pixel=activation_bytes_per_pixel(network),
+        bytes_per_pixel=measure_bytes_per_pixel(network),
         seam_error=error,
     )
 
