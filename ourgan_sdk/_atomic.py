@@ -1,63 +1,190 @@
-"""Files that appear under their name only when they are whole."""
+"""Files and folders that appear under their names only when they are whole.
+
+What is written lies in a temporary folder beside its target until it is whole. The folder's name says which
+target it is for, and its writer holds a lock on it, which ends with the process however that ends: a folder
+that can be locked has lost its writer, and the next writer of the same target removes it.
+"""
 
 import contextlib
+import hashlib
 import os
 import secrets
-import stat
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .errors import OutputError
 
-__all__ = ["atomic_file"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["atomic_file", "atomic_outputs", "check_replaceable", "follow"]
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield the name of an empty file beside `path`, which takes the name `path` when the block ends well.
+    """Yield a name for a new file, which takes the name `path` when the block ends well.
 
-    When the block raises anything, KeyboardInterrupt included, the temporary file is removed and whatever
-    lay under `path` stays as it was. Where `path` is a symbolic link, the file that it leads to is meant.
-    Raises OutputError, before the block runs, if the folder cannot be written to, and after it if the disk
-    did not take the file.
+    When the block raises anything, KeyboardInterrupt included, the new file is removed and whatever lay under
+    `path` stays as it was. Where `path` is a symbolic link, the file that it leads to is meant. What writers
+    of the same file have left that were killed is removed (not on Windows). Raises OutputError, before the
+    block runs, if the folder cannot be written to, and after it if the disk did not take the file.
     """
-    target = _follow(path)
-    # Not made of the name: that may be as long as names can be.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
+    target = follow(path)
+    if target.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder")
+    with atomic_outputs(path, {"file": target}) as folder:
+        yield folder / "file"
+
+
+@contextlib.contextmanager
+def atomic_outputs(path: Path, outputs: dict[str, Path]) -> Iterator[Path]:
+    """Yield an empty folder, from which each name in `outputs` moves to its target when the block ends well.
+
+    The outputs, files or folders, are siblings and move together or not at all, in their order; what lay
+    under their names is removed then. Otherwise as `atomic_file`; errors name `path`.
+    """
+    target = next(iter(outputs.values()))
+    with _naming(path):
+        _remove_abandoned(target)
+        folder, lock = _make_temporary(target)
     try:
-        # Not tempfile.mkstemp: its files are readable by the owner alone, and so would the result be.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        yield temporary
-        try:
-            _flush_to_disk(temporary)
-            temporary.replace(target)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        yield folder
+        with _naming(path):
+            _flush_to_disk(folder)
+            _publish(folder, outputs)
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        _unlock(lock)
 
 
-def _follow(path: Path) -> Path:
-    """The file that `path` leads to, which need not exist; raises OutputError if it cannot be one."""
-    try:
-        target = path.resolve()
-        if stat.S_ISDIR(target.stat().st_mode):
-            raise OutputError(f"cannot write {path}: it is a folder")
-    except FileNotFoundError:
-        return target
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    except RuntimeError as error:  # until Python 3.12, for links that lead in a circle
-        raise OutputError(f"cannot write {path}: {error}") from error
+def follow(path: Path) -> Path:
+    """What `path` leads to, which need not exist; raises OutputError if nothing can."""
+    with _naming(path):
+        try:
+            target = path.resolve()
+            with contextlib.suppress(FileNotFoundError):
+                target.stat()  # names that are too long or lead in a circle
+        except RuntimeError as error:  # until Python 3.12, for links that lead in a circle
+            raise OutputError(f"cannot write {path}: {error}") from error
     return target
 
 
-def _flush_to_disk(path: Path) -> None:
+def check_replaceable(path: Path, folder: Path, marks: Collection[str]) -> None:
+    """Raise OutputError about `path` unless `folder` is absent, empty, or holds an entry named in `marks`."""
+    with _naming(path):
+        try:
+            names = {entry.name for entry in folder.iterdir()}
+        except FileNotFoundError:
+            return
+    if names and names.isdisjoint(marks):
+        raise OutputError(
+            f"cannot write {path}: the folder {folder.name} holds something else; "
+            "remove it or choose another name"
+        )
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn the system's errors into OutputErrors about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _publish(folder: Path, outputs: dict[str, Path]) -> None:
+    """Move the outputs out of `folder`, and into it what lay under their names; undo it all if one fails."""
+    moves: list[tuple[Path, Path]] = []
+
+    def move(source: Path, destination: Path) -> None:
+        moves.append((source, destination))
+        source.replace(destination)
+
+    try:
+        for name, target in reversed(outputs.items()):
+            # A single file replaces another in one step. Of several outputs all old ones go before a new one
+            # comes: a process killed in between leaves none rather than two that do not belong together.
+            if target.exists() and (target.is_dir() or len(outputs) > 1):
+                move(target, folder / f"old {name}")
+        for name, target in outputs.items():
+            move(folder / name, target)
+    except BaseException:
+        for source, destination in reversed(moves):
+            if not source.exists() and destination.exists():
+                destination.replace(source)
+        raise
+
+
+def _temporary_prefix(target: Path) -> str:
+    # Not the name itself: that may be as long as names can be.
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
+
+
+def _make_temporary(target: Path) -> tuple[Path, int | None]:
+    """A new folder beside `target`, and the lock on it."""
+    while True:
+        folder = target.with_name(f"{_temporary_prefix(target)}{secrets.token_hex(8)}.part")
+        folder.mkdir()
+        try:
+            lock = _lock(folder, wait=True)
+        except FileNotFoundError:
+            continue  # another writer took the folder for abandoned before it could be locked
+        except OSError:
+            return folder, None  # a file system without locks: nobody can take the folder for abandoned
+        if folder.exists():
+            return folder, lock
+        _unlock(lock)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove the temporary folders of writers of `target` that are no more."""
+    for folder in target.parent.glob(f"{_temporary_prefix(target)}*.part"):
+        with contextlib.suppress(OSError):
+            lock = _lock(folder, wait=False)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                _unlock(lock)
+
+
+def _lock(folder: Path, *, wait: bool) -> int | None:
+    """A descriptor that holds the lock on `folder`; None on Windows, where folders cannot be locked.
+
+    Raises OSError if the lock cannot be had; with `wait`, not because somebody else has it.
+    """
+    if sys.platform == "win32":
+        return None
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _flush_to_disk(folder: Path) -> None:
+    """Flush everything in `folder`."""
     # Some disks report that they are full only now; and a rename must never outlive the data it names.
-    descriptor = os.open(path, os.O_RDWR)
+    files: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        files += [Path(root, name) for name in names]
+        if os.name != "nt":  # where folders cannot be opened
+            files += [Path(root, name) for name in folders]
+    with ThreadPoolExecutor(8) as executor:  # file systems commit what is asked for at the same time at once
+        for _ in executor.map(_flush, files):
+            pass
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
