@@ -33,7 +33,7 @@ def test_version() -> None:
 
 
 def test_imports_nothing_heavy() -> None:
-    heavy = ("torch", "onnx", "onnxruntime", "pyvips", "trainers", "export", "tqdm", "PIL")
+    heavy = ("torch", "onnx", "onnxruntime", "pyvips", "zarr", "trainers", "export", "tqdm", "PIL")
     code = f"import ourgan_sdk, sys; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -1,10 +1,15 @@
-"""Files and arrays hold exactly the pixels that were written, or do not exist."""
+"""Files, folders and arrays hold exactly the pixels that were written, or do not exist."""
 
 import errno
+import importlib.util
+import itertools
+import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+import tracemalloc
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +19,15 @@ import tifffile
 from PIL import Image
 
 from ourgan_sdk import OutputError, SizeError, open_writer
-from ourgan_sdk.writers import ArrayWriter, _FileWriter
+from ourgan_sdk.writers import ArrayWriter
+from ourgan_sdk.writers.base import EncodingWriter, Properties
 
 SHAPES = [(1, 1), (300, 200), (64, 1), (65, 3), (1, 500), (129, 40)]
+ZARR = pytest.param(
+    ".zarr", marks=pytest.mark.skipif(importlib.util.find_spec("zarr") is None, reason="zarr is missing")
+)
+SUFFIXES = [".png", ".tif", ".jpg", ".webp", ".dzi", ZARR, ".npy"]
+DESCRIPTION = json.dumps({"software": "ourgan_sdk", "seed": 7, "size": [30, 20]})
 
 
 def noise(height: int, width: int, dtype: type) -> np.ndarray:
@@ -31,19 +42,50 @@ def write(path: Path, picture: np.ndarray, band: int = 37, **options: object) ->
             writer.write(picture[y : y + band])
 
 
+def names_of(path: Path) -> list[Path]:
+    """All that is in the folder when `path` alone has been written."""
+    return [path, path.with_name(f"{path.stem}_files")] if path.suffix == ".dzi" else [path]
+
+
 def read(path: Path) -> np.ndarray:
     """The pixels in a file, by a reader other than libvips, except for 16-bit PNG, which Pillow halves."""
+    if path.suffix == ".npy":
+        return np.load(path, mmap_mode="r")
+    if path.suffix == ".zarr":
+        zarr = pytest.importorskip("zarr")
+        return zarr.open_group(path, mode="r")["0"][:].transpose(1, 2, 0)
+    if path.suffix == ".dzi":
+        return read_deep_zoom(path, levels_up=0)
     if path.suffix == ".tif":
         return tifffile.imread(path)
     with Image.open(path) as image:
-        if path.suffix == ".jpg" or image.tile[0].args != "RGB;16B":
+        if image.format != "PNG" or image.tile[0].args != "RGB;16B":
             return np.asarray(image)
     return pyvips.Image.new_from_file(str(path), revalidate=True).numpy()
 
 
+def read_deep_zoom(path: Path, levels_up: int) -> np.ndarray:
+    """The tiles of one level put together; 0 is the largest."""
+    image = ET.fromstring(path.read_bytes())
+    size = image[0].attrib
+    width, height = int(size["Width"]), int(size["Height"])
+    tile, overlap = int(image.attrib["TileSize"]), int(image.attrib["Overlap"])
+    levels = (max(width, height) - 1).bit_length() + 1
+    folder = path.with_name(f"{path.stem}_files")
+    assert sorted(int(f.name) for f in folder.iterdir() if f.is_dir()) == list(range(levels))
+    width, height = -(-width >> levels_up), -(-height >> levels_up)
+    picture = np.empty((height, width, 3), np.uint8)
+    for name in (folder / str(levels - 1 - levels_up)).iterdir():
+        column, row = (int(number) for number in name.stem.split("_"))
+        x, y = max(0, column * tile - overlap), max(0, row * tile - overlap)
+        with Image.open(name) as pixels:
+            picture[y : y + pixels.height, x : x + pixels.width] = np.asarray(pixels)
+    return picture
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ZARR, ".npy"])
 def test_lossless_files(tmp_path: Path, shape: tuple[int, int], dtype: type, suffix: str) -> None:
     picture, path = noise(*shape, dtype), tmp_path / f"picture{suffix}"
     write(path, picture)
@@ -51,6 +93,15 @@ def test_lossless_files(tmp_path: Path, shape: tuple[int, int], dtype: type, suf
     assert result.dtype == dtype
     np.testing.assert_array_equal(result, picture)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (509, 763)])
+@pytest.mark.parametrize("suffix", [".webp", ".dzi"])
+def test_lossless_at_quality_100(tmp_path: Path, shape: tuple[int, int], suffix: str) -> None:
+    picture, path = noise(*shape, np.uint8), tmp_path / f"picture{suffix}"
+    write(path, picture, quality=100)
+    np.testing.assert_array_equal(read(path), picture)
+    assert sorted(tmp_path.iterdir()) == names_of(path)
 
 
 @pytest.mark.parametrize(
@@ -73,23 +124,128 @@ def test_wide_files(tmp_path: Path, name: str, width: int, height: int, dtype: t
     np.testing.assert_array_equal(result.crop(width - 9, 0, 9, height).numpy(), picture[:, -9:])
 
 
-def test_jpeg(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".webp", ".dzi"])
+def test_lossy_files(tmp_path: Path, suffix: str) -> None:
     smooth = np.linspace(0, 255, 200 * 300 * 3).reshape(200, 300, 3).astype(np.uint8)
-    fine, coarse = tmp_path / "fine.jpg", tmp_path / "coarse.JPEG"
+    fine, coarse = tmp_path / f"fine{suffix}", tmp_path / f"coarse{suffix}"
     write(fine, smooth)
     write(coarse, smooth, quality=10)
-    assert np.abs(read(fine).astype(int) - smooth).max() <= 4
-    assert coarse.stat().st_size < fine.stat().st_size
+    assert np.abs(read(fine).astype(int) - smooth).max() <= 8
+
+    def size(path: Path) -> int:
+        files = [path, *path.with_name(f"{path.stem}_files").rglob("*.*")]
+        return sum(file.stat().st_size for file in files)
+
+    assert size(coarse) < size(fine)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
+def test_metadata(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"picture{suffix}"
+    write(path, noise(20, 30, np.uint8), description=DESCRIPTION, dpi=300)
+    with Image.open(path) as image:
+        exif = image.getexif()
+        text = image.info["Description"] if suffix == ".png" else exif[270]
+        dpi = (exif[282], exif[283]) if suffix == ".webp" else image.info["dpi"]
+        assert image.info["icc_profile"]
+    assert text == DESCRIPTION
+    assert dpi == pytest.approx((300, 300), abs=0.01)
+
+
+def test_metadata_of_deep_zoom(tmp_path: Path) -> None:
+    write(tmp_path / "picture.dzi", noise(20, 30, np.uint8), description=DESCRIPTION, dpi=300)
+    root = ET.parse(tmp_path / "picture_files" / "vips-properties.xml").getroot()
+    properties = {p[0].text: p[1].text for p in root.iter() if p.tag.endswith("property")}
+    assert properties["description"] == DESCRIPTION
+    assert float(properties["xres"]) * 25.4 == pytest.approx(300)
+    with Image.open(tmp_path / "picture_files" / "5" / "0_0.jpg") as tile:
+        assert tile.info["icc_profile"]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
-def test_metadata(tmp_path: Path, suffix: str) -> None:
+def test_resolution_that_is_unknown(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"picture{suffix}"
-    write(path, noise(20, 30, np.uint8), description="seed 7, größe")
+    write(path, noise(2, 3, np.uint8))
     with Image.open(path) as image:
-        texts = [image.info.get("Description"), image.getexif().get(270)]
-        assert image.info["icc_profile"]
-    assert any("seed 7" in str(text) for text in texts)
+        assert image.info["dpi"] == pytest.approx((72, 72), abs=0.01)
+
+
+def halved(picture: np.ndarray) -> np.ndarray:
+    """Rounded means of 2 x 2 pixels of a picture whose sides are even."""
+    height, width, _ = picture.shape
+    sums = picture.reshape(height // 2, 2, width // 2, 2, 3).sum((1, 3), dtype=np.uint32)
+    return ((sums + 2) >> 2).astype(picture.dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1), (256, 256), (700, 1301), (513, 2)])
+def test_pyramidal_tiff(tmp_path: Path, shape: tuple[int, int], dtype: type) -> None:
+    picture, path = noise(*shape, dtype), tmp_path / "picture.tif"
+    write(path, picture, pyramid=True)
+    with tifffile.TiffFile(path) as file:
+        levels = [page.asarray() for page in file.pages]
+    np.testing.assert_array_equal(levels[0], picture)
+    for larger, level in itertools.pairwise(levels):
+        height, width = (side // 2 for side in larger.shape[:2])
+        assert level.dtype == dtype
+        np.testing.assert_array_equal(level, halved(larger[: 2 * height, : 2 * width]))
+    assert max(levels[-1].shape) <= 256 or min(levels[-1].shape[:2]) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (512, 512), (513, 1), (2, 1025), (1100, 1301)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_zarr_levels(tmp_path: Path, shape: tuple[int, int], dtype: type) -> None:
+    zarr = pytest.importorskip("zarr")
+    picture, path = noise(*shape, dtype), tmp_path / "picture.zarr"
+    write(path, picture, band=333, description=DESCRIPTION, dpi=300)
+    group = zarr.open_group(path, mode="r")
+    ome = group.attrs["ome"]
+    assert group.attrs["description"] == DESCRIPTION
+    assert ome["version"] == "0.5"
+    (multiscales,) = ome["multiscales"]
+    axes = [(axis["name"], axis["type"], axis.get("unit")) for axis in multiscales["axes"]]
+    assert axes == [("c", "channel", None), ("y", "space", "inch"), ("x", "space", "inch")]
+    assert sorted(group.array_keys()) == [dataset["path"] for dataset in multiscales["datasets"]]
+    expected = picture
+    for i, dataset in enumerate(multiscales["datasets"]):
+        level = group[dataset["path"]]
+        scale, translation = dataset["coordinateTransformations"]
+        assert scale["scale"] == pytest.approx([1, 2**i / 300, 2**i / 300])
+        assert translation["translation"] == pytest.approx([0, *[(2**i - 1) / 600] * 2])
+        assert level.metadata.dimension_names == ("c", "y", "x")
+        assert level.dtype == dtype
+        assert level.chunks == (3, 512, 512)
+        np.testing.assert_array_equal(level[:].transpose(1, 2, 0), expected)
+        assert (max(expected.shape) <= 512) == (i == len(multiscales["datasets"]) - 1)
+        height, width, _ = expected.shape
+        expected = halved(np.pad(expected, ((0, height % 2), (0, width % 2), (0, 0)), "edge"))
+
+
+def test_deep_zoom_levels(tmp_path: Path) -> None:
+    picture = noise(512, 1024, np.uint8)
+    write(tmp_path / "picture.dzi", picture, quality=100)
+    expected = picture
+    for i in range(10):
+        level = read_deep_zoom(tmp_path / "picture.dzi", levels_up=i)
+        np.testing.assert_array_equal(level, expected)
+        expected = halved(expected) if min(level.shape[:2]) > 1 else expected
+
+
+def test_zarr_holds_few_rows(tmp_path: Path) -> None:
+    """A picture of 40 rows of chunks takes hardly more memory than one of 4."""
+    pytest.importorskip("zarr")
+    width, band = 1024, np.full((64, 1024, 3), 7, np.uint8)
+    peaks = []
+    for height in (2048, 2048, 20480):  # the first one loads the library
+        tracemalloc.start()
+        with open_writer(tmp_path / "a.zarr", width, height) as writer:
+            for _ in range(0, height, 64):
+                writer.write(band)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    chunks = 3 * 512 * width
+    assert peaks[2] < peaks[1] + chunks
+    assert peaks[2] < 6 * chunks
 
 
 def test_file_takes_the_usual_permissions_and_replaces(tmp_path: Path) -> None:
@@ -143,11 +299,29 @@ def test_array_writer() -> None:
 @pytest.mark.parametrize(
     ("name", "width", "height", "dtype", "words"),
     [
-        ("a.jpg", 65501, 1, np.uint8, "JPEG ends at 65500 pixels per side.* PNG and TIFF can hold it"),
-        ("a.png", 1, 100_000_001, np.uint8, "PNG ends at 100000000 .* so does every other"),
-        ("a.jpg", 1, 1, np.uint16, "JPEG holds 8 bits per channel; PNG and TIFF hold 16"),
-        ("a.gif", 1, 1, np.uint8, r"none of \.png, \.tif, \.tiff, \.jpg, \.jpeg"),
+        (
+            "a.jpg",
+            65501,
+            1,
+            np.uint8,
+            "JPEG ends at 65500 pixels per side.*: PNG, TIFF, Deep Zoom, Zarr, NumPy$",
+        ),
+        ("a.webp", 1, 16_384, np.uint8, "WebP ends at 16383 .*: PNG, TIFF, JPEG, Deep Zoom, Zarr, NumPy$"),
+        ("a.png", 1, 100_000_001, np.uint8, "PNG ends at 100000000 .*: Zarr, NumPy$"),
+        ("a.dzi", 1, 100_000_001, np.uint8, "Deep Zoom ends at 100000000 .*: Zarr, NumPy$"),
+        ("a.npy", 1, 1 << 31, np.uint8, "NumPy ends at 2147483647 .*; no other format"),
+        ("a.jpg", 1, 1, np.uint16, "JPEG holds 8 bits per channel.*: PNG, TIFF, Zarr, NumPy$"),
+        ("a.dzi", 1, 1, np.uint16, "Deep Zoom holds 8 bits"),
+        ("a.webp", 20_000, 1, np.uint16, "WebP ends at .*: PNG, TIFF, Zarr, NumPy$"),
+        (
+            "a.gif",
+            1,
+            1,
+            np.uint8,
+            r"none of \.png, \.tif, \.tiff, \.jpg, \.jpeg, \.webp, \.dzi, \.zarr, \.npy",
+        ),
         ("absent/a.png", 1, 1, np.uint8, "No such file or directory"),
+        ("absent/a.dzi", 1, 1, np.uint8, "No such file or directory"),
         (".", 1, 1, np.uint8, "suffix"),
     ],
 )
@@ -159,14 +333,56 @@ def test_refused_before_anything_is_done(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refuses_a_folder_and_other_types(tmp_path: Path) -> None:
-    (tmp_path / "a.png").mkdir()
-    with pytest.raises(OutputError, match="it is a folder"), open_writer(tmp_path / "a.png", 1, 1):
+@pytest.mark.parametrize("name", ["a.png", "a.dzi"])
+def test_refuses_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match="it is a folder"), open_writer(tmp_path / name, 1, 1):
         pytest.fail("the block ran")
-    with (
-        pytest.raises(ValueError, match="uint8 or uint16, not as float32"),
-        open_writer(tmp_path / "b.png", 1, 1, dtype=np.float32),
-    ):
+
+
+@pytest.mark.parametrize(("suffix", "folder"), [(".dzi", "a_files"), (ZARR.values[0], "a.zarr")])
+def test_refuses_to_replace_other_folders(tmp_path: Path, suffix: str, folder: str) -> None:
+    if suffix == ".zarr":
+        pytest.importorskip("zarr")
+    other = tmp_path / folder / "style.css"
+    other.parent.mkdir()
+    other.touch()
+    message = f"the folder {folder} holds something else"
+    with pytest.raises(OutputError, match=message), open_writer(tmp_path / f"a{suffix}", 1, 1):
+        pytest.fail("the block ran")
+    assert list(tmp_path.iterdir()) == [other.parent]
+    other.unlink()
+    write(tmp_path / f"a{suffix}", noise(1, 1, np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".dzi", ".zarr", ".npy"])
+def test_pyramid_is_an_option_of_tiff(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(OutputError, match="option of TIFF"), open_writer(path, 1, 1, pyramid=True):
+        pytest.fail("the block ran")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dtype": np.float32}, "uint8 or uint16, not as float32"),
+        ({"quality": 0}, "quality from 1 to 100, got 0"),
+        ({"quality": 101}, "got 101"),
+        ({"dpi": 0}, "1 to 65535 dpi, got 0"),
+        ({"dpi": float("nan")}, "got nan"),
+        ({"width": 0}, "at least 1 x 1, got 0 x 1"),
+    ],
+)
+def test_arguments_that_no_format_takes(tmp_path: Path, options: dict[str, object], words: str) -> None:
+    arguments = {"width": 1, "height": 1, **options}
+    with pytest.raises(ValueError, match=words), open_writer(tmp_path / "a.png", **arguments):
+        pytest.fail("the block ran")
+
+
+def test_library_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    words = r'a\.zarr: Zarr is missing; run: pip install "ourgan-sdk\[zarr\]"'
+    with pytest.raises(OutputError, match=words), open_writer(tmp_path / "a.zarr", 1, 1):
         pytest.fail("the block ran")
 
 
@@ -179,7 +395,7 @@ def test_folder_that_may_not_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("rows", [0, 40, 120])
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_nothing_is_left_after_a_failure(
     tmp_path: Path, suffix: str, rows: int, failure: type[BaseException]
 ) -> None:
@@ -225,7 +441,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_full_disk(small_disk: Path, suffix: str) -> None:
     picture = noise(2000, 2000, np.uint8)
     with pytest.raises(OutputError, match=f"picture{suffix}: {os.strerror(errno.ENOSPC)}$"):
@@ -237,12 +453,13 @@ def test_writing_waits_for_the_encoder(tmp_path: Path) -> None:
     """A writer that took everything at once would hold the whole picture."""
     bands, may_encode, written = 5, threading.Event(), []
 
-    def encode(next_band: Callable[[], np.ndarray | None]) -> None:
+    def encode(bands: Iterator[np.ndarray], _output: Path, _properties: Properties) -> None:
         may_encode.wait()
-        for _ in range(bands):
-            next_band()
+        for _ in bands:
+            pass
 
-    writer = _FileWriter(tmp_path / "a.png", (bands, 4, 3), np.dtype(np.uint8), encode)
+    properties = Properties(4, bands, np.dtype(np.uint8), 95, False, None, "")
+    writer = EncodingWriter(tmp_path / "a.png", properties, encode, tmp_path / "b")
 
     def write_all() -> None:
         for i in range(bands):
