@@ -115,7 +115,7 @@ def test_verbose(bundle_path: Path, tmp_path: Path) -> None:
         ("90x70", "absent/a.png", [], "cannot write .*a.png: No such file or directory"),
         ("90x70", "a.gif", [], "suffix is none of"),
         ("70000x2", "a.jpg", [], "JPEG ends at 65500"),
-        ("90x70", "a.jpg", ["--bits", "16"], "PNG and TIFF hold 16"),
+        ("90x70", "a.jpg", ["--bits", "16"], "PNG, TIFF, Zarr, NumPy"),
         ("90x70", "a.png", ["--memory", "1K"], "memory_limit is 1024 bytes"),
     ],
 )
