@@ -10,7 +10,8 @@ namespace ourgan {
 enum class PixelType { uint8, uint16, float16, float32 };
 inline constexpr int kPixelTypes = 4;
 
-// Where a row of noise lies: position (y, x) of its first value in the whole picture.
+// Where a row of noise lies: position (y, x) of its first value in the whole picture, negative numbers in two's
+// complement.
 struct NoiseRow {
     std::uint64_t seed;
     std::uint32_t stream;

@@ -11,9 +11,10 @@ namespace ourgan {
 namespace {
 
 void check_span(const char* name, std::int64_t start, std::int64_t length) {
-    if (start < 0 || length < 0 || length > kMaxSide || start > kMaxSide - length) {
-        throw std::invalid_argument(std::string("noise ") + name + " must lie in [0, " + std::to_string(kMaxSide) +
-                                    "], got " + std::to_string(length) + " from " + std::to_string(start));
+    if (start < -kMaxSide || length < 0 || length > 2 * kMaxSide || start > kMaxSide - length) {
+        throw std::invalid_argument(std::string("noise ") + name + " must lie in [" + std::to_string(-kMaxSide) +
+                                    ", " + std::to_string(kMaxSide) + "), got " + std::to_string(length) +
+                                    " from " + std::to_string(start));
     }
 }
 

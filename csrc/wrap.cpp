@@ -292,7 +292,7 @@ void bind_noise(py::module_& m) {
           "deviation"_a = 1.0f,
           "Normal noise, float32 (channels, height, width), at rows y.. and columns x.. of an endless plane.\n\n"
           "Every value depends on (seed, stream, channel, row, column) alone and is the same on every machine.\n"
-          "ValueError: a size is negative or the region leaves [0, 2**31).");
+          "Positions may be negative. ValueError: a size is negative or the region leaves [-2**31, 2**31).");
 }
 
 void bind_pixels(py::module_& m) {

@@ -165,7 +165,7 @@ def normal(channels: typing.SupportsInt | typing.SupportsIndex, height: typing.S
     Normal noise, float32 (channels, height, width), at rows y.. and columns x.. of an endless plane.
     
     Every value depends on (seed, stream, channel, row, column) alone and is the same on every machine.
-    ValueError: a size is negative or the region leaves [0, 2**31).
+    Positions may be negative. ValueError: a size is negative or the region leaves [-2**31, 2**31).
     """
 def philox4x32(counter: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(4)"], key: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]) -> typing.Annotated[list[int], "FixedSize(4)"]:
     """

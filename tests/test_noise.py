@@ -27,13 +27,18 @@ def numpy_philox(counter: list[Words], key: tuple[int, int]) -> list[Words]:
     return [c0, c1, c2, c3]
 
 
+def twos_complement(start: int, count: int) -> Words:
+    """The numbers from `start` on as unsigned 32-bit words."""
+    return (np.arange(start, start + count) % 2**32).astype(np.uint64)
+
+
 def numpy_normal(
     channels: int, height: int, width: int, seed: int, stream: int, y: int, x: int
 ) -> npt.NDArray[np.float64]:
     """What the compiled core should give, in double precision."""
     planes = []
-    rows = np.broadcast_to(np.arange(y, y + height, dtype=np.uint64)[:, None], (height, width))
-    columns = np.broadcast_to(np.arange(x, x + width, dtype=np.uint64), (height, width))
+    rows = np.broadcast_to(twos_complement(y, height)[:, None], (height, width))
+    columns = np.broadcast_to(twos_complement(x, width), (height, width))
     for group in range(-(-channels // 4)):
         constants = [np.full((height, width), value, np.uint64) for value in (group, stream)]
         words = numpy_philox([columns, rows, *constants], (seed & 0xFFFFFFFF, seed >> 32))
@@ -64,7 +69,9 @@ def test_philox_gives_the_published_words(counter: list[int], key: list[int], wo
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**64 - 1, 0x0123456789ABCDEF])
-@pytest.mark.parametrize(("y", "x"), [(0, 0), (1000, 70000), (2**31 - 40, 2**31 - 300)])
+@pytest.mark.parametrize(
+    ("y", "x"), [(0, 0), (1000, 70000), (2**31 - 40, 2**31 - 300), (-7, -150), (-(2**31), -(2**31))]
+)
 def test_normal_equals_the_reference(seed: int, y: int, x: int) -> None:
     actual = normal(6, 40, 300, seed, 257, y, x)
     expected = numpy_normal(6, 40, 300, seed, 257, y, x)
@@ -104,10 +111,14 @@ def test_distribution() -> None:
 @settings(deadline=None)
 @given(
     st.integers(1, 7), st.integers(0, 30), st.integers(0, 500), st.integers(1, 20), st.integers(1, 600),
+    st.sampled_from([(5, 9), (-17, -700), (-2000, 3)]),
 )  # fmt: skip
-def test_any_part_equals_the_slice(channels: int, top: int, left: int, height: int, width: int) -> None:
-    whole = normal(channels, 50, 1100, 3, 1, y=5, x=9)
-    part = normal(channels, height, width, 3, 1, y=5 + top, x=9 + left)
+def test_any_part_equals_the_slice(
+    channels: int, top: int, left: int, height: int, width: int, origin: tuple[int, int]
+) -> None:
+    y, x = origin
+    whole = normal(channels, 50, 1100, 3, 1, y=y, x=x)
+    part = normal(channels, height, width, 3, 1, y=y + top, x=x + left)
     np.testing.assert_array_equal(part, whole[:, top : top + height, left : left + width])
 
 
@@ -126,7 +137,7 @@ def test_channels_do_not_depend_on_their_number() -> None:
     ("arguments", "message"),
     [
         ((3, -1, 5, 0, 0), "must not be negative"),
-        ((3, 5, 5, 0, 0, -1, 0), "noise rows must lie in"),
+        ((3, 5, 5, 0, 0, -(2**31) - 1, 0), r"noise rows must lie in \[-2147483648, 2147483648\), got 5 from"),
         ((3, 5, 5, 0, 0, 0, 2**31 - 4), "noise columns must lie in"),
     ],
 )

@@ -20,13 +20,15 @@ TEST(philox_gives_the_published_words) {
 
 TEST(noise_is_addressed_by_position) {
     const Noise noise{99, 3, 0.5f};
-    std::vector<float> whole(5 * 40 * 600), part(5 * 7 * 300);
-    fill_normal(noise, 5, 40, 600, 1000, 2000, whole.data());
-    fill_normal(noise, 5, 7, 300, 1021, 2277, part.data());
-    for (std::size_t c = 0; c < 5; ++c) {
-        for (std::size_t y = 0; y < 7; ++y) {
-            for (std::size_t x = 0; x < 300; ++x) {
-                CHECK(part[(c * 7 + y) * 300 + x] == whole[(c * 40 + y + 21) * 600 + x + 277]);
+    for (const std::int64_t origin : {1000, -25}) {  // the second part begins at (-4, 2) and the whole left of 0
+        std::vector<float> whole(5 * 40 * 600), part(5 * 7 * 300);
+        fill_normal(noise, 5, 40, 600, origin, origin - 250, whole.data());
+        fill_normal(noise, 5, 7, 300, origin + 21, origin + 27, part.data());
+        for (std::size_t c = 0; c < 5; ++c) {
+            for (std::size_t y = 0; y < 7; ++y) {
+                for (std::size_t x = 0; x < 300; ++x) {
+                    CHECK(part[(c * 7 + y) * 300 + x] == whole[(c * 40 + y + 21) * 600 + x + 277]);
+                }
             }
         }
     }
@@ -34,8 +36,10 @@ TEST(noise_is_addressed_by_position) {
 
 TEST(noise_outside_the_plane_is_refused) {
     float value = 0.0f;
-    CHECK_THROWS(fill_normal({}, 1, 1, 1, -1, 0, &value), std::invalid_argument, "noise rows");
+    CHECK_THROWS(fill_normal({}, 1, 1, 1, -kMaxSide - 1, 0, &value), std::invalid_argument, "noise rows");
     CHECK_THROWS(fill_normal({}, 1, 1, 1, 0, kMaxSide, &value), std::invalid_argument, "noise columns");
     fill_normal({0, 0, 1.0f}, 1, 1, 1, kMaxSide - 1, kMaxSide - 1, &value);
+    CHECK(value != 0.0f);
+    fill_normal({0, 0, 1.0f}, 1, 1, 1, -kMaxSide, -kMaxSide, &value);
     CHECK(value != 0.0f);
 }
