@@ -64,13 +64,13 @@ float* Pipeline::input(int slot) const { return static_cast<float*>(slot_at(slot
 
 float* Pipeline::output(int slot) const { return static_cast<float*>(slot_at(slot).output->host()); }
 
-int Pipeline::pack(const ConstPicture& picture, const Box& window, const Position& origin, const Noise& noise) {
-    check_gather(picture, window, origin, input_planes(slots_.front()));
+int Pipeline::pack(const Part& part, const Box& window, const Noise& noise) {
+    check_gather(part, window, input_planes(slots_.front()));
     Lock lock(mutex_);
     wait_until(lock, [this] { return closed_ || !free_.empty(); });
     check_open();
     const int slot = free_.front();
-    enqueue([=] { run_pack(slot, picture, window, origin, noise); });
+    enqueue([=] { run_pack(slot, part, window, noise); });
     free_.pop_front();
     slot_at(slot).stage = Stage::packing;
     return slot;
@@ -195,12 +195,11 @@ void Pipeline::work() {
     }
 }
 
-void Pipeline::run_pack(int slot, const ConstPicture& picture, const Box& window, const Position& origin,
-                        const Noise& noise) {
+void Pipeline::run_pack(int slot, const Part& part, const Box& window, const Noise& noise) {
     Slot& taken = slot_at(slot);
     std::exception_ptr error;
     try {
-        gather(picture, window, origin, noise, input_planes(taken), 1);
+        gather(part, window, noise, input_planes(taken), 1);
         device_->copy_in(*taken.input, *copy_in_);
         device_->record(*taken.copied_in, *copy_in_);
         device_->synchronize(*taken.copied_in);

@@ -52,7 +52,7 @@ public:
     float* output(int slot) const;
 
     // Takes the slot that has been free the longest, waiting for one, and queues gather() into it.
-    int pack(const ConstPicture& picture, const Box& window, const Position& origin, const Noise& noise);
+    int pack(const Part& part, const Box& window, const Noise& noise);
     // Waits until the slot's input is ready. Rethrows what went wrong in packing it; the slot is then free.
     void packed(int slot);
     // Queues scatter() of the slot's output. Tickets count up from 0.
@@ -86,8 +86,7 @@ private:
     void wait_until(Lock& lock, const Ready& ready);
     void enqueue(std::function<void()> job);
     void work();
-    void run_pack(int slot, const ConstPicture& picture, const Box& window, const Position& origin,
-                  const Noise& noise);
+    void run_pack(int slot, const Part& part, const Box& window, const Noise& noise);
     void run_unpack(int slot, std::int64_t ticket, const Box& crop, const Picture& picture, std::int64_t y,
                     std::int64_t x);
     void release(int slot);

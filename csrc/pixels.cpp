@@ -40,6 +40,28 @@ bool contains(const Box& outer, const Box& inner) {
            inner.x0 < inner.x1 && inner.x1 <= outer.x1;
 }
 
+Box held_by(const Part& part) {
+    return {part.origin.y, part.origin.x, part.origin.y + part.picture.height, part.origin.x + part.picture.width};
+}
+
+// The pixels of a picture that a window shows: those nearest to its own.
+Box clamped(const Box& window, const Size& extent) {
+    return {std::clamp<std::int64_t>(window.y0, 0, extent.height - 1),
+            std::clamp<std::int64_t>(window.x0, 0, extent.width - 1),
+            std::clamp<std::int64_t>(window.y1, 1, extent.height),
+            std::clamp<std::int64_t>(window.x1, 1, extent.width)};
+}
+
+// Fills a row of every plane with copies of the first and the last of the `count` values that begin at `begin`.
+void repeat_ends(const Planes& tile, std::int64_t row, std::int64_t begin, std::int64_t count) {
+    for (std::int64_t c = 0; c < tile.channels; ++c) {
+        float* values = tile.data + (c * tile.height + row) * tile.width;
+        const std::int64_t end = begin + count;
+        std::fill_n(values, begin, values[begin]);
+        std::fill_n(values + end, tile.width - end, values[end - 1]);
+    }
+}
+
 // Calls work(first, last) on consecutive ranges of rows, the last one on the calling thread.
 template <class Work>
 void parallel_rows(std::int64_t rows, std::int64_t values_per_row, int threads, const Work& work) {
@@ -85,39 +107,61 @@ Byte* BasicPicture<Byte>::pixel(std::int64_t y, std::int64_t x) const {
 template struct BasicPicture<std::byte>;
 template struct BasicPicture<const std::byte>;
 
-void check_window(const ConstPicture& picture, const Box& window, const Position& origin) {
-    if (!starts_within(origin.y, picture.height) || !starts_within(origin.x, picture.width)) {
+Part::Part(const ConstPicture& part, const Position& at, const std::optional<Size>& whole)
+    : picture(part), origin(at) {
+    if (!starts_within(at.y, part.height) || !starts_within(at.x, part.width)) {
         throw std::invalid_argument("origin must be in [0, " + std::to_string(kMaxSide) +
-                                    "] and the picture end there, got (" + std::to_string(origin.y) + ", " +
-                                    std::to_string(origin.x) + ")");
+                                    "] and the picture end there, got (" + std::to_string(at.y) + ", " +
+                                    std::to_string(at.x) + ")");
     }
-    const Box held{origin.y, origin.x, origin.y + picture.height, origin.x + picture.width};
-    if (!contains(held, window)) {
-        throw std::invalid_argument("window " + to_text(window) + " must be a non-empty part of the picture's " +
-                                    to_text(held));
+    const Box held = held_by(*this);
+    extent = whole.value_or(Size{held.y1, held.x1});
+    if (extent.height < held.y1 || extent.height > kMaxSide || extent.width < held.x1 || extent.width > kMaxSide) {
+        throw std::invalid_argument("extent must hold the picture's " + to_text(held) + " and not pass " +
+                                    std::to_string(kMaxSide) + ", got (" + std::to_string(extent.height) + ", " +
+                                    std::to_string(extent.width) + ")");
     }
 }
 
-void check_gather(const ConstPicture& picture, const Box& window, const Position& origin, const Planes& tile) {
-    check_window(picture, window, origin);
-    if (tile.channels != picture.channels || tile.height != window.height() || tile.width != window.width()) {
+void check_window(const Part& part, const Box& window) {
+    if (!contains({-kMaxSide, -kMaxSide, kMaxSide, kMaxSide}, window)) {
+        throw std::invalid_argument("window " + to_text(window) + " must not be empty and lie in [" +
+                                    std::to_string(-kMaxSide) + ", " + std::to_string(kMaxSide) + ")");
+    }
+    const Box shown = clamped(window, part.extent);
+    if (!contains(held_by(part), shown)) {
+        throw std::invalid_argument("window " + to_text(window) + " shows the picture's " + to_text(shown) +
+                                    ", but the array holds " + to_text(held_by(part)));
+    }
+}
+
+void check_gather(const Part& part, const Box& window, const Planes& tile) {
+    check_window(part, window);
+    const std::int64_t channels = part.picture.channels;
+    if (tile.channels != channels || tile.height != window.height() || tile.width != window.width()) {
         throw std::invalid_argument("tile of " + to_text(tile.height, tile.width, tile.channels) +
                                     " (height x width x channels) cannot hold a window of " +
-                                    to_text(window.height(), window.width(), picture.channels));
+                                    to_text(window.height(), window.width(), channels));
     }
 }
 
-void gather(const ConstPicture& picture, const Box& window, const Position& origin, const Noise& noise,
-            const Planes& tile, int threads) {
-    check_gather(picture, window, origin, tile);
+void gather(const Part& part, const Box& window, const Noise& noise, const Planes& tile, int threads) {
+    check_gather(part, window, tile);
     const Kernels& kernel = kernels();
+    const ConstPicture& picture = part.picture;
     const Kernels::Decode decode = kernel.decode[static_cast<int>(picture.type)];
     const std::int64_t plane = tile.height * tile.width;
+    const Box shown = clamped(window, part.extent);
+    // Where the pixels shown lie in a row; in a window beside the picture any place will do.
+    const std::int64_t left = std::clamp<std::int64_t>(shown.x0 - window.x0, 0, tile.width - shown.width());
     parallel_rows(tile.height, tile.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t row = first; row < last; ++row) {
             const std::int64_t y = window.y0 + row;
+            const std::int64_t from = std::clamp(y, shown.y0, shown.y1 - 1);
             float* out = tile.data + row * tile.width;
-            decode(picture.pixel(y - origin.y, window.x0 - origin.x), tile.width, tile.channels, out, plane);
+            decode(picture.pixel(from - part.origin.y, shown.x0 - part.origin.x), shown.width(), tile.channels,
+                   out + left, plane);
+            if (shown.width() < tile.width) repeat_ends(tile, row, left, shown.width());
             if (noise.deviation == 0.0f) continue;
             const NoiseRow at{noise.seed, noise.stream, static_cast<std::uint32_t>(y),
                               static_cast<std::uint32_t>(window.x0)};

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "grid.h"
 #include "kernels.h"
@@ -32,6 +33,17 @@ struct Position {
     std::int64_t x = 0;
 };
 
+// The part of a whole picture, `extent` pixels in size, that begins at `origin` and is in memory.
+struct Part {
+    // extent: by default the whole picture ends where this part does.
+    // Throws std::invalid_argument when the part leaves the whole picture, or that is larger than kMaxSide.
+    Part(const ConstPicture& part, const Position& at = {}, const std::optional<Size>& whole = std::nullopt);
+
+    ConstPicture picture;
+    Position origin;
+    Size extent;
+};
+
 // A planar tile (channels, height, width), contiguous.
 template <class Float>
 struct BasicPlanes {
@@ -43,17 +55,19 @@ struct BasicPlanes {
 using Planes = BasicPlanes<float>;
 using ConstPlanes = BasicPlanes<const float>;
 
-// Throws std::invalid_argument unless `window` (coordinates of the whole picture) is not empty and lies within
-// `picture`, which holds the part of the whole picture that begins at `origin`.
-void check_window(const ConstPicture& picture, const Box& window, const Position& origin);
+// Windows are in coordinates of the whole picture and may reach beyond it, to [-kMaxSide, kMaxSide): what lies there
+// repeats the picture's border.
+
+// Throws std::invalid_argument unless `window` is not empty and `part` holds the pixels that it shows.
+void check_window(const Part& part, const Box& window);
 
 // Throws std::invalid_argument too when `tile` has another size than the window or other channels.
-void check_gather(const ConstPicture& picture, const Box& window, const Position& origin, const Planes& tile);
+void check_gather(const Part& part, const Box& window, const Planes& tile);
 
-// Reads `window` into `tile` as values in [0, 1] plus noise addressed by the position in the whole picture.
+// Reads `window` into `tile` as values in [0, 1] plus noise addressed by the position in the whole picture, which
+// is not repeated beyond the border.
 // threads: how many share the rows, 0 for as many as the hardware has.
-void gather(const ConstPicture& picture, const Box& window, const Position& origin, const Noise& noise,
-            const Planes& tile, int threads);
+void gather(const Part& part, const Box& window, const Noise& noise, const Planes& tile, int threads);
 
 // Throws std::invalid_argument unless `crop` lies within `tile`, the channels agree and y, x >= 0.
 void check_scatter(const ConstPlanes& tile, const Box& crop, const Picture& picture, std::int64_t y,

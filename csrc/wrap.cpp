@@ -5,7 +5,7 @@
 #include <pybind11/typing.h>
 
 #include <cstdint>
-#include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,9 +28,11 @@ using ourgan::ConstPicture;
 using ourgan::ConstPlanes;
 using ourgan::Grid;
 using ourgan::Noise;
+using ourgan::Part;
 using ourgan::Picture;
 using ourgan::PixelType;
 using ourgan::Planes;
+using ourgan::Size;
 using ourgan::Tile;
 
 using FloatArray = py::array_t<float>;
@@ -117,19 +119,29 @@ FloatArray normal(std::int64_t channels, std::int64_t height, std::int64_t width
     return out;
 }
 
-using Origin = std::pair<std::int64_t, std::int64_t>;  // (y, x)
+using Pair = std::pair<std::int64_t, std::int64_t>;  // (y, x) or (height, width)
 
-FloatArray gather(const py::array& picture, const Box& window, Origin origin, std::uint64_t seed,
-                  std::uint32_t stream, float deviation, std::optional<py::array> out, int threads) {
-    const ConstPicture source = readable_picture(picture);
+std::optional<Size> to_size(const std::optional<Pair>& pair) {
+    if (!pair) return std::nullopt;
+    return Size{pair->first, pair->second};
+}
+
+Part readable_part(const py::array& picture, Pair origin, const std::optional<Pair>& extent) {
+    return Part(readable_picture(picture), {origin.first, origin.second}, to_size(extent));
+}
+
+FloatArray gather(const py::array& picture, const Box& window, Pair origin, const std::optional<Pair>& extent,
+                  std::uint64_t seed, std::uint32_t stream, float deviation, std::optional<py::array> out,
+                  int threads) {
+    const Part source = readable_part(picture, origin, extent);
     if (!out) {
-        ourgan::check_window(source, window, {origin.first, origin.second});
-        out = FloatArray({source.channels, window.height(), window.width()});
+        ourgan::check_window(source, window);
+        out = FloatArray({source.picture.channels, window.height(), window.width()});
     }
     const Planes tile = writable_tile(*out);
     {
         const py::gil_scoped_release release;
-        ourgan::gather(source, window, {origin.first, origin.second}, {seed, stream, deviation}, tile, threads);
+        ourgan::gather(source, window, {seed, stream, deviation}, tile, threads);
     }
     return py::reinterpret_borrow<FloatArray>(*out);
 }
@@ -165,14 +177,14 @@ public:
         return view(self, pipeline.output(slot), pipeline.shape(), pipeline.shape().scale);
     }
 
-    int pack(const py::array& picture, const Box& window, Origin origin, std::uint64_t seed,
-             std::uint32_t stream, float deviation) {
-        const ConstPicture source = readable_picture(picture);
+    int pack(const py::array& picture, const Box& window, Pair origin, const std::optional<Pair>& extent,
+             std::uint64_t seed, std::uint32_t stream, float deviation) {
+        const Part source = readable_part(picture, origin, extent);
         forget_unpacked();
         int slot = 0;
         {
             const py::gil_scoped_release release;
-            slot = pipeline_.pack(source, window, {origin.first, origin.second}, {seed, stream, deviation});
+            slot = pipeline_.pack(source, window, {seed, stream, deviation});
         }
         const py::object previous = std::exchange(packing_[slot], picture);
         return slot;
@@ -228,6 +240,14 @@ private:
     ourgan::Pipeline pipeline_;
 };
 
+Grid plan_grid(std::int64_t height, std::int64_t width, std::int64_t halo, std::int64_t budget,
+               std::int64_t pixel_bytes, std::int64_t row_bytes, std::optional<std::int64_t> max_pixels,
+               std::int64_t alignment, const std::optional<Pair>& window) {
+    const std::int64_t most_pixels = max_pixels.value_or(std::numeric_limits<std::int64_t>::max());
+    return ourgan::plan_grid(height, width, halo,
+                             {budget, pixel_bytes, row_bytes, most_pixels, alignment, to_size(window)});
+}
+
 py::tuple box_tuple(const Box& box) { return py::make_tuple(box.y0, box.x0, box.y1, box.x1); }
 
 void bind_grid(py::module_& m) {
@@ -259,12 +279,14 @@ void bind_grid(py::module_& m) {
         });
 
     py::class_<Grid>(m, "Grid",
-                     "rows x columns windows of one size, evenly spread over a picture. Every side of a core that\n"
-                     "does not lie on the picture's border is at least `halo` pixels inside its window.\n\n"
-                     "ValueError: a side is outside [1, 2**31], halo is negative, or there are more tiles along a\n"
-                     "side than its length less two halos.")
-        .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t>(), "height"_a, "width"_a,
-             "halo"_a, "rows"_a, "columns"_a)
+                     "rows x columns tiles of a picture: cores that partition it evenly, in windows of one size that\n"
+                     "hold at least `halo` pixels on every side of their core. Windows reach beyond the picture.\n\n"
+                     "window_height, window_width: 0 for the smallest, the longest core and two halos.\n"
+                     "ValueError: a side is outside [1, 2**31] or halo outside [0, 2**28], there are more tiles along\n"
+                     "a side than pixels, or a window is too small or larger than 2**32.")
+        .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                      std::int64_t>(),
+             "height"_a, "width"_a, "halo"_a, "rows"_a, "columns"_a, "window_height"_a = 0, "window_width"_a = 0)
         .def_property_readonly("height", &Grid::height)
         .def_property_readonly("width", &Grid::width)
         .def_property_readonly("halo", &Grid::halo)
@@ -275,14 +297,22 @@ void bind_grid(py::module_& m) {
         .def_property_readonly("recomputation", &Grid::recomputation, "Total window area / picture area - 1.")
         .def("tile", &Grid::tile, "row"_a, "column"_a, "IndexError: there is no such row or column.")
         .def("__repr__", [](const Grid& grid) {
-            return py::str("Grid(height={}, width={}, halo={}, rows={}, columns={})")
-                .format(grid.height(), grid.width(), grid.halo(), grid.rows(), grid.columns());
+            return py::str("Grid(height={}, width={}, halo={}, rows={}, columns={}, window_height={}, window_width={})")
+                .format(grid.height(), grid.width(), grid.halo(), grid.rows(), grid.columns(), grid.window_height(),
+                        grid.window_width());
         });
 
-    m.def("plan_grid", &ourgan::plan_grid, "height"_a, "width"_a, "halo"_a, "max_pixels"_a,
-          "The grid of least total window area whose window holds at most max_pixels pixels; among equals the one\n"
-          "with fewer tiles, then with fewer columns.\n\n"
-          "BudgetError: no window fits; the message says what max_pixels would do.");
+    m.def("plan_grid", &plan_grid, "height"_a, "width"_a, "halo"_a, "budget"_a, py::kw_only(), "pixel_bytes"_a = 1,
+          "row_bytes"_a = 0, "max_pixels"_a = py::none(), "alignment"_a = 1, "window"_a = py::none(),
+          "The grid of least total window area that these rules allow; among equals the one with fewer tiles, then\n"
+          "with fewer columns.\n\n"
+          "budget: not passed by window_height * (window_width * pixel_bytes + row_bytes). row_bytes is what a row\n"
+          "of a band, as wide as the picture, takes in memory: it lets wide low windows win in wide pictures.\n"
+          "max_pixels: the largest area of a window, if there is a limit.\n"
+          "alignment: the sides of a window are multiples of it.\n"
+          "window: (height, width) of the only window of an engine of fixed shape, whatever the alignment.\n"
+          "BudgetError: no window is allowed; the message says what budget or max_pixels would do, or how large a\n"
+          "fixed window must be. ValueError: a number is out of its range.");
 }
 
 void bind_noise(py::module_& m) {
@@ -296,14 +326,17 @@ void bind_noise(py::module_& m) {
 }
 
 void bind_pixels(py::module_& m) {
-    m.def("gather", &gather, "picture"_a, "window"_a, "origin"_a = Origin(), "seed"_a = 0, "stream"_a = 0,
-          "deviation"_a = 0.0f, "out"_a = py::none(), "threads"_a = 0,
+    m.def("gather", &gather, "picture"_a, "window"_a, "origin"_a = Pair(), "extent"_a = py::none(),
+          "seed"_a = 0, "stream"_a = 0, "deviation"_a = 0.0f, "out"_a = py::none(), "threads"_a = 0,
           "Reads a window of a picture as a float32 tile (C, h, w) with values in [0, 1], plus normal noise.\n\n"
           "picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the part\n"
-          "of the whole picture that begins at origin (y, x). The window is given and the noise addressed in\n"
-          "coordinates of the whole picture.\n"
+          "that begins at origin (y, x) of a whole picture of extent (height, width), None for one that ends where\n"
+          "the part does.\n"
+          "window: in coordinates of the whole picture; what lies beyond its border repeats the border's pixels.\n"
+          "Noise is not repeated: it is addressed by each pixel's own position, which may be negative.\n"
           "out: the array to write, made when not given. threads: 0 for all the machine has.\n"
-          "TypeError, ValueError: an array has another dtype, shape or layout, or the window is not inside.");
+          "TypeError, ValueError: an array has another dtype, shape or layout, the window is empty or leaves\n"
+          "[-2**31, 2**31), or it shows pixels of the whole picture that the array does not hold.");
     m.def("scatter", &scatter, "tile"_a, "crop"_a, "picture"_a, "y"_a, "x"_a, "threads"_a = 0,
           "Writes a part of a float32 tile (C, h, w), clipped to [0, 1], into a picture (H, W, C) at (y, x).\n\n"
           "Integers are rounded half to even; what falls beyond the right and bottom edge is left out.\n"
@@ -322,8 +355,9 @@ void bind_pipeline(py::module_& m) {
              "The slot's input tensor, float32 (1, C, h, w): a view that keeps the pipeline alive.")
         .def("output", [](const py::object& self, int slot) { return HostPipeline::output(self, slot); }, "slot"_a,
              "The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.")
-        .def("pack", &HostPipeline::pack, "picture"_a, "window"_a, "origin"_a = Origin(), "seed"_a = 0, "stream"_a = 0,
-             "deviation"_a = 0.0f, "Queues gather() into a free slot, waiting for one, and returns the slot.")
+        .def("pack", &HostPipeline::pack, "picture"_a, "window"_a, "origin"_a = Pair(), "extent"_a = py::none(),
+             "seed"_a = 0, "stream"_a = 0, "deviation"_a = 0.0f,
+             "Queues gather() into a free slot, waiting for one, and returns the slot.")
         .def("packed", &HostPipeline::packed, "slot"_a,
              "Waits until the slot's input is ready. Raises what went wrong in packing it; the slot is then free.")
         .def("unpack", &HostPipeline::unpack, "slot"_a, "crop"_a, "picture"_a, "y"_a, "x"_a,

@@ -67,13 +67,14 @@ class Tile:
         """
 class Grid:
     """
-    rows x columns windows of one size, evenly spread over a picture. Every side of a core that
-    does not lie on the picture's border is at least `halo` pixels inside its window.
+    rows x columns tiles of a picture: cores that partition it evenly, in windows of one size that
+    hold at least `halo` pixels on every side of their core. Windows reach beyond the picture.
     
-    ValueError: a side is outside [1, 2**31], halo is negative, or there are more tiles along a
-    side than its length less two halos.
+    window_height, window_width: 0 for the smallest, the longest core and two halos.
+    ValueError: a side is outside [1, 2**31] or halo outside [0, 2**28], there are more tiles along
+    a side than pixels, or a window is too small or larger than 2**32.
     """
-    def __init__(self, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex) -> None:
+    def __init__(self, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex, window_height: typing.SupportsInt | typing.SupportsIndex = 0, window_width: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     def __repr__(self) -> str:
         ...
@@ -132,7 +133,7 @@ class Pipeline:
         """
         The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.
         """
-    def pack(self, picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> int:
+    def pack(self, picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), extent: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> int:
         """
         Queues gather() into a free slot, waiting for one, and returns the slot.
         """
@@ -150,15 +151,18 @@ class Pipeline:
         
         NonFiniteError: a tile held values that are not finite.
         """
-def gather(picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
+def gather(picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), extent: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
     """
     Reads a window of a picture as a float32 tile (C, h, w) with values in [0, 1], plus normal noise.
     
     picture: (H, W, C) uint8, uint16, float16 or float32 with contiguous pixels in a row; it holds the part
-    of the whole picture that begins at origin (y, x). The window is given and the noise addressed in
-    coordinates of the whole picture.
+    that begins at origin (y, x) of a whole picture of extent (height, width), None for one that ends where
+    the part does.
+    window: in coordinates of the whole picture; what lies beyond its border repeats the border's pixels.
+    Noise is not repeated: it is addressed by each pixel's own position, which may be negative.
     out: the array to write, made when not given. threads: 0 for all the machine has.
-    TypeError, ValueError: an array has another dtype, shape or layout, or the window is not inside.
+    TypeError, ValueError: an array has another dtype, shape or layout, the window is empty or leaves
+    [-2**31, 2**31), or it shows pixels of the whole picture that the array does not hold.
     """
 def normal(channels: typing.SupportsInt | typing.SupportsIndex, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsInt | typing.SupportsIndex = 0, x: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 1.0) -> numpy.typing.NDArray[numpy.float32]:
     """
@@ -171,12 +175,18 @@ def philox4x32(counter: typing.Annotated[collections.abc.Sequence[typing.Support
     """
     The four 32-bit words of Philox 4x32-10 for a counter of four and a key of two 32-bit words.
     """
-def plan_grid(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, max_pixels: typing.SupportsInt | typing.SupportsIndex) -> Grid:
+def plan_grid(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, budget: typing.SupportsInt | typing.SupportsIndex, *, pixel_bytes: typing.SupportsInt | typing.SupportsIndex = 1, row_bytes: typing.SupportsInt | typing.SupportsIndex = 0, max_pixels: typing.SupportsInt | typing.SupportsIndex | None = None, alignment: typing.SupportsInt | typing.SupportsIndex = 1, window: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None) -> Grid:
     """
-    The grid of least total window area whose window holds at most max_pixels pixels; among equals the one
-    with fewer tiles, then with fewer columns.
+    The grid of least total window area that these rules allow; among equals the one with fewer tiles, then
+    with fewer columns.
     
-    BudgetError: no window fits; the message says what max_pixels would do.
+    budget: not passed by window_height * (window_width * pixel_bytes + row_bytes). row_bytes is what a row
+    of a band, as wide as the picture, takes in memory: it lets wide low windows win in wide pictures.
+    max_pixels: the largest area of a window, if there is a limit.
+    alignment: the sides of a window are multiples of it.
+    window: (height, width) of the only window of an engine of fixed shape, whatever the alignment.
+    BudgetError: no window is allowed; the message says what budget or max_pixels would do, or how large a
+    fixed window must be. ValueError: a number is out of its range.
     """
 def scatter(tile: numpy.ndarray, crop: Box, picture: numpy.ndarray, y: typing.SupportsInt | typing.SupportsIndex, x: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
     """

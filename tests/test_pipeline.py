@@ -45,7 +45,7 @@ def crop(tile: Tile) -> Box:
 def render_serially(source: Array) -> Array:
     target = np.zeros((122, 166, 3), np.uint8)
     for tile in TILES:
-        values = gather(source, tile.window, (0, 0), SEED, STREAM, DEVIATION)
+        values = gather(source, tile.window, (0, 0), None, SEED, STREAM, DEVIATION)
         scatter(upscale(values[None])[0], crop(tile), target, SCALE * tile.core.y0, SCALE * tile.core.x0)
     return target
 
@@ -62,7 +62,7 @@ def render(source: Array, pipeline: Pipeline, slots: int) -> Array:
     for index, tile in enumerate(TILES):
         while len(ahead) < max(1, slots - 1) and index + len(ahead) < len(TILES):
             window = TILES[index + len(ahead)].window
-            ahead.append(pipeline.pack(source, window, (0, 0), SEED, STREAM, DEVIATION))
+            ahead.append(pipeline.pack(source, window, (0, 0), None, SEED, STREAM, DEVIATION))
         slot = ahead.pop(0)
         pipeline.packed(slot)
         pipeline.output(slot)[...] = upscale(pipeline.input(slot))
@@ -76,6 +76,18 @@ def render(source: Array, pipeline: Pipeline, slots: int) -> Array:
 def test_equals_serial_work(source: Array, slots: int, threads: int) -> None:
     with new_pipeline(slots, threads) as pipeline:
         np.testing.assert_array_equal(render(source, pipeline, slots), render_serially(source))
+
+
+def test_a_band_of_a_picture_is_packed_like_the_whole(source: Array) -> None:
+    tile = TILES[-1]  # reaches beyond the picture below and on the right
+    top, left = tile.window.y0, tile.window.x0
+    with new_pipeline() as pipeline:
+        slot = pipeline.pack(
+            source[top:, left:], tile.window, (top, left), source.shape[:2], SEED, STREAM, DEVIATION
+        )
+        pipeline.packed(slot)
+        expected = gather(source, tile.window, (0, 0), None, SEED, STREAM, DEVIATION)
+        np.testing.assert_array_equal(pipeline.input(slot)[0], expected)
 
 
 def test_many_pipelines_at_once(source: Array) -> None:
@@ -231,8 +243,8 @@ def test_slots_must_be_used_in_order() -> None:
 
 def test_bad_arguments_are_refused_before_they_are_queued(source: Array) -> None:
     with new_pipeline() as pipeline:
-        with pytest.raises(ValueError, match=r"window .* must be a non-empty part"):
-            pipeline.pack(source, Box(50, 0, 50 + GRID.window_height, GRID.window_width))
+        with pytest.raises(ValueError, match=r"window .* shows .* but the array holds \[0:61, 0:83\]"):
+            pipeline.pack(source, Box(50, 0, 50 + GRID.window_height, GRID.window_width), (0, 0), (100, 83))
         with pytest.raises(ValueError, match="cannot hold a window of 8 x 8 x 3"):
             pipeline.pack(source, Box(0, 0, 8, 8))
         with pytest.raises(TypeError, match="got int64"):

@@ -44,6 +44,16 @@ def random_tile(shape: tuple[int, int, int], seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(0.5, 0.5, shape).astype(np.float32)
 
 
+def numpy_window(picture: Array, window: Box) -> Array:
+    """The tile of a window that may reach beyond the whole picture."""
+    height, width, _ = picture.shape
+    above, below = max(0, -window.y0), max(0, window.y1 - height)
+    before, behind = max(0, -window.x0), max(0, window.x1 - width)
+    padded = np.pad(picture, ((above, below), (before, behind), (0, 0)), mode="edge")
+    y, x = above, before
+    return numpy_gather(padded, Box(window.y0 + y, window.x0 + x, window.y1 + y, window.x1 + x))
+
+
 @st.composite
 def boxes(draw: st.DrawFn, height: int, width: int) -> Box:
     y0, x0 = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
@@ -59,6 +69,43 @@ def test_gather_equals_numpy(data: st.DataObject, dtype: str, channels: int, thr
     tile = gather(picture, window, threads=threads)
     assert tile.dtype == np.float32
     np.testing.assert_array_equal(tile, numpy_gather(picture, window))
+
+
+@settings(deadline=None)
+@given(st.data(), st.sampled_from(DTYPES), st.integers(1, 5), st.integers(0, 3))
+def test_beyond_the_picture_its_border_is_repeated(
+    data: st.DataObject, dtype: str, channels: int, threads: int
+) -> None:
+    """Also for windows beside the picture, and noise goes on where pixels repeat."""
+    height, width = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 300))
+    picture = random_picture((height, width, channels), dtype)
+    y, x = data.draw(st.integers(-40, 40)), data.draw(st.integers(-300, 400))
+    window = Box(y, x, y + data.draw(st.integers(1, 90)), x + data.draw(st.integers(1, 700)))
+    expected = numpy_window(picture, window)
+    np.testing.assert_array_equal(gather(picture, window, threads=threads), expected)
+    noise = normal(channels, window.height, window.width, 9, 256, y=y, x=x)
+    noisy = gather(picture, window, seed=9, stream=256, deviation=0.1, threads=threads)
+    np.testing.assert_array_equal(noisy, expected + np.float32(0.1) * noise)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_band_does_for_the_windows_whose_pixels_it_holds(data: st.DataObject) -> None:
+    height, width = 40, 50
+    whole = random_picture((height, width, 3), "uint16")
+    held = data.draw(boxes(height, width))
+    window = data.draw(boxes(3 * height, 3 * width))
+    window = Box(window.y0 - height, window.x0 - width, window.y1 - height, window.x1 - width)
+    rows = np.clip(range(window.y0, window.y1), 0, height - 1)
+    columns = np.clip(range(window.x0, window.x1), 0, width - 1)
+    band, origin = whole[held.y0 : held.y1, held.x0 : held.x1], (held.y0, held.x0)
+    has_rows = held.y0 <= rows[0] <= rows[-1] < held.y1
+    if has_rows and held.x0 <= columns[0] <= columns[-1] < held.x1:
+        actual = gather(band, window, origin, (height, width), 9, 256, 0.1)
+        np.testing.assert_array_equal(actual, gather(whole, window, (0, 0), None, 9, 256, 0.1))
+    else:
+        with pytest.raises(ValueError, match=r"shows the picture's .*, but the array holds"):
+            gather(band, window, origin, (height, width))
 
 
 @settings(deadline=None)
@@ -203,22 +250,51 @@ def test_bad_pictures(picture: Any, error: type[Exception], message: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "window",
+    "crop",
     [
         Box(-1, 0, 2, 2),
         Box(0, -1, 2, 2),
-        Box(7, 0, 9, 2),
-        Box(0, 7, 2, 9),
+        Box(3, 0, 5, 2),
+        Box(0, 3, 2, 5),
         Box(2, 2, 2, 4),
-        Box(5, 5, 3, 3),
+        Box(3, 3, 1, 1),
         Box(0, 0, 2**62, 2),
     ],
 )
-def test_windows_outside(window: Box) -> None:
-    with pytest.raises(ValueError, match=r"window .* must be a non-empty part of the picture's \[0:8, 0:8\]"):
-        gather(PICTURE, window)
+def test_crops_outside(crop: Box) -> None:
     with pytest.raises(ValueError, match=r"crop .* must be a non-empty part of the tile's \[0:4, 0:4\]"):
-        scatter(TILE, window, PICTURE.copy(), 0, 0)
+        scatter(TILE, crop, PICTURE.copy(), 0, 0)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        Box(2, 2, 2, 4),
+        Box(5, 5, 3, 3),
+        Box(0, 0, 2**62, 2),
+        Box(0, -(2**31) - 1, 1, 2),
+        Box(2**31 - 1, 0, 2**31 + 1, 2),
+    ],
+)
+def test_bad_windows(window: Box) -> None:
+    message = r"window .* must not be empty and lie in \[-2147483648, 2147483648\)"
+    with pytest.raises(ValueError, match=message):
+        gather(PICTURE, window)
+
+
+@pytest.mark.parametrize("window", [Box(4, 5, 7, 8), Box(-3, 5, -1, 8), Box(6, 4, 8, 8), Box(14, 5, 17, 8)])
+def test_pixels_that_are_not_there(window: Box) -> None:
+    with pytest.raises(ValueError, match=r"window .* shows .* but the array holds \[5:13, 5:13\]"):
+        gather(PICTURE, window, (5, 5), (20, 20))
+
+
+def test_windows_reach_to_the_ends_of_the_plane() -> None:
+    picture = np.array([[[7], [9]]], np.uint8)
+    for x, level in ((-(2**31), 7), (2**31 - 3, 9)):
+        tile = gather(picture, Box(0, x, 1, x + 3), deviation=1.0)
+        assert (
+            tile.ravel().tolist() == (normal(1, 1, 3, 0, 0, x=x) + np.float32(level / 255)).ravel().tolist()
+        )
 
 
 def test_bad_tiles_and_positions() -> None:
@@ -236,6 +312,9 @@ def test_bad_tiles_and_positions() -> None:
     for origin in ((-1, 0), (0, -1), (2**31, 0), (0, 2**31)):
         with pytest.raises(ValueError, match="origin must be in"):
             gather(PICTURE, window, origin=origin)
+    for extent in ((12, 40), (40, 12), (2**31 + 1, 40), (0, 0)):
+        with pytest.raises(ValueError, match=r"extent must hold the picture's \[5:13, 5:13\] and not pass"):
+            gather(PICTURE, window, (5, 5), extent)
 
 
 def test_read_only_and_overlapping_memory_is_not_written() -> None:

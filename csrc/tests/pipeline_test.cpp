@@ -87,19 +87,19 @@ Pipeline pipeline_for(const Grid& grid, int slots, int threads) {
 void render(Pipeline& pipeline, int slots, const Grid& grid, const Image& source, Image& target) {
     const std::vector<Tile> tiles = tiles_of(grid);
     const Noise noise{5, 256, 0.1f};
-    int next = pipeline.pack(source.readonly(), tiles[0].window, {}, noise);
+    int next = pipeline.pack(source.readonly(), tiles[0].window, noise);
     std::int64_t ticket = 0;
     for (std::size_t i = 0; i < tiles.size(); ++i) {
         const int slot = next;
         pipeline.packed(slot);
         if (i + 1 < tiles.size() && slots > 1) {
-            next = pipeline.pack(source.readonly(), tiles[i + 1].window, {}, noise);
+            next = pipeline.pack(source.readonly(), tiles[i + 1].window, noise);
         }
         upscale(pipeline.input(slot), pipeline.output(slot), pipeline.shape());
         ticket = pipeline.unpack(slot, crop_of(tiles[i]), target.picture(), kScale * tiles[i].core.y0,
                                  kScale * tiles[i].core.x0);
         if (i + 1 < tiles.size() && slots == 1) {
-            next = pipeline.pack(source.readonly(), tiles[i + 1].window, {}, noise);
+            next = pipeline.pack(source.readonly(), tiles[i + 1].window, noise);
         }
     }
     pipeline.wait(ticket);
@@ -115,7 +115,7 @@ TEST(any_number_of_slots_and_threads_gives_the_same_picture) {
         const TileShape shape{kChannels, grid.window_height(), grid.window_width(), kScale};
         std::vector<float> input(static_cast<std::size_t>(shape.channels * shape.height * shape.width));
         std::vector<float> output(input.size() * kScale * kScale);
-        gather(source.readonly(), tile.window, {}, {5, 256, 0.1f},
+        gather(source.readonly(), tile.window, {5, 256, 0.1f},
                {input.data(), shape.channels, shape.height, shape.width}, 1);
         upscale(input.data(), output.data(), shape);
         scatter({output.data(), shape.channels, kScale * shape.height, kScale * shape.width}, crop_of(tile),
@@ -155,7 +155,7 @@ TEST(one_pipeline_may_be_driven_by_several_threads) {
     std::atomic<std::size_t> next{0};
     const auto drive = [&] {
         for (std::size_t i = next++; i < tiles.size(); i = next++) {
-            const int slot = pipeline.pack(source.readonly(), tiles[i].window, {}, {});
+            const int slot = pipeline.pack(source.readonly(), tiles[i].window, {});
             pipeline.packed(slot);
             upscale(pipeline.input(slot), pipeline.output(slot), pipeline.shape());
             pipeline.wait(pipeline.unpack(slot, crop_of(tiles[i]), target.picture(), kScale * tiles[i].core.y0,
@@ -176,10 +176,10 @@ TEST(one_pipeline_may_be_driven_by_several_threads) {
 TEST(a_failed_copy_in_is_rethrown_and_frees_the_slot) {
     const Image source = test_image(8, 8);
     Pipeline pipeline(std::make_unique<FailingDevice>(0, -1), {kChannels, 8, 8, kScale}, 1, 1, ignore_interrupts);
-    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {});
+    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     CHECK_THROWS(pipeline.packed(slot), std::runtime_error, "copy to the device failed");
     CHECK_THROWS(pipeline.packed(slot), std::invalid_argument, "holds no tile");
-    pipeline.packed(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {}));
+    pipeline.packed(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}));
 }
 
 TEST(a_failed_copy_out_is_rethrown_once) {
@@ -187,7 +187,7 @@ TEST(a_failed_copy_out_is_rethrown_once) {
     Image target(16, 16);
     Pipeline pipeline(std::make_unique<FailingDevice>(-1, 0), {kChannels, 8, 8, kScale}, 1, 1, ignore_interrupts);
     for (int tile = 0; tile < 2; ++tile) {
-        const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {});
+        const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
         pipeline.packed(slot);
         pipeline.unpack(slot, {0, 0, 16, 16}, target.picture(), 0, 0);
     }
@@ -199,7 +199,7 @@ TEST(a_non_finite_tile_is_named) {
     const Image source = test_image(8, 8);
     Image target(80, 80);
     Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 2, 2, ignore_interrupts);
-    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {});
+    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     pipeline.packed(slot);
     pipeline.output(slot)[5] = std::nanf("");
     const std::int64_t ticket = pipeline.unpack(slot, {0, 0, 16, 16}, target.picture(), 32, 48);
@@ -210,24 +210,24 @@ TEST(closing_finishes_what_is_queued) {
     const Image source = test_image(8, 8);
     Image target(16, 16);
     Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 3, 1, ignore_interrupts);
-    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {});
+    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     pipeline.packed(slot);
     upscale(pipeline.input(slot), pipeline.output(slot), pipeline.shape());
-    pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {});
+    pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     pipeline.unpack(slot, {0, 0, 16, 16}, target.picture(), 0, 0);
     pipeline.close();
     pipeline.close();
     CHECK(target.pixels[0] == source.pixels[0] && target.pixels.back() == source.pixels.back());
-    CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {}), std::runtime_error, "closed");
+    CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}), std::runtime_error, "closed");
     pipeline.wait(0);
 }
 
 TEST(closing_wakes_who_waits_for_a_slot) {
     const Image source = test_image(8, 8);
     Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 1, 1, ignore_interrupts);
-    pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {});
+    pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     std::thread closer([&] { pipeline.close(); });
-    CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {}), std::runtime_error, "closed");
+    CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}), std::runtime_error, "closed");
     closer.join();
 }
 
@@ -235,8 +235,8 @@ TEST(an_interrupt_ends_a_wait) {
     const Image source = test_image(8, 8);
     Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 1, 1,
                       [] { throw std::logic_error("interrupted"); });
-    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {});
-    CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}, {}), std::logic_error, "interrupted");
+    const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
+    CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}), std::logic_error, "interrupted");
     pipeline.packed(slot);
 }
 
