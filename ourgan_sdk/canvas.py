@@ -1,6 +1,8 @@
 """One picture of a given size and seed, rendered where and when it is asked for."""
 
 import contextlib
+import functools
+import json
 import logging
 import operator
 import os
@@ -12,29 +14,81 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from ._core import Box, BudgetError, Grid, plan_grid
+from ._core import Box
 from ._version import __version__
 from .arrays import Picture
-from .bundle import Upscaler
 from .networks import Networks
-from .passes import SLOTS, Bands, Pass
-from .progress import Progress, RenderStats, check_progress, reporting
-from .sizes import check_size, picture_sizes
-from .writers import ArrayWriter, open_writer
+from .progress import Progress, RenderStats, check_progress
+from .render import Renderer
+from .resume import Finished, open_finished
+from .sizes import check_integer, check_size
+from .thumbnails import reduce_picture
+from .writers import ArrayWriter, Writer, open_writer
 
-__all__ = ["Canvas", "check_seed"]
+__all__ = ["Canvas", "Level", "check_seed"]
 
 _CHANNELS = 3
 
 _log = logging.getLogger(__name__)
 
 
+class Level:
+    """A picture of `shape` (height, width, 3), sliced like a NumPy array: `level[y0:y1, x0:x1]`.
+
+    `downsample` says how many pixels per side of the canvas one of its pixels stands for: 1, 4, 16, ...
+    """
+
+    def __init__(self, canvas: "Canvas", index: int) -> None:
+        self.downsample = 4**index
+        self._canvas = canvas
+        self._index = index
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, 3)."""
+        return (
+            -(-self._canvas.height // self.downsample),
+            -(-self._canvas.width // self.downsample),
+            _CHANNELS,
+        )
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The canvas's: uint8 or uint16."""
+        return self._canvas.dtype
+
+    def __getitem__(self, key: slice | tuple[slice, ...]) -> Picture:
+        """The pixels of a region, given as one or two slices of step 1.
+
+        Raises IndexError for anything else, and what `Canvas.read` raises.
+        """
+        slices = key if isinstance(key, tuple) else (key, slice(None))
+        if len(slices) != 2 or not all(isinstance(one, slice) for one in slices):
+            raise IndexError(f"expected [y0:y1, x0:x1], got {key!r}")
+        height, width, _ = self.shape
+        y0, y1, y_step = slices[0].indices(height)
+        x0, x1, x_step = slices[1].indices(width)
+        if (y_step, x_step) != (1, 1):
+            raise IndexError(f"expected slices of step 1, got {key!r}")
+        if y1 <= y0 or x1 <= x0:
+            return np.empty((max(y1 - y0, 0), max(x1 - x0, 0), _CHANNELS), self.dtype)
+        return self._canvas.read(Box(y0, x0, y1, x1), self._index)
+
+    def __repr__(self) -> str:
+        height, width, _ = self.shape
+        return f"Level({width} x {height}, downsample {self.downsample})"
+
+
 class Canvas:
     """A picture of `shape` (height, width, 3) and `dtype`, sliced like a NumPy array: `canvas[y0:y1, x0:x1]`.
 
     A region renders only the tiles that it touches, in every pass, and equals the same slice of the whole
-    picture bit for bit: both are made of the tiles of the same grids. What the pixels depend on is told at
-    `Synthesizer`.
+    picture bit for bit: both are made of the tiles of the same grids. Tiles rendered for a region are kept
+    for the next one, up to a quarter of the memory limit. What the pixels depend on is told at `Synthesizer`.
+    Several threads may use a canvas at once.
+
+    Where memory runs out during a render, the rest is rendered in smaller tiles, which may change values by
+    one 8-bit level, and so is what is read later; a warning is logged.
     """
 
     def __init__(
@@ -50,142 +104,177 @@ class Canvas:
         self.seed = check_seed(seed)
         self.dtype = _check_dtype(dtype)
         self._networks = networks
-        manifest = networks.bundle.manifest
-        trained = manifest.structure.scales[-1]
-        self._sizes = picture_sizes(self.height, self.width, trained.height, trained.width)
-        self._upscalers = [manifest.upscaler(index) for index in range(len(self._sizes) - 1)]
-        self._grids = [
-            _plan(*size, upscaler, memory_limit)
-            for size, upscaler in zip(self._sizes, self._upscalers, strict=False)
-        ]
+        self._renderer = Renderer(networks, (self.height, self.width), self.seed, self.dtype, memory_limit)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, 3)."""
         return self.height, self.width, _CHANNELS
 
-    def __getitem__(self, key: slice | tuple[slice, ...]) -> Picture:
-        """The pixels of a region, given as one or two slices of step 1.
+    @functools.cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The canvas and the pictures that its passes enlarge, each 4 times smaller per side than the last.
 
-        Raises IndexError for anything else, and what `read` raises.
+        A level costs a sixteenth of the time of the one before it.
         """
-        slices = key if isinstance(key, tuple) else (key, slice(None))
-        if len(slices) != 2 or not all(isinstance(one, slice) for one in slices):
-            raise IndexError(f"expected canvas[y0:y1, x0:x1], got {key!r}")
-        rows, columns = slices
-        y0, y1, y_step = rows.indices(self.height)
-        x0, x1, x_step = columns.indices(self.width)
-        if (y_step, x_step) != (1, 1):
-            raise IndexError(f"expected slices of step 1, got {key!r}")
-        if y1 <= y0 or x1 <= x0:
-            return np.empty((max(y1 - y0, 0), max(x1 - x0, 0), _CHANNELS), self.dtype)
-        return self.read(Box(y0, x0, y1, x1))
+        return tuple(Level(self, index) for index in range(self._renderer.plan.passes + 1))
+
+    def __getitem__(self, key: slice | tuple[slice, ...]) -> Picture:
+        """The pixels of a region, given as one or two slices of step 1: those of `levels[0]`."""
+        return self.levels[0][key]
 
     def read(
-        self, box: Box | None = None, *, progress: Progress = None, stats: RenderStats | None = None
+        self,
+        box: Box | None = None,
+        level: SupportsIndex = 0,
+        *,
+        progress: Progress = None,
+        stats: RenderStats | None = None,
     ) -> Picture:
-        """The pixels of `box`, by default all, as an array (h, w, 3).
+        """The pixels of `box`, by default all, of a level, as an array (h, w, 3).
 
         Args:
-            box: A region (y0, x0, y1, x1) that is not empty and lies within the picture.
+            box: A region (y0, x0, y1, x1) in pixels of the level, not empty, within it.
+            level: An index into `levels`.
             progress: As for `Synthesizer.render`.
             stats: An object to which the numbers of this render are added.
 
         Raises:
             SizeError: The array does not fit into memory.
-            IndexError: `box` is empty or leaves the picture.
-            TypeError: `box` or `progress` is nothing of the kind.
+            IndexError: `box` is empty or leaves the picture, or there is no such level.
+            TypeError: `box`, `level` or `progress` is nothing of the kind.
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
-        box = Box(0, 0, self.height, self.width) if box is None else box
+        index = operator.index(level)
+        if not 0 <= index < len(self.levels):
+            raise IndexError(f"expected a level from 0 to {len(self.levels) - 1}, got {index}")
+        height, width, _ = self.levels[index].shape
+        box = Box(0, 0, height, width) if box is None else box
         if not isinstance(box, Box):
             raise TypeError(f"expected an ourgan_sdk.Box, got {box!r}")
-        if not (0 <= box.y0 < box.y1 <= self.height and 0 <= box.x0 < box.x1 <= self.width):
-            raise IndexError(f"expected a region within {self.height} x {self.width} (h x w), got {box}")
+        if not (0 <= box.y0 < box.y1 <= height and 0 <= box.x0 < box.x1 <= width):
+            raise IndexError(f"expected a region within {height} x {width} (h x w), got {box}")
         with _timed(stats) as numbers:
             writer = ArrayWriter(box.width, box.height, self.dtype)
-            self._render(box, writer.write, progress, numbers)
+            self._render(index, box, writer.write, progress, numbers)
         return writer.array
+
+    def thumbnail(self, size: SupportsIndex = 256, *, progress: Progress = None) -> Picture:
+        """The whole picture with at most `size` pixels on its long side, (h, w, 3); never enlarged.
+
+        Made from the coarsest level that has as many, so in a fraction of a render's time. Raises TypeError
+        or ValueError if `size` is not a positive integer, and what `read` raises.
+        """
+        size = check_integer("the size of a thumbnail", size, 1 << 31)
+        index = max((i for i, level in enumerate(self.levels) if max(level.shape) >= size), default=0)
+        return reduce_picture(self.read(level=index, progress=progress), size)
 
     def save(
         self,
         path: str | os.PathLike[str],
         *,
+        resume: bool = False,
+        quality: int = 95,
+        pyramid: bool = False,
+        dpi: float | None = None,
         progress: Progress = None,
         stats: RenderStats | None = None,
     ) -> Path:
-        """Stream the picture into a PNG, TIFF or JPEG file, and return its path.
+        """Stream the picture into a file, and return its path.
 
-        The file appears under its name only when it is whole. Arguments and errors are those of `read`, and
-        OutputError when the file cannot be written.
+        The file appears under its name only when it is whole. Its metadata says, as JSON, what the picture
+        was made of: software, bundle, size and seed.
+
+        Args:
+            path: The suffix chooses the format: see `open_writer`.
+            resume: Keep finished bands in a file `path` + ".partial" until the picture is whole, and go on
+                from what an earlier call, which was killed or failed, has left there. That takes
+                height x width x 3 bytes of disk (twice as many for uint16).
+            quality: As for `open_writer`.
+            pyramid: As for `open_writer`.
+            dpi: As for `open_writer`.
+            progress: As for `Synthesizer.render`.
+            stats: An object to which the numbers of this render are added.
+
+        Raises:
+            OutputError: The file cannot be written, or what was left belongs to another picture.
+            TypeError, ValueError: An argument is not allowed.
+            BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
-        description = (
-            f"ourgan_sdk {__version__}, bundle {self._networks.bundle.sha256}, "
-            f"{self.width}x{self.height}, seed {self.seed}"
-        )
-        with (
-            _timed(stats) as numbers,
-            open_writer(path, self.width, self.height, dtype=self.dtype, description=description) as file,
-        ):
-            self._render(Box(0, 0, self.height, self.width), file.write, progress, numbers)
+        with contextlib.ExitStack() as stack:
+            numbers = stack.enter_context(_timed(stats))
+            # Removed, as the first to be entered, after the file has got its name.
+            finished = stack.enter_context(self._open_finished(Path(path))) if resume else None
+            file = stack.enter_context(
+                open_writer(
+                    path,
+                    self.width,
+                    self.height,
+                    dtype=self.dtype,
+                    quality=quality,
+                    pyramid=pyramid,
+                    dpi=dpi,
+                    description=json.dumps(self._provenance()),
+                )
+            )
+            start, write = (0, file.write) if finished is None else _replay(finished, file)
+            if start < self.height:
+                self._render(0, Box(start, 0, self.height, self.width), write, progress, numbers)
         return Path(path)
 
+    def _provenance(self) -> dict[str, object]:
+        """What identifies the picture, for its file's metadata."""
+        return {
+            "software": f"ourgan_sdk {__version__}",
+            "bundle": self._networks.bundle.sha256,
+            "width": self.width,
+            "height": self.height,
+            "seed": self.seed,
+        }
+
+    def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:
+        grids = [
+            f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
+            for grid in self._renderer.plan.grids
+        ]
+        picture = self._provenance() | {
+            "dtype": self.dtype.name,
+            "engine": self._networks.engine_name,
+            "grids": grids,
+        }
+        return open_finished(path, picture, self.shape, self.dtype)
+
     def _render(
-        self, box: Box, write: Callable[[Picture], None], progress: Progress, stats: RenderStats
+        self,
+        level: int,
+        box: Box,
+        write: Callable[[Picture], None],
+        progress: Progress,
+        stats: RenderStats,
     ) -> None:
-        """Render `box` band by band into `write`."""
-        passes, base = self._passes(box)
-        height, width = self._sizes[0]
         _log.info(
-            "rendering %d x %d at (%d, %d) of %d x %d, seed %d: structure of %d x %d, %d passes, %d tiles",
-            *(box.width, box.height, box.x0, box.y0, self.width, self.height, self.seed),
-            *(width, height, len(passes)),
-            sum(len(one.tiles) for one in passes),
+            "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
+            *(box.width, box.height, box.x0, box.y0, level, self.width, self.height, self.seed),
         )
-        with reporting(progress, height * width + sum(one.work for one in passes)) as advance:
-            dtype = np.dtype(np.float32) if passes else self.dtype
-            picture = self._networks.structure(height, width, self.seed, dtype, stats)
-            advance(height * width)
-            bands = _one_band(picture[base.y0 : base.y1, base.x0 : base.x1])
-            for one in passes:
-                bands = one.bands(bands, self.seed, stats, advance)
-            with contextlib.closing(bands):
-                for band in bands:
-                    write(band)
-        stats.passes += len(passes)
-
-    def _passes(self, target: Box) -> tuple[list[Pass], Box]:
-        """The passes that make `target`, and what the first of them needs of the base picture."""
-        passes: list[Pass] = []
-        for index in reversed(range(len(self._grids))):
-            upscaler = self._upscalers[index]
-            one = Pass(
-                index=index,
-                engine=self._networks.engine(upscaler.file),
-                grid=self._grids[index],
-                scale=upscaler.scale,
-                deviation=upscaler.noise_deviation,
-                target=target,
-                dtype=np.dtype(np.uint16) if passes else self.dtype,
-            )
-            passes.insert(0, one)
-            target = one.source
-        return passes, target
+        # What is as wide as the picture is not looked at piece by piece, and would push out what is.
+        keep = box.width < self.levels[level].shape[1]
+        self._renderer.render(level, box, write, progress, stats, keep=keep)
 
 
-def _plan(height: int, width: int, upscaler: Upscaler, memory_limit: int) -> Grid:
-    """The tiling of a pass's input of height x width that the memory limit allows."""
-    slot_bytes = 4 * _CHANNELS * (1 + upscaler.scale**2)  # float32 in and out, per input pixel
-    pixel_bytes = upscaler.bytes_per_pixel + SLOTS * slot_bytes
-    try:
-        return plan_grid(height, width, upscaler.halo, memory_limit // pixel_bytes)
-    except BudgetError as error:
-        raise BudgetError(
-            f"memory_limit is {memory_limit} bytes, of which a pixel of {upscaler.file} takes "
-            f"{pixel_bytes}: {error}"
-        ) from error
+def _replay(finished: Finished, file: Writer) -> tuple[int, Callable[[Picture], None]]:
+    """Give `file` what is finished; return its number of rows, and what takes the bands that follow."""
+    for band in finished.bands():
+        file.write(band)
+
+    def write(band: Picture) -> None:
+        finished.append(band)
+        file.write(band)
+
+    if finished.rows:
+        _log.info("going on from row %d, found in %s", finished.rows, finished.path)
+    return finished.rows, write
 
 
 @contextlib.contextmanager
@@ -196,10 +285,6 @@ def _timed(stats: RenderStats | None) -> Iterator[RenderStats]:
     yield stats
     stats.seconds += time.perf_counter() - started
     _log.info("rendered in %.2f s; %.2f s in the engine", stats.seconds, stats.engine_seconds)
-
-
-def _one_band(picture: Picture) -> Bands:
-    yield picture
 
 
 def check_seed(seed: SupportsIndex) -> int:

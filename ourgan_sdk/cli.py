@@ -21,7 +21,7 @@ from .errors import OurganError
 from .progress import RenderStats, reporting
 from .sizes import check_integer, parse_bytes, parse_size
 from .synthesizer import LARGEST_MEMORY_LIMIT, MOST_THREADS, Synthesizer, sample_bundle
-from .writers import open_writer
+from .writers import SUFFIXES, open_writer
 
 __all__ = ["main"]
 
@@ -89,13 +89,17 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "size", type=_argument(parse_size), metavar="SIZE", help="WIDTHxHEIGHT, 4k, 8k or 16k"
     )
-    render.add_argument("-o", "--output", type=Path, required=True, help="a .png, .tif or .jpg file")
+    _add_output(render)
+    render.add_argument("--resume", action="store_true", help="go on with a render that was killed")
+    render.add_argument("--pyramid", action="store_true", help="TIFF: with reduced pictures for viewers")
+    render.add_argument("--quality", type=_argument(_quality), default=95, help="1 to 100 (default: 95)")
+    render.add_argument("--dpi", type=_argument(_dpi), help="pixels per inch, for printing")
     render.add_argument("--seed", type=_argument(_seed), default=0, help="from 0 to 2^64 - 1 (default: 0)")
     render.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
     _add_engine_options(render)
 
     preview = _command(commands, "preview", _preview, "render a contact sheet of many seeds, structure only")
-    preview.add_argument("-o", "--output", type=Path, required=True, help="a .png, .tif or .jpg file")
+    _add_output(preview)
     preview.add_argument("--first", type=_argument(_seed), default=0, help="the first seed (default: 0)")
     preview.add_argument("--count", type=_argument(_count), default=24, help="how many seeds (default: 24)")
     preview.add_argument(
@@ -121,6 +125,16 @@ def _command(
     return parser
 
 
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help=f"a file ending in {', '.join(SUFFIXES)}",
+    )
+
+
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="auto", choices=["auto", *ENGINES], help="(default: auto)")
     parser.add_argument(
@@ -130,7 +144,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--memory",
         type=_argument(_memory),
         metavar="BYTES",
-        help="for tiles in work, such as 2GiB (default: 512MiB)",
+        help="for tiles in work, such as 2GiB (default: 768MiB, or a quarter of what is available)",
     )
 
 
@@ -158,6 +172,22 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise ValueError(f"expected a quality from 1 to 100, got {text!r}")
+    return int(text)
+
+
+def _dpi(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e6:
+        raise ValueError(f"expected pixels per inch, such as 300, got {text!r}")
+    return value
+
+
 def _threads(text: str) -> int:
     if not text.isdecimal():
         raise ValueError(f"expected a number from 1 to {MOST_THREADS}, got {text!r}")
@@ -180,7 +210,15 @@ def _render(options: argparse.Namespace) -> None:
     dtype = np.uint8 if options.bits == 8 else np.uint16
     width, height = options.size
     output: Path = options.output
-    synthesizer.render(width, height, options.seed, out=output, progress=True, dtype=dtype, stats=stats)
+    synthesizer.canvas(width, height, options.seed, dtype=dtype).save(
+        output,
+        resume=options.resume,
+        quality=options.quality,
+        pyramid=options.pyramid,
+        dpi=options.dpi,
+        progress=True,
+        stats=stats,
+    )
     print(f"{output}: {width} x {height}, seed {options.seed}, in {stats.seconds:.1f} s")
 
 

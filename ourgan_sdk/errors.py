@@ -1,6 +1,6 @@
 """The errors that this package raises on purpose; all of them derive from `OurganError`."""
 
-__all__ = ["BundleError", "EngineError", "OurganError", "OutputError", "SizeError"]
+__all__ = ["BundleError", "EngineError", "EngineMemoryError", "OurganError", "OutputError", "SizeError"]
 
 
 class OurganError(Exception):
@@ -13,6 +13,10 @@ class BundleError(OurganError):
 
 class EngineError(OurganError):
     """A network cannot be loaded or run on the runtime that was asked for."""
+
+
+class EngineMemoryError(EngineError, MemoryError):
+    """An engine was refused the memory that a window takes."""
 
 
 class OutputError(OurganError):

@@ -21,7 +21,7 @@ class Networks:
 
     def __init__(self, bundle: Bundle, engine: str, threads: int | None) -> None:
         self.bundle = bundle
-        self._engine_name = engine
+        self.engine_name = engine
         self._threads = threads
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Networks:
         """The network of member `file`, opened by the first thread that asks."""
         with self._lock:
             if file not in self._engines:
-                self._engines[file] = open_engine(self.bundle.read(file), self._engine_name, self._threads)
+                self._engines[file] = open_engine(self.bundle.read(file), self.engine_name, self._threads)
             return self._engines[file]
 
     def structure(

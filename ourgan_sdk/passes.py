@@ -10,19 +10,19 @@ import functools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ._core import Box, Grid, Pipeline, Tile
 from .arrays import Picture
+from .cache import TileCache
 from .engines import Engine
+from .plan import SLOTS
 from .progress import RenderStats
 
-__all__ = ["SLOTS", "Bands", "Pass"]
-
-SLOTS = 3
-"""Tiles in flight: one is packed, one is in the engine, one is unpacked."""
+__all__ = ["Bands", "Pass"]
 
 STREAM = 256
 """Noise of pass p is drawn from stream 256 + p; the streams below belong to the structure."""
@@ -36,7 +36,8 @@ T = TypeVar("T")
 class Pass:
     """Pass number `index` of a render: `engine` applied to the tiles of `grid` that `target` needs.
 
-    `target` is a part of the result, in its pixels; the result is `scale` times the grid's picture.
+    `target` is a part of the result, in its pixels; the result is `scale` times the grid's picture. With a
+    `cache`, tiles found there are not rendered again, and those rendered are kept there.
     """
 
     index: int
@@ -46,89 +47,147 @@ class Pass:
     deviation: float
     target: Box
     dtype: np.dtype[Any]
+    cache: TileCache | None = None
 
     @property
     def work(self) -> int:
         """Input pixels that go through the engine."""
-        return len(self.tiles) * self._window_area
+        return len(self.missing) * self._window_area
 
     @functools.cached_property
-    def tiles(self) -> list[Tile]:
-        """The tiles whose cores touch the target, row by row."""
+    def tiles(self) -> list[list[Tile]]:
+        """The tiles whose cores touch the target, in rows."""
         grid, target, scale = self.grid, self.target, self.scale
         heights = [(i, grid.tile(i, 0).core) for i in range(grid.rows)]
         widths = [(i, grid.tile(0, i).core) for i in range(grid.columns)]
         rows = [i for i, core in heights if target.y0 < scale * core.y1 and scale * core.y0 < target.y1]
         columns = [i for i, core in widths if target.x0 < scale * core.x1 and scale * core.x0 < target.x1]
-        return [grid.tile(row, column) for row in rows for column in columns]
+        return [[grid.tile(row, column) for column in columns] for row in rows]
+
+    @functools.cached_property
+    def known(self) -> dict[tuple[int, int], Picture]:
+        """Results of tiles that were found in the cache, by row and column; held until this render ends."""
+        if self.cache is None:
+            return {}
+        found = (((tile.row, tile.column), self.cache.get(self._key(tile))) for tile in chain(*self.tiles))
+        return {place: picture for place, picture in found if picture is not None}
+
+    @functools.cached_property
+    def missing(self) -> list[Tile]:
+        """The tiles that have to be rendered, row by row."""
+        return [tile for tile in chain(*self.tiles) if (tile.row, tile.column) not in self.known]
 
     @property
     def source(self) -> Box:
-        """The part of the grid's picture that the tiles read."""
-        first, last = self.tiles[0].window, self.tiles[-1].window
-        return Box(first.y0, first.x0, last.y1, last.x1)
+        """The part of the grid's picture that the missing tiles read, of which there is at least one."""
+        windows = [tile.window for tile in self.missing]
+        return Box(
+            max(min(window.y0 for window in windows), 0),
+            max(min(window.x0 for window in windows), 0),
+            min(max(window.y1 for window in windows), self.grid.height),
+            min(max(window.x1 for window in windows), self.grid.width),
+        )
 
     def bands(self, source: Bands, seed: int, stats: RenderStats, advance: Callable[[int], object]) -> Bands:
         """Yield the target's bands, (h, target's width, 3) of `dtype`; each belongs to whoever takes it.
 
         `source` yields the part of the grid's picture that `self.source` names. `stats` is added to and
         `advance` called with every tile's work. Closing the generator closes `source` and drains the tiles
-        in flight. Raises NonFiniteError if the network gives NaN or infinity.
+        in flight. Raises NonFiniteError if the network gives NaN or infinity, MemoryError (EngineMemoryError
+        from the engine) if there is no room for the windows.
         """
+        if not self.missing:
+            source.close()
+            yield from map(self._known_band, self.tiles)
+            return
         window = self.grid.window_height, self.grid.window_width
-        last_column = self.tiles[-1].column
         with contextlib.closing(source), Pipeline(3, *window, self.scale, slots=SLOTS) as pipeline:
             runs = [self.engine.bind(pipeline.input(slot), pipeline.output(slot)) for slot in range(SLOTS)]
-            finished: tuple[int, Picture] | None = None
-            band: Picture | None = None
-            for tile, slot in _one_ahead(self._pack(pipeline, source, seed)):
-                pipeline.packed(slot)
-                started = time.perf_counter()
-                runs[slot]()
-                stats.engine_seconds += time.perf_counter() - started
-                stats.tiles += 1
-                part = self._part(tile)
-                if band is None:  # never reused, since whoever takes a band may keep it
-                    band = np.empty((part.height, self.target.width, 3), self.dtype)
-                ticket = pipeline.unpack(slot, self._crop(tile, part), band, 0, part.x0 - self.target.x0)
-                advance(self._window_area)
-                # A band is waited for only now, one tile later, so that its last tile is unpacked meanwhile.
-                if finished is not None:
-                    pipeline.wait(finished[0])
-                    yield finished[1]
-                    finished = None
-                if tile.column == last_column:
-                    finished, band = (ticket, band), None
+            packed = _one_ahead(self._pack(pipeline, source, seed))
+            finished: tuple[int | None, Picture] | None = None
+            for row in self.tiles:
+                band, ticket = self._known_band(row), None  # never reused: whoever takes it may keep it
+                for tile in row:
+                    if (tile.row, tile.column) in self.known:
+                        continue
+                    slot = next(packed)
+                    pipeline.packed(slot)
+                    started = time.perf_counter()
+                    runs[slot]()
+                    stats.engine_seconds += time.perf_counter() - started
+                    stats.tiles += 1
+                    stats.window_pixels += self._window_area
+                    ticket = self._unpack(pipeline, slot, tile, band)
+                    advance(self._window_area)
+                    # A band is waited for only now, a tile later, so that its last one is unpacked meanwhile.
+                    if finished is not None:
+                        yield _settled(pipeline, *finished)
+                        finished = None
+                if finished is not None:  # the row after it was known altogether
+                    yield _settled(pipeline, *finished)
+                finished = ticket, band
             if finished is not None:
-                pipeline.wait(finished[0])
-                yield finished[1]
+                yield _settled(pipeline, *finished)
 
     @property
     def _window_area(self) -> int:
         return self.grid.window_height * self.grid.window_width
 
-    def _pack(self, pipeline: Pipeline, source: Bands, seed: int) -> Iterator[tuple[Tile, int]]:
-        """Start packing one tile after the other, and yield it with its slot."""
-        rows = _Rows(source, self.source.y0)
-        left, stream = self.source.x0, STREAM + self.index
-        for tile in self.tiles:
-            picture, top = rows.window(tile.window.y0, tile.window.y1)
-            yield tile, pipeline.pack(picture, tile.window, (top, left), seed, stream, self.deviation)
+    def _key(self, tile: Tile) -> tuple[int, str, int, int]:
+        return self.index, self.dtype.str, tile.row, tile.column
+
+    def _pack(self, pipeline: Pipeline, source: Bands, seed: int) -> Iterator[int]:
+        """Start packing one missing tile after the other, and yield its slot."""
+        whole, part = (self.grid.height, self.grid.width), self.source
+        rows = _Rows(source, part.y0)
+        for tile in self.missing:
+            picture, top = rows.window(max(tile.window.y0, 0), min(tile.window.y1, self.grid.height))
+            origin, stream = (top, part.x0), STREAM + self.index
+            yield pipeline.pack(picture, tile.window, origin, whole, seed, stream, self.deviation)
+
+    def _unpack(self, pipeline: Pipeline, slot: int, tile: Tile, band: Picture) -> int:
+        """Start unpacking a tile into `band`, by way of the cache where there is one; returns a ticket."""
+        part = self._part(tile)
+        y, x = self.scale * tile.window.y0, self.scale * tile.window.x0
+        if self.cache is None:
+            crop = Box(part.y0 - y, part.x0 - x, part.y1 - y, part.x1 - x)
+            return pipeline.unpack(slot, crop, band, 0, part.x0 - self.target.x0)
+        core = self._result(tile)
+        result = np.empty((core.height, core.width, 3), self.dtype)
+        ticket = pipeline.unpack(slot, Box(core.y0 - y, core.x0 - x, core.y1 - y, core.x1 - x), result, 0, 0)
+        pipeline.wait(ticket)
+        self._place(tile, result, band)
+        self.cache.put(self._key(tile), result)
+        return ticket
+
+    def _known_band(self, row: list[Tile]) -> Picture:
+        """The band of a row of tiles, as far as it is known."""
+        height = self._part(row[0]).height
+        band = np.empty((height, self.target.width, 3), self.dtype)
+        for tile in row:
+            result = self.known.get((tile.row, tile.column))
+            if result is not None:
+                self._place(tile, result, band)
+        return band
+
+    def _place(self, tile: Tile, result: Picture, band: Picture) -> None:
+        """Copy what belongs to the target from the tile's whole result."""
+        core, part = self._result(tile), self._part(tile)
+        rows = slice(part.y0 - core.y0, part.y1 - core.y0)
+        columns = slice(part.x0 - core.x0, part.x1 - core.x0)
+        left = part.x0 - self.target.x0
+        band[:, left : left + part.width] = result[rows, columns]
+
+    def _result(self, tile: Tile) -> Box:
+        """What the tile owns of the result, in its pixels."""
+        return Box(*(self.scale * coordinate for coordinate in tile.core))
 
     def _part(self, tile: Tile) -> Box:
-        """What the core of `tile` makes of the target, in the result's pixels."""
-        core, target = tile.core, self.target
+        """What the tile owns of the target, in the result's pixels."""
+        core, target = self._result(tile), self.target
         return Box(
-            max(self.scale * core.y0, target.y0),
-            max(self.scale * core.x0, target.x0),
-            min(self.scale * core.y1, target.y1),
-            min(self.scale * core.x1, target.x1),
+            max(core.y0, target.y0), max(core.x0, target.x0), min(core.y1, target.y1), min(core.x1, target.x1)
         )
-
-    def _crop(self, tile: Tile, part: Box) -> Box:
-        """`part` of the result in pixels of the output of `tile`."""
-        y, x = self.scale * tile.window.y0, self.scale * tile.window.x0
-        return Box(part.y0 - y, part.x0 - x, part.y1 - y, part.x1 - x)
 
 
 class _Rows:
@@ -140,18 +199,26 @@ class _Rows:
         self._top = top
 
     def window(self, y0: int, y1: int) -> tuple[Picture, int]:
-        """An array with at least the rows y0..y1 and the number of its first row; rows above y0 are let go.
+        """The rows y0..y1 or more, and the number of the first; what lies above y0 is let go.
 
         Arrays handed out are never written to again: packing may still read them.
         """
-        parts = [self._rows[y0 - self._top :]]
         end = self._top + len(self._rows)
+        parts = [self._rows[max(y0 - self._top, 0) :]]
         while end < y1:
-            parts.append(next(self._source))
-            end += len(parts[-1])
+            part = next(self._source)
+            parts.append(part[max(y0 - end, 0) :])
+            end += len(part)
         self._rows = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        self._top = y0
+        self._top = end - len(self._rows)
         return self._rows, self._top
+
+
+def _settled(pipeline: Pipeline, ticket: int | None, band: Picture) -> Picture:
+    """The band, once all up to `ticket` is unpacked."""
+    if ticket is not None:
+        pipeline.wait(ticket)
+    return band
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:

@@ -12,12 +12,13 @@ Progress = bool | Callable[[int, int], object] | None
 
 @dataclass
 class RenderStats:
-    """What one render did: seconds in all and inside the engines, tiles and passes run."""
+    """What one render did: seconds in all and inside engines, tiles, passes, input pixels of all tiles."""
 
     seconds: float = 0.0
     engine_seconds: float = 0.0
     tiles: int = 0
     passes: int = 0
+    window_pixels: int = 0
 
 
 def check_progress(progress: Progress) -> None:

@@ -12,14 +12,12 @@ from .bundle import Bundle
 from .canvas import Canvas, check_seed
 from .engines import check_engine
 from .errors import BundleError
+from .memory import default_memory_limit
 from .networks import Networks
 from .progress import Progress, RenderStats
 from .sizes import check_integer, check_size
 
-__all__ = ["DEFAULT_MEMORY_LIMIT", "LARGEST_MEMORY_LIMIT", "MOST_THREADS", "Synthesizer"]
-
-DEFAULT_MEMORY_LIMIT = 512 << 20
-"""Bytes for the tiles in work. A constant, so that the tiling does not depend on the machine."""
+__all__ = ["LARGEST_MEMORY_LIMIT", "MOST_THREADS", "Synthesizer"]
 
 LARGEST_MEMORY_LIMIT = 1 << 62
 MOST_THREADS = 1024
@@ -29,8 +27,8 @@ class Synthesizer:
     """Renders pictures from one bundle; several threads may render at once.
 
     A picture depends on the bundle, its size, the seed and the engine, not on threads, order or time. Another
-    memory limit makes other tiles, which may change values by one 8-bit level; that is why the default is a
-    constant.
+    memory limit makes other tiles, which may change values by one 8-bit level; that is why the default is the
+    same on all machines with 3 GiB to spare.
     """
 
     def __init__(
@@ -46,8 +44,8 @@ class Synthesizer:
         Args:
             path: An `.ourgan` file.
             engine: A name out of `ourgan_sdk.engines.ENGINES`, or "auto" for the first that is installed.
-            memory_limit: Bytes for the tiles in work, 512 MiB by default, at most 2^62; it does not grow with
-                the picture.
+            memory_limit: Bytes for the tiles and bands of one render, at most 2^62, whatever the picture's
+                size; by default 768 MiB, or a quarter of the memory available now where that is less.
             threads: Threads of the engine, from 1 to 1024; by default it chooses itself.
 
         Raises:
@@ -59,7 +57,7 @@ class Synthesizer:
         if threads is not None:
             threads = check_integer("threads", threads, MOST_THREADS)
         if memory_limit is None:
-            memory_limit = DEFAULT_MEMORY_LIMIT
+            memory_limit = default_memory_limit()
         self._memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
         bundle = Bundle.open(sample_bundle() if path is None else path)
         self._networks = Networks(bundle, engine, threads)
@@ -77,6 +75,7 @@ class Synthesizer:
         seed: SupportsIndex = 0,
         *,
         out: None = None,
+        resume: bool = False,
         progress: Progress = None,
         dtype: npt.DTypeLike = np.uint8,
         stats: RenderStats | None = None,
@@ -90,6 +89,7 @@ class Synthesizer:
         seed: SupportsIndex = 0,
         *,
         out: str | os.PathLike[str],
+        resume: bool = False,
         progress: Progress = None,
         dtype: npt.DTypeLike = np.uint8,
         stats: RenderStats | None = None,
@@ -102,6 +102,7 @@ class Synthesizer:
         seed: SupportsIndex = 0,
         *,
         out: str | os.PathLike[str] | None = None,
+        resume: bool = False,
         progress: Progress = None,
         dtype: npt.DTypeLike = np.uint8,
         stats: RenderStats | None = None,
@@ -112,7 +113,9 @@ class Synthesizer:
             width: Pixels, from 1 to 2^31 - 1.
             height: Pixels, from 1 to 2^31 - 1.
             seed: From 0 to 2^64 - 1.
-            out: A PNG, TIFF or JPEG file by its suffix; it appears only when it is whole.
+            out: A file, whose suffix chooses the format; it appears only when it is whole. `Canvas.save`
+                has more options.
+            resume: As for `Canvas.save`; for files alone.
             progress: True for a bar on stderr, or a function of (done, total), in pixels of work; an
                 exception that it raises cancels the render and comes out of this call.
             dtype: uint8 or uint16.
@@ -120,7 +123,7 @@ class Synthesizer:
 
         Raises:
             SizeError: A side is not allowed, or the array does not fit into memory.
-            TypeError, ValueError: The seed, the dtype or `progress` is not allowed.
+            TypeError, ValueError: The seed, dtype or `progress` is not allowed, or `resume` without `out`.
             BudgetError: The memory limit is too small for any tile.
             BundleError: A network in the bundle is damaged.
             EngineError: The engine is not installed, or failed.
@@ -128,9 +131,11 @@ class Synthesizer:
             OutputError: The file cannot be written.
         """
         canvas = self.canvas(width, height, seed, dtype=dtype)
-        if out is None:
-            return canvas.read(progress=progress, stats=stats)
-        return canvas.save(out, progress=progress, stats=stats)
+        if out is not None:
+            return canvas.save(out, resume=resume, progress=progress, stats=stats)
+        if resume:
+            raise ValueError("only a render into a file can be resumed: give `out`")
+        return canvas.read(progress=progress, stats=stats)
 
     def canvas(
         self,

@@ -6,12 +6,16 @@ from typing import Protocol
 from ..arrays import Tensor
 from ..errors import EngineError
 from . import onnxruntime
+from .rules import WindowRules
 
-__all__ = ["ENGINES", "Engine", "check_engine", "open_engine"]
+__all__ = ["ENGINES", "Engine", "WindowRules", "check_engine", "open_engine", "window_rules"]
 
 
 class Engine(Protocol):
-    """One network, ready to run; several threads may use it at once. Failures raise EngineError."""
+    """One network, ready to run; several threads may use it at once.
+
+    Failures raise EngineError; where memory is what lacks, its subclass EngineMemoryError.
+    """
 
     def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
         """The network's first output for inputs of any size, by name."""
@@ -23,8 +27,8 @@ class Engine(Protocol):
         """
 
 
-ENGINES: dict[str, Callable[[bytes, int | None], Engine]] = {"onnxruntime": onnxruntime.OnnxRuntimeEngine}
-"""Runtimes by name in order of preference: functions of an ONNX network and a number of threads (or None)."""
+ENGINES: dict[str, type[onnxruntime.OnnxRuntimeEngine]] = {"onnxruntime": onnxruntime.OnnxRuntimeEngine}
+"""Runtimes by name in order of preference; made of an ONNX network and a number of threads (or None)."""
 
 
 def check_engine(engine: str) -> str:
@@ -42,3 +46,8 @@ def open_engine(network: bytes, engine: str = "auto", threads: int | None = None
     Raises EngineError if the runtime is unknown or not installed, or if it refuses the network.
     """
     return ENGINES[check_engine(engine)](network, threads)
+
+
+def window_rules(engine: str = "auto") -> WindowRules:
+    """What windows the runtime `engine` takes; raises EngineError if it is unknown."""
+    return ENGINES[check_engine(engine)].RULES

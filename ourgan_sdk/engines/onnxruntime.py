@@ -9,11 +9,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..arrays import Tensor
-from ..errors import EngineError
+from ..errors import EngineError, EngineMemoryError
+from .rules import WindowRules
 
 __all__ = ["OnnxRuntimeEngine"]
 
 T = TypeVar("T")
+
+_MEMORY_SIGNS = ("Failed to allocate memory", "bad_alloc", "bad allocation")
+"""What ONNX Runtime says, in an exception of no other kind, where it is refused memory."""
 
 _SILENT = 4
 """Log level of fatal errors alone: the others are raised, and need not be printed as well."""
@@ -21,6 +25,8 @@ _SILENT = 4
 
 class OnnxRuntimeEngine:
     """A network in an ONNX Runtime session; the methods are those of `Engine`."""
+
+    RULES = WindowRules()
 
     def __init__(self, network: bytes, threads: int | None = None) -> None:
         self._ort = _import_onnxruntime()
@@ -79,7 +85,8 @@ class OnnxRuntimeEngine:
         try:
             return future.result()
         except Exception as error:
-            raise EngineError(f"ONNX Runtime failed: {error}") from error
+            kind = EngineMemoryError if any(sign in str(error) for sign in _MEMORY_SIGNS) else EngineError
+            raise kind(f"ONNX Runtime failed: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from .npy import encode_npy
 from .ome_zarr import atomic_zarr, encode_zarr
 from .vips import encode_image, save_jpeg, save_png, save_tiff, save_webp
 
-__all__ = ["ArrayWriter", "Writer", "open_writer"]
+__all__ = ["SUFFIXES", "ArrayWriter", "Writer", "open_writer"]
 
 
 @contextlib.contextmanager
@@ -124,6 +124,8 @@ _FORMATS = (
     _Format("Zarr", (".zarr",), _LONGEST, True, encode_zarr, atomic_zarr),
     _Format("NumPy", (".npy",), _LONGEST, True, encode_npy),
 )
+SUFFIXES = tuple(suffix for kind in _FORMATS for suffix in kind.suffixes)
+"""Of all formats."""
 
 
 def _check(properties: Properties) -> None:
@@ -142,8 +144,7 @@ def _format_for(path: Path, properties: Properties) -> _Format:
     """The format that `path` asks for; if it cannot hold the picture, an OutputError names some that can."""
     kind = next((kind for kind in _FORMATS if path.suffix.lower() in kind.suffixes), None)
     if kind is None:
-        known = ", ".join(suffix for kind in _FORMATS for suffix in kind.suffixes)
-        raise OutputError(f"cannot write {path}: its suffix is none of {known}")
+        raise OutputError(f"cannot write {path}: its suffix is none of {', '.join(SUFFIXES)}")
     if properties.pyramid and kind.name != "TIFF":
         raise OutputError(
             f"cannot write {path}: a pyramid is an option of TIFF; Deep Zoom and Zarr always are one"

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .._vips import import_vips
 from ..arrays import Picture
-from ..errors import OutputError
 from .base import Properties
 
 __all__ = ["encode_image", "save_jpeg", "save_png", "save_tiff", "save_webp"]
@@ -41,10 +41,7 @@ def encode_image(
     The image bears resolution and description, the latter in the fields of all formats. Raises OutputError if
     libvips is missing, and pyvips.Error if it fails or the bands end early.
     """
-    try:
-        import pyvips  # noqa: PLC0415 - not needed for pictures in memory
-    except (ImportError, OSError) as error:
-        raise OutputError('libvips is missing; run: pip install "pyvips[binary]"') from error
+    pyvips = import_vips()
     source = _BandSource(bands, properties.shape, properties.dtype)
     stream = pyvips.SourceCustom()  # libvips calls back through this object: it has to outlive `save`
     stream.on_read(source.read)

@@ -1,0 +1,133 @@
+"""How a picture of some size is made: the sizes it passes through, and how each pass is tiled."""
+
+from dataclasses import dataclass, field
+
+from ._core import BudgetError, Grid, plan_grid
+from .bundle import Manifest, Upscaler
+from .cache import TileCache
+from .engines import WindowRules
+from .sizes import picture_sizes
+
+__all__ = ["SLOTS", "Plan", "Tiling", "make_plan"]
+
+SLOTS = 2
+"""Tiles in flight: while one is in the engine, the one before is unpacked and the next one packed."""
+
+_CHANNELS = 3
+_BYTES_PER_ELEMENT = 4
+
+_BAND_BYTES = 12
+"""Bytes of bands per pixel of a pass's result: four bands of 8 bits or two of 16 may be on their way to the
+writer. The same for both, so that the tiling does not depend on the type."""
+
+_EARLIER_SHARES = (8, 64)
+"""Which part of the memory limit the pass before the last may take, and every pass before that one; the last
+takes what is left. Each has a sixteenth of the pixels of the next, so that what smaller windows recompute
+there hardly counts."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The passes of one picture.
+
+    Level 0 is the picture itself; level i has 4^i times fewer pixels per side, and the last one is the base.
+    """
+
+    sizes: list[tuple[int, int]]
+    """(height, width) of the base and of what every pass makes of it, largest last."""
+    upscalers: list[Upscaler]
+    grids: list[Grid]
+    memory_limit: int
+    cache: TileCache = field(compare=False)
+
+    @property
+    def passes(self) -> int:
+        """The number of passes."""
+        return len(self.grids)
+
+    @property
+    def windows(self) -> list[tuple[int, int]]:
+        """(height, width) of every pass's windows."""
+        return [(grid.window_height, grid.window_width) for grid in self.grids]
+
+
+def make_plan(manifest: Manifest, height: int, width: int, memory_limit: int, rules: WindowRules) -> Plan:
+    """The plan for a picture of `height` x `width` within `memory_limit` bytes, on a runtime with `rules`.
+
+    Beside it, a quarter of the limit is allowed for tiles kept from one region to the next.
+    Raises BudgetError if the limit is too small for any tile.
+    """
+    trained = manifest.structure.scales[-1]
+    sizes = picture_sizes(height, width, trained.height, trained.width)
+    passes = len(sizes) - 1
+    upscalers = [manifest.upscaler(index) for index in range(passes)]
+    grids = []
+    left = memory_limit
+    for index, (size, upscaler) in enumerate(zip(sizes, upscalers, strict=False)):
+        tiling = Tiling(*size, upscaler, rules)
+        budget = left
+        if index < passes - 1:
+            share = memory_limit // _EARLIER_SHARES[min(passes - 2 - index, 1)]
+            budget = min(left, max(share, tiling.smallest))
+        try:
+            grid = tiling.plan(budget)
+        except BudgetError as error:
+            raise BudgetError(
+                f"memory_limit is {memory_limit} bytes, "
+                f"of which pass {index + 1} of {passes} may take {budget}: {error}"
+            ) from error
+        left -= tiling.bytes(grid.window_height, grid.window_width)
+        grids.append(grid)
+    return Plan(sizes, upscalers, grids, memory_limit, TileCache(memory_limit // 4))
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """What the tiling of one pass over a picture of height x width has to go by."""
+
+    height: int
+    width: int
+    upscaler: Upscaler
+    rules: WindowRules
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Memory that a pixel of a window takes: activations, and the slots' inputs and outputs."""
+        slot = _BYTES_PER_ELEMENT * _CHANNELS * (1 + self.upscaler.scale**2)
+        return self.upscaler.bytes_per_pixel + SLOTS * slot
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory that a row of a window takes, by the bands that are as wide as the picture."""
+        return _BAND_BYTES * self.upscaler.scale**2 * self.width
+
+    @property
+    def smallest(self) -> int:
+        """Memory that the smallest window takes."""
+        if self.rules.window is not None:
+            return self.bytes(*self.rules.window)
+        side = -(-(2 * self.upscaler.halo + 1) // self.rules.alignment) * self.rules.alignment
+        return self.bytes(side, side)
+
+    def bytes(self, window_height: int, window_width: int) -> int:
+        """Memory that a window takes, with the bands that are made of it."""
+        return window_height * (window_width * self.pixel_bytes + self.row_bytes)
+
+    @property
+    def max_pixels(self) -> int:
+        """How large a window may be: no tensor is larger than all activations together."""
+        return max(1, self.rules.largest_tensor * _BYTES_PER_ELEMENT // self.upscaler.bytes_per_pixel)
+
+    def plan(self, budget: int) -> Grid:
+        """The grid that recomputes least; raises BudgetError."""
+        return plan_grid(
+            self.height,
+            self.width,
+            self.upscaler.halo,
+            budget,
+            pixel_bytes=self.pixel_bytes,
+            row_bytes=self.row_bytes,
+            max_pixels=self.max_pixels,
+            alignment=self.rules.alignment,
+            window=self.rules.window,
+        )

@@ -1,0 +1,253 @@
+"""Renders that go on where a killed one stopped."""
+
+import contextlib
+import errno
+import logging
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ourgan_sdk import Canvas, OutputError, RenderStats, Synthesizer
+from ourgan_sdk.resume import Finished, open_finished
+
+SIZE = (421, 293)
+SMALL = 2_000_000
+"""A memory limit that makes many bands of SIZE."""
+
+PICTURE = {"seed": 1, "bundle": "a"}
+SHAPE = (7, 5, 3)
+UINT8 = np.dtype(np.uint8)
+
+
+def make_canvas(bundle_path: Path, seed: int = 7, memory_limit: int = SMALL) -> Canvas:
+    return Synthesizer(bundle_path, memory_limit=memory_limit, threads=1).canvas(*SIZE, seed=seed)
+
+
+def stop_after(bands: int, output: Path) -> object:
+    """A progress function that ends the render once so many bands lie beside `output`."""
+    partial = output.with_name(f"{output.name}.partial")
+    sizes = set()
+
+    def progress(_done: int, _total: int) -> None:
+        if partial.exists():
+            sizes.add(partial.stat().st_size)
+        if len(sizes) > bands + 1:  # the first line alone is one size
+            raise RuntimeError("enough")
+
+    return progress
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_goes_on_from_the_last_whole_band(
+    bundle_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = tmp_path / "picture.png"
+    canvas = make_canvas(bundle_path)
+    with pytest.raises(RuntimeError, match="enough"):
+        canvas.save(output, resume=True, progress=stop_after(2, output))
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png.partial"]
+    whole, rest = RenderStats(), RenderStats()
+    with caplog.at_level(logging.INFO):
+        make_canvas(bundle_path).save(output, resume=True, stats=rest)
+    assert "going on from row" in caplog.text
+    np.testing.assert_array_equal(read(output), canvas.read(stats=whole))
+    assert rest.tiles < 0.8 * whole.tiles
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def test_without_resume_nothing_is_kept(bundle_path: Path, tmp_path: Path) -> None:
+    output = tmp_path / "picture.png"
+    with pytest.raises(ZeroDivisionError):
+        make_canvas(bundle_path).save(output, progress=lambda done, total: 1 // (total - done))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("seed", "size", "memory_limit", "dtype", "words"),
+    [
+        (8, SIZE, SMALL, np.uint8, "seed is 8, was 7"),
+        (7, (420, 293), SMALL, np.uint8, "width is 420, was 421"),
+        (7, SIZE, SMALL // 2, np.uint8, r"grids is \[.*\], was \["),
+        (7, SIZE, SMALL, np.uint16, "dtype is 'uint16', was 'uint8'"),
+    ],
+)
+def test_another_picture_is_refused(
+    bundle_path: Path,
+    tmp_path: Path,
+    seed: int,
+    size: tuple[int, int],
+    memory_limit: int,
+    dtype: type,
+    words: str,
+) -> None:
+    output = tmp_path / "picture.png"
+    with pytest.raises(RuntimeError, match="enough"):
+        make_canvas(bundle_path).save(output, resume=True, progress=stop_after(2, output))
+    left = output.with_name("picture.png.partial").read_bytes()
+    other = Synthesizer(bundle_path, memory_limit=memory_limit).canvas(*size, seed, dtype=dtype)
+    with pytest.raises(OutputError, match=f"another picture: .*{words}.*; render that one, or remove"):
+        other.save(output, resume=True)
+    assert output.with_name("picture.png.partial").read_bytes() == left
+
+
+def test_another_bundle_is_refused(bundle_path: Path, tmp_path: Path, make_bundle: object) -> None:
+    output = tmp_path / "picture.png"
+    with pytest.raises(RuntimeError, match="enough"):
+        make_canvas(bundle_path).save(output, resume=True, progress=stop_after(2, output))
+    other = make_bundle(extra=b"anything")  # type: ignore[operator]
+    with pytest.raises(OutputError, match="another picture: bundle is '"):
+        make_canvas(other).save(output, resume=True)
+
+
+def test_refused_formats_leave_nothing(bundle_path: Path, tmp_path: Path) -> None:
+    canvas = Synthesizer(bundle_path).canvas(70_000, 2)
+    with pytest.raises(OutputError, match="65500"):
+        canvas.save(tmp_path / "picture.jpg", resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def bands() -> Iterator[np.ndarray]:
+    generator = np.random.default_rng(0)
+    for rows in (2, 1, 3):
+        yield generator.integers(0, 255, (rows, *SHAPE[1:]), np.uint8)
+
+
+@contextlib.contextmanager
+def stopped(output: Path) -> Iterator[Finished]:
+    """What was finished of `output`, which stays after the block as if a render had been stopped there."""
+    with contextlib.suppress(KeyboardInterrupt), open_finished(output, PICTURE, SHAPE, UINT8) as finished:
+        yield finished
+        raise KeyboardInterrupt
+
+
+def test_a_band_cut_short_anywhere_is_no_band(tmp_path: Path) -> None:
+    output = tmp_path / "p.png"
+    ends = []
+    with stopped(output) as finished:
+        for band in bands():
+            finished.append(band)
+            ends.append(finished.path.stat().st_size)
+    path = tmp_path / "p.png.partial"
+    content = path.read_bytes()
+    for length in range(len(content) + 1):
+        path.write_bytes(content[:length])
+        whole = sum(length >= end for end in ends)
+        with stopped(output) as finished:
+            assert finished.rows == [0, 2, 3, 6][whole]
+            for found, expected in zip(finished.bands(), bands(), strict=False):
+                np.testing.assert_array_equal(found, expected)
+            finished.append(np.zeros((1, *SHAPE[1:]), np.uint8))  # and what comes next fits on
+            assert sum(map(len, finished.bands())) == finished.rows
+
+
+def test_a_damaged_band_and_all_behind_it_are_dropped(tmp_path: Path) -> None:
+    output = tmp_path / "p.png"
+    with stopped(output) as finished:
+        for band in bands():
+            finished.append(band)
+    path = tmp_path / "p.png.partial"
+    content = bytearray(path.read_bytes())
+    content[-3 * 15 - 16 - 5] ^= 1  # in the second band's pixels
+    path.write_bytes(content)
+    with open_finished(output, PICTURE, SHAPE, UINT8) as finished:
+        assert finished.rows == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "p.png.partial"
+    path.write_bytes(b"a novel\nwithout end")
+    with (
+        pytest.raises(OutputError, match="no render has left"),
+        open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8),
+    ):
+        pass
+    assert path.read_bytes() == b"a novel\nwithout end"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_two_renders_of_one_file(tmp_path: Path) -> None:
+    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8):
+        with (
+            pytest.raises(OutputError, match="another render is writing it"),
+            open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8),
+        ):
+            pass
+        assert (tmp_path / "p.png.partial").exists()
+
+
+def test_full_disk(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fitted stays, and the render goes on from there when there is room again."""
+    output = tmp_path / "picture.png"
+    append, appended = Finished.append, 0
+
+    def fill_up(self: Finished, band: np.ndarray) -> None:
+        nonlocal appended
+        appended += 1
+        if appended > 3:
+            raise OutputError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
+        append(self, band)
+
+    monkeypatch.setattr(Finished, "append", fill_up)
+    with pytest.raises(OutputError, match="No space left"):
+        make_canvas(bundle_path).save(output, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png.partial"]
+    monkeypatch.undo()
+    make_canvas(bundle_path).save(output, resume=True)
+    np.testing.assert_array_equal(read(output), make_canvas(bundle_path).read())
+
+
+def render_slowly(bundle_path: Path, output: Path, started: object) -> None:
+    canvas = make_canvas(bundle_path)
+    canvas[:1, :1]  # opens the networks
+    started.set()  # type: ignore[attr-defined]
+    canvas.save(output, resume=True, progress=lambda *_: time.sleep(0.003))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes")
+def test_killed_fifty_times(bundle_path: Path, tmp_path: Path) -> None:
+    """SIGKILL at random moments; whatever the moments, the picture is that of a render in one go."""
+    expected = make_canvas(bundle_path).read()
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["ourgan_sdk", "onnxruntime"])
+    output = tmp_path / "picture.tif"
+    moments = random.Random(0)
+    kills = resumed = finished = 0
+    while kills < 50:
+        left = output.with_name("picture.tif.partial")
+        resumed += left.exists() and left.stat().st_size > expected.nbytes // 10
+        started = processes.Event()
+        process = processes.Process(target=render_slowly, args=(bundle_path, output, started))
+        process.start()
+        assert started.wait(60)
+        process.join(moments.uniform(0, 0.15))
+        if process.is_alive():
+            process.kill()
+            process.join()
+            kills += 1
+            if output.exists():  # killed between the last step and its end
+                left.unlink(missing_ok=True)
+        else:
+            assert process.exitcode == 0
+        if output.exists():
+            np.testing.assert_array_equal(read(output), expected)
+            output.unlink()
+            finished += 1
+    assert finished >= 3
+    assert resumed >= 10
+    make_canvas(bundle_path).save(output, resume=True)
+    np.testing.assert_array_equal(read(output), expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.tif"]
