@@ -27,6 +27,7 @@ from .sizes import LARGEST_SIDE
 
 __all__ = [
     "Bundle",
+    "Erf",
     "FileEntry",
     "Manifest",
     "Photo",
@@ -121,15 +122,33 @@ class Structure(_Record):
 
 
 class SeamError(_Record):
-    """Tiled against whole output at the stored halo, in 8-bit levels."""
+    """Tiled against whole output at the stored halo, in 8-bit levels.
+
+    `share_different` is the share of values that are not the same level once both are rounded to 8 bits.
+    """
 
     maximum: NonNegative
     p9999: NonNegative
     share_different: Annotated[float, Field(ge=0, le=1)]
 
 
+class Erf(_Record):
+    """A network's receptive field: radii in input pixels, as of halos.
+
+    `radius_9545` and `radius_999` belong to the squares that hold 95.45 % and 99.9 % of the effective one's
+    energy; `theoretical` is how far an input can lie and still matter, None where that is not known.
+    """
+
+    radius_9545: Count
+    radius_999: Count
+    theoretical: Count | None = None
+
+
 class Upscaler(_Record):
-    """A x4 network. `halo` is in input pixels, `bytes_per_pixel` peak activation memory per input pixel."""
+    """A x4 network. `halo` is in input pixels, `bytes_per_pixel` peak activation memory per input pixel.
+
+    Tiling depends on the halo alone; `seam_error` and `erf` say why it is what it is.
+    """
 
     file: str
     scale: Literal[4] = 4
@@ -138,6 +157,7 @@ class Upscaler(_Record):
     noise_deviation: Deviation
     bytes_per_pixel: Annotated[int, Field(ge=1, le=1 << 30)]
     seam_error: SeamError
+    erf: Erf | None = None
 
 
 class FileEntry(_Record):

@@ -3,15 +3,18 @@
 The network is given as a function, so that the same measurement serves whatever runs it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .arrays import Tensor
 from .bundle import SeamError
+from .errors import OurganError
+from .progress import Progress, reporting
 
-__all__ = ["TOLERANCE", "Calibration", "calibrate_halo", "seam_differences"]
+__all__ = ["TOLERANCE", "Calibration", "Network", "calibrate", "cut_windows", "seam_error", "tiled_output"]
 
 Network = Callable[[Tensor], Tensor]
 """A x4 network: (1, C, h, w) float32 -> (1, C, 4h, 4w) float32."""
@@ -19,36 +22,81 @@ Network = Callable[[Tensor], Tensor]
 TOLERANCE = 0.5
 """Levels of 8 bits: what a tile may differ by, at any value, from the same place rendered whole."""
 
+SIDES = (128, 256, 512)
+"""Sides of the windows that halos are measured on, in pixels: the next where the one before is too small."""
+
+WINDOWS = 6
+"""Windows of one side."""
+
+_SCALE = 4
 _LEVELS = 255
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The chosen halo, in input pixels, and the differences that were seen with it."""
+    """The smallest halo that will do, in input pixels, and what was seen on the way to it.
+
+    `errors` holds the seam errors of all halos that were tried, in ascending order: 0, the powers of two, the
+    largest one (a quarter of the windows' smallest side) and those around `halo`.
+    """
 
     halo: int
-    error: SeamError
+    errors: Mapping[int, SeamError]
+
+    @property
+    def error(self) -> SeamError:
+        """The seam error of `halo`."""
+        return self.errors[self.halo]
+
+    @property
+    def erf_side(self) -> int:
+        """The side of a window that holds all that the network can be seen to heed: the largest halo, twice."""
+        return 2 * max(self.errors) + 1
 
 
-def seam_differences(network: Network, window: Tensor, whole: Tensor, halo: int) -> Tensor:
-    """Differences, in 8-bit levels, of four tiles that meet in the middle of `window` from `whole`.
+def calibrate(
+    name: str, network: Network, cut: Callable[[int], Sequence[Tensor]], *, progress: Progress = None
+) -> Calibration:
+    """The smallest halo whose tiles differ by at most half an 8-bit level from the whole, everywhere.
 
-    `window` is (1, C, h, w) in [0, 1], `whole` the network's output for it. Each quarter of the window is
-    run with `halo` more pixels towards the middle, and compared with its quarter of `whole`, both as a
-    picture would hold them: clipped to [0, 1]. Returns (1, C, 4h, 4w) float32.
+    `cut(side)` gives windows (1, C, h, w) of at most that side, inputs of the kind that the network will see.
+    Halos up to a quarter of their smallest side are tried, on larger windows where that is not enough.
+    Between powers of two the halo is found by bisection, since what lies farther away weighs less. `name` is
+    the network's, for the progress and for the error.
+
+    Raises:
+        OurganError: No halo will do, or the network gives values that are not finite.
     """
-    result = np.empty_like(whole)
+    for side in SIDES:
+        windows = cut(side)
+        with _reported(network, windows, progress, f"{name}, windows of {side}") as reported:
+            halo, errors = _search(reported, windows)
+        if halo is not None:
+            return Calibration(halo, errors)
+    largest = max(errors)
+    raise OurganError(
+        f"{name} cannot be tiled: with a halo of {largest} pixels, the largest that could be tried, tiles "
+        f"still differ from the whole by {errors[largest].maximum:.2f} 8-bit levels (at most {TOLERANCE} are "
+        "allowed); the network normalises over space (instance normalisation, attention), or looks farther "
+        "than the pictures given are large"
+    )
+
+
+def tiled_output(network: Network, window: Tensor, halo: int) -> Tensor:
+    """`window` (1, C, h, w) enlarged as four tiles that meet in its middle; (1, C, 4h, 4w) float32.
+
+    Each quarter is run with `halo` more pixels towards the middle, and its own part of the output is kept.
+    """
     height, width = window.shape[2:]
-    scale = whole.shape[2] // height
+    result = np.empty((*window.shape[:2], _SCALE * height, _SCALE * width), np.float32)
     for y, y_read in _halves(height, halo):
         for x, x_read in _halves(width, halo):
             tile = network(np.ascontiguousarray(window[:, :, y_read, x_read]))
-            rows = slice(scale * (y.start - y_read.start), scale * (y.stop - y_read.start))
-            columns = slice(scale * (x.start - x_read.start), scale * (x.stop - x_read.start))
-            target = (..., slice(scale * y.start, scale * y.stop), slice(scale * x.start, scale * x.stop))
-            result[target] = np.clip(tile[:, :, rows, columns], 0, 1) - np.clip(whole[target], 0, 1)
-    result *= _LEVELS
-    return np.abs(result)
+            rows = slice(_SCALE * (y.start - y_read.start), _SCALE * (y.stop - y_read.start))
+            columns = slice(_SCALE * (x.start - x_read.start), _SCALE * (x.stop - x_read.start))
+            target = (..., slice(_SCALE * y.start, _SCALE * y.stop), slice(_SCALE * x.start, _SCALE * x.stop))
+            result[target] = tile[:, :, rows, columns]
+    return result
 
 
 def _halves(length: int, halo: int) -> Iterator[tuple[slice, slice]]:
@@ -58,50 +106,106 @@ def _halves(length: int, halo: int) -> Iterator[tuple[slice, slice]]:
     yield slice(middle, length), slice(max(middle - halo, 0), length)
 
 
-def calibrate_halo(network: Network, windows: Sequence[Tensor], tolerance: float = TOLERANCE) -> Calibration:
-    """The smallest halo whose tiles differ by at most `tolerance` 8-bit levels from the whole, everywhere.
+def seam_error(network: Network, windows: Sequence[Tensor], wholes: Sequence[Tensor], halo: int) -> SeamError:
+    """Tiled against whole output at `halo`; `wholes` are the network's outputs for `windows`.
 
-    `windows` are inputs (1, C, h, w) of the kind that the network will see; halos up to a quarter of the
-    smallest side are tried. Found by bisection, since what lies farther away weighs less.
-
-    Raises:
-        ValueError: No such halo will do: the network looks farther than the windows are large, or it
-            normalises over space (instance normalisation, attention) and cannot be tiled at all.
+    Both are compared as a picture would hold them: clipped to [0, 1], in 8-bit levels. Raises OurganError if
+    the network gives values that are not finite.
     """
-    wholes = [network(window) for window in windows]
-
-    def largest(halo: int) -> float:
-        return max(
-            float(seam_differences(network, window, whole, halo).max())
-            for window, whole in zip(windows, wholes, strict=True)
-        )
-
-    too_small, enough = -1, min(min(window.shape[2:]) for window in windows) // 4
-    remaining = largest(enough)
-    if not remaining <= tolerance:
-        raise ValueError(
-            f"tiles still differ from the whole by {remaining:.2f} 8-bit levels with a halo of {enough} "
-            f"pixels (at most {tolerance} are allowed): give larger windows; a network that normalises over "
-            "space (instance normalisation, attention) cannot be tiled"
-        )
-    while enough - too_small > 1:
-        halo = (too_small + enough) // 2
-        if largest(halo) <= tolerance:
-            enough = halo
-        else:
-            too_small = halo
-    return Calibration(enough, _seam_error(network, windows, wholes, enough))
-
-
-def _seam_error(
-    network: Network, windows: Sequence[Tensor], wholes: Sequence[Tensor], halo: int
-) -> SeamError:
-    differences = [
-        seam_differences(network, *pair, halo).ravel() for pair in zip(windows, wholes, strict=True)
-    ]
+    differences, different = [], 0
+    for window, whole in zip(windows, wholes, strict=True):
+        one, other = _levels(tiled_output(network, window, halo)), _levels(whole)
+        differences.append(np.abs(one - other).ravel())
+        different += np.count_nonzero(np.rint(one) != np.rint(other))
     seen = np.concatenate(differences)
     return SeamError(
         maximum=float(seen.max()),
         p9999=float(np.quantile(seen, 0.9999)),
-        share_different=float((seen > TOLERANCE).mean()),
+        share_different=different / seen.size,
     )
+
+
+def _levels(output: Tensor) -> Tensor:
+    if not np.isfinite(output).all():
+        raise OurganError("the network gives values that are not finite: no halo can be measured")
+    levels: Tensor = np.clip(output, 0, 1) * np.float32(_LEVELS)
+    return levels
+
+
+def cut_windows(
+    pictures: Sequence[Tensor],
+    side: int,
+    deviation: float,
+    generator: np.random.Generator,
+    count: int = WINDOWS,
+) -> list[Tensor]:
+    """Random windows (1, C, h, w) of `pictures` (C, H, W) in turn, noise added; `side` pixels at most."""
+    windows = []
+    for i in range(count):
+        picture = pictures[i % len(pictures)]
+        y, x = (int(generator.integers(max(n - side, 0) + 1)) for n in picture.shape[1:])
+        window = picture[np.newaxis, :, y : y + side, x : x + side]
+        windows.append(window + generator.normal(0, deviation, window.shape).astype(np.float32))
+    return windows
+
+
+def _search(network: Network, windows: Sequence[Tensor]) -> tuple[int | None, dict[int, SeamError]]:
+    """The smallest halo that will do, and the seam errors seen; None where the largest one is too small."""
+    wholes = [network(window) for window in windows]
+    errors: dict[int, SeamError] = {}
+
+    def will_do(halo: int) -> bool:
+        errors[halo] = seam_error(network, windows, wholes, halo)
+        return errors[halo].maximum <= TOLERANCE
+
+    largest = _largest_halo(windows)
+    if not will_do(largest):
+        return None, errors
+    too_small = max((halo for halo in _coarse_halos(largest) if not will_do(halo)), default=-1)
+    enough = min(halo for halo in errors if halo > too_small)
+    while enough - too_small > 1:
+        halo = (too_small + enough) // 2
+        if will_do(halo):
+            enough = halo
+        else:
+            too_small = halo
+    return enough, dict(sorted(errors.items()))
+
+
+def _largest_halo(windows: Sequence[Tensor]) -> int:
+    return int(min(min(window.shape[2:]) for window in windows)) // 4
+
+
+def _coarse_halos(largest: int) -> list[int]:
+    """0 and the powers of two below `largest`."""
+    return [halo for halo in (0, *(1 << i for i in range(largest.bit_length()))) if halo < largest]
+
+
+def _work(windows: Sequence[Tensor]) -> int:
+    """About how many pixels a search sends through the network: whole, at all halos, and a bisection's."""
+    largest = _largest_halo(windows)
+    middle = largest // 4
+    halos = [0, largest, *_coarse_halos(largest), *([middle] * max(middle.bit_length() - 1, 0))]
+    return sum(
+        (window.shape[2] + 2 * halo) * (window.shape[3] + 2 * halo) for window in windows for halo in halos
+    )
+
+
+@contextlib.contextmanager
+def _reported(
+    network: Network, windows: Sequence[Tensor], progress: Progress, description: str
+) -> Iterator[Network]:
+    """Yield `network`, reporting what goes through it as a part of a search's work."""
+    remaining = _work(windows)
+    with reporting(progress, remaining, description=description) as advance:
+
+        def counted(window: Tensor) -> Tensor:
+            nonlocal remaining
+            output = network(window)
+            pixels = min(window.shape[2] * window.shape[3], remaining)
+            remaining -= pixels
+            advance(pixels)
+            return output
+
+        yield counted
+        advance(remaining)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from . import calibrate
 from ._compiled import BudgetError, NonFiniteError
 from ._version import __version__
 from .bundle import Bundle
@@ -106,6 +107,10 @@ def _parser() -> argparse.ArgumentParser:
         "--columns", type=_argument(_count), default=6, help="pictures in a row (default: 6)"
     )
     _add_engine_options(preview)
+
+    calibration = _command(commands, "calibrate", calibrate.run, "measure how large the halos must be")
+    calibrate.add_options(calibration)
+    _add_engine_options(calibration)
 
     _command(commands, "info", _info, "print what a bundle says about itself")
     return parser
@@ -261,10 +266,11 @@ def _info(options: argparse.Namespace) -> None:
         f"to {finest.width} x {finest.height}",
     }
     for upscaler in manifest.upscalers:
-        seam = upscaler.seam_error
+        seam, erf = upscaler.seam_error, upscaler.erf
         lines[upscaler.file] = (
             f"x{upscaler.scale}, halo {upscaler.halo}, noise {upscaler.noise_deviation:g}, "
             f"seam error at most {seam.maximum:g} levels, {100 * seam.share_different:.4f} % of values differ"
+            + (f", 99.9 % of the receptive field within {erf.radius_999} px" if erf else "")
         )
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():

@@ -28,11 +28,13 @@ def check_progress(progress: Progress) -> None:
 
 
 @contextlib.contextmanager
-def reporting(progress: Progress, total: int, *, delay: float = 0.0) -> Iterator[Callable[[int], object]]:
+def reporting(
+    progress: Progress, total: int, *, delay: float = 0.0, description: str = "render"
+) -> Iterator[Callable[[int], object]]:
     """Yield `advance(amount)`, which reports that `amount` more of `total` is done.
 
-    A bar shows itself only after `delay` seconds. Whatever a callback raises passes through `advance`: that
-    is how it cancels.
+    A bar is headed by `description` and shows itself only after `delay` seconds. Whatever a callback raises
+    passes through `advance`: that is how it cancels.
     """
     if progress is None or progress is False:
         yield lambda _amount: None
@@ -40,7 +42,7 @@ def reporting(progress: Progress, total: int, *, delay: float = 0.0) -> Iterator
         from tqdm import tqdm  # noqa: PLC0415 - only for those who watch
 
         form = "{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
-        with tqdm(total=total, desc="render", bar_format=form, delay=delay) as bar:
+        with tqdm(total=total, desc=description, bar_format=form, delay=delay) as bar:
             yield bar.update
     else:
         yield _counter(progress, total)

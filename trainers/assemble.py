@@ -1,8 +1,10 @@
-"""The end of a fit: trained networks -> ONNX -> calibrated halos -> bundle with its preview."""
+"""The end of a fit: trained networks -> ONNX -> calibrated halos -> bundle with its preview.
+
+What each upscaler sees, its effective receptive field, is plotted into the run directory beside it.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import tempfile
@@ -19,8 +21,10 @@ from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_structure, export_upscaler
 from ourgan_sdk import Synthesizer, bundle
 from ourgan_sdk.arrays import Tensor
-from ourgan_sdk.calibration import Calibration, Network, calibrate_halo
+from ourgan_sdk.calibration import Network, calibrate, cut_windows
+from ourgan_sdk.onnx_graph import check_local, theoretical_radius
 
+from .erf import measure_erf, plot_erf, plot_path
 from .networks import RRDBNet
 from .photo import Photo
 from .presets import Preset
@@ -32,8 +36,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WINDOWS = (128, 256, 512)  # sides of the inputs that halos are measured on, in pixels; halos end at a quarter
-WINDOW_COUNT = 6
 PREVIEWS = 9  # seeds on the preview sheet
 
 
@@ -65,10 +67,10 @@ def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
             "upscaler-later.onnx": done(export_upscaler(trained.later)),
         }
         upscalers = [
-            done(describe_upscaler(file, members[file], deviation, pairs))
-            for file, deviation, pairs in (
-                ("upscaler-first.onnx", noise, first_pairs),
-                ("upscaler-later.onnx", 0.0, later_pairs),
+            done(describe_upscaler(run, file, network, members[file], deviation=deviation, pairs=pairs))
+            for file, network, deviation, pairs in (
+                ("upscaler-first.onnx", trained.first, noise, first_pairs),
+                ("upscaler-later.onnx", trained.later, 0.0, later_pairs),
             )
         ]
         manifest = describe(run, photo, preset, model, upscalers)
@@ -110,30 +112,41 @@ def describe_structure(model: StructureModel) -> bundle.Structure:
     return bundle.Structure(file="structure.onnx", scales=scales)
 
 
-def describe_upscaler(file: str, network: bytes, deviation: float, pairs: Sequence[Pair]) -> bundle.Upscaler:
-    """The manifest's entry of one upscaler; measures its halo on windows of ``pairs``' small pictures."""
-    calibration = measure_halo(as_function(network), deviation, pairs)
+def describe_upscaler(
+    run: Run, file: str, network: RRDBNet, exported: bytes, *, deviation: float, pairs: Sequence[Pair]
+) -> bundle.Upscaler:
+    """The manifest's entry of one upscaler; measures its halo on windows of ``pairs``' small pictures.
+
+    Plots its effective receptive field into the run directory.
+
+    Raises:
+        OurganError: it cannot be tiled.
+    """
+    check_local(file, exported)
+    pictures = [pair.low.cpu().numpy() for pair in pairs]
+    generator = np.random.default_rng(0)
+    calibration = calibrate(
+        file, as_function(exported), lambda side: cut_windows(pictures, side, deviation, generator)
+    )
+    energy, erf = measure_erf(
+        network, pictures, calibration.erf_side, deviation, theoretical_radius(exported)
+    )
+    name = Path(file).stem
+    plot_erf(plot_path(run.directory, name), name, energy, erf, calibration.halo)
     error = calibration.error
     log.info(
-        "%s: halo %d px; seam error at most %.2f levels, %.4f at the 99.99th percentile",
-        *(file, calibration.halo, error.maximum, error.p9999),
+        "%s: halo %d px; seam error at most %.2f levels, %.4f at the 99.99th percentile; effective receptive "
+        "field %d px (95.45 %%), %d px (99.9 %%)",
+        *(file, calibration.halo, error.maximum, error.p9999, erf.radius_9545, erf.radius_999),
     )
     return bundle.Upscaler(
         file=file,
         halo=calibration.halo,
         noise_deviation=deviation,
-        bytes_per_pixel=measure_bytes_per_pixel(network),
+        bytes_per_pixel=measure_bytes_per_pixel(exported),
         seam_error=error,
+        erf=erf,
     )
-
-
-def measure_halo(network: Network, deviation: float, pairs: Sequence[Pair]) -> Calibration:
-    """Calibrates on small windows, and on larger ones where those do not hold all that the network sees."""
-    generator = np.random.default_rng(0)
-    for side in WINDOWS[:-1]:
-        with contextlib.suppress(ValueError):
-            return calibrate_halo(network, cut_windows(pairs, side, deviation, generator))
-    return calibrate_halo(network, cut_windows(pairs, WINDOWS[-1], deviation, generator))
 
 
 def as_function(network: bytes) -> Network:
@@ -145,19 +158,6 @@ def as_function(network: bytes) -> Network:
         return np.asarray(result, dtype=np.float32)
 
     return run
-
-
-def cut_windows(
-    pairs: Sequence[Pair], side: int, deviation: float, generator: np.random.Generator
-) -> list[Tensor]:
-    """Random windows (1, 3, h, w) of the pairs' small pictures, noise added, ``side`` pixels at most."""
-    windows = []
-    for i in range(WINDOW_COUNT):
-        low = pairs[i % len(pairs)].low.cpu().numpy()
-        y, x = (int(generator.integers(max(n - side, 0) + 1)) for n in low.shape[1:])
-        window = low[None, :, y : y + side, x : x + side]
-        windows.append(window + generator.normal(0, deviation, window.shape).astype(np.float32))
-    return windows
 
 
 def render_preview(manifest: bundle.Manifest, members: dict[str, bytes]) -> bytes:

@@ -4,6 +4,7 @@ RUN/config.json             preset, seed, photograph (path and hash)
 RUN/checkpoints/PHASE.pt    newest state of each phase: weights, optimizers, RNG, position
 RUN/checkpoints/PHASE-N.pt  the state after each part (structure scale) of a phase
 RUN/samples/*.png           picture grids
+RUN/erf-*.png               effective receptive fields of the upscalers
 RUN/metrics.jsonl           one JSON object per line
 """
 
