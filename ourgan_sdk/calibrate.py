@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ._core import BudgetError, plan_grid
+from ._core import BudgetError
+from ._vips import import_vips
 from .arrays import Tensor
 from .bundle import Erf, Manifest, Upscaler, write_bundle
 from .calibration import Calibration, Network, calibrate, cut_windows
-from .engines import open_engine
+from .engines import WindowRules, open_engine
 from .errors import OurganError
+from .memory import default_memory_limit
 from .onnx_graph import check_local, theoretical_radius
-from .passes import SLOTS
+from .plan import make_plan
 from .progress import reporting
 from .receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
-from .sizes import picture_sizes
-from .synthesizer import DEFAULT_MEMORY_LIMIT, Synthesizer
+from .synthesizer import Synthesizer
 
 __all__ = ["add_options", "run"]
 
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.write and options.bundle is None:
         raise OurganError("expected the bundle to write into; --output writes another one")
-    memory = DEFAULT_MEMORY_LIMIT if options.memory is None else options.memory
+    memory = default_memory_limit() if options.memory is None else options.memory
     synthesizer = Synthesizer(
         options.bundle, engine=options.engine, memory_limit=memory, threads=options.threads
     )
@@ -116,7 +117,7 @@ def _reductions(path: Path, index: int, manifest: Manifest) -> list[Tensor]:
     In pass 1 that is the structure's size and somewhat more and less; later, a quarter of the photograph's
     and every half octave down to the structure's.
     """
-    import pyvips  # noqa: PLC0415 - large
+    pyvips = import_vips()
 
     base = max(manifest.structure.scales[-1].width, manifest.structure.scales[-1].height)
     try:
@@ -134,7 +135,7 @@ def _reductions(path: Path, index: int, manifest: Manifest) -> list[Tensor]:
 
 def _reduced(path: Path, side: int) -> npt.NDArray[np.uint8]:
     """A photograph, upright and in sRGB, whose long side is `side` or, if it is smaller, its own."""
-    import pyvips  # noqa: PLC0415
+    pyvips = import_vips()
 
     image = pyvips.Image.thumbnail(str(path), side, height=side, size="down", output_profile="srgb")
     image = image.colourspace("srgb")
@@ -174,16 +175,21 @@ def _recomputation(
     manifest: Manifest, index: int, halo: int, size: tuple[int, int], memory_limit: int
 ) -> str:
     """The share of pixels that upscaler `index` computes more than once in a render of `size` (w, h)."""
+    upscalers = list(manifest.upscalers)
+    upscalers[index] = upscalers[index].model_copy(update={"halo": halo})
     width, height = size
-    upscaler, trained = manifest.upscalers[index], manifest.structure.scales[-1]
-    sizes = picture_sizes(height, width, trained.height, trained.width)[:-1]
-    slot_bytes = 4 * 3 * (1 + upscaler.scale**2)  # float32 in and out, per input pixel
-    budget = memory_limit // (upscaler.bytes_per_pixel + SLOTS * slot_bytes)
-    inputs = [one for i, one in enumerate(sizes) if manifest.upscaler(i) is upscaler]
-    if not inputs:
-        return "unused"
     try:
-        again = sum(h * w * plan_grid(h, w, halo, budget).recomputation for h, w in inputs)
+        plan = make_plan(
+            manifest.model_copy(update={"upscalers": upscalers}), height, width, memory_limit, WindowRules()
+        )
     except BudgetError:
         return "too large"
-    return f"{again / sum(h * w for h, w in inputs):.1%}"
+    grids = [
+        grid
+        for grid, upscaler in zip(plan.grids, plan.upscalers, strict=True)
+        if upscaler is upscalers[index]
+    ]
+    if not grids:
+        return "unused"
+    area = sum(grid.height * grid.width for grid in grids)
+    return f"{sum(grid.height * grid.width * grid.recomputation for grid in grids) / area:.1%}"

@@ -50,7 +50,7 @@ class Calibration:
 
     @property
     def erf_side(self) -> int:
-        """The side of a window that holds all that the network can be seen to heed: the largest halo, twice."""
+        """The side of a window that holds all that the network seems to heed: twice the largest halo."""
         return 2 * max(self.errors) + 1
 
 

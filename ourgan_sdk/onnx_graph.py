@@ -137,6 +137,7 @@ def _load(network: bytes) -> _Graph | None:
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]
+    _join_strips(model)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     return _Graph(
         nodes=list(model.graph.node),
@@ -145,6 +146,23 @@ def _load(network: bytes) -> _Graph | None:
         input=model.graph.input[0].name,
         output=model.graph.output[0].name,
     )
+
+
+def _join_strips(model: "ModelProto") -> None:
+    """Take strips of a picture, that a network computes one after the other, for the whole of it.
+
+    They are cut out at rows that are computed from the picture's height, and put together again at the end
+    (`export.strips`), so that along the way rows keep their places with respect to each other.
+    """
+    constants = {constant.name for constant in model.graph.initializer}
+    strips: set[str] = set()
+    for node in model.graph.node:
+        cut = node.op_type == "Slice" and node.input[1] not in constants
+        if cut or (node.op_type == "Concat" and strips.issuperset(node.input)):
+            strips.update(node.output)
+            node.op_type = "Identity"
+            del node.input[1:]
+            del node.attribute[:]
 
 
 def _shapes(model: "ModelProto") -> dict[str, tuple[int, ...]]:
