@@ -27,7 +27,7 @@ from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_upscaler
 from ourgan_sdk import Box, RenderStats, Synthesizer, open_writer
 from ourgan_sdk.bundle import Upscaler
-from ourgan_sdk.calibration import calibrate_halo
+from ourgan_sdk.calibration import calibrate
 from ourgan_sdk.engines import WindowRules, open_engine
 from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes import Bands, Pass
@@ -97,8 +97,8 @@ def prepare(network: str, folder: Path) -> Upscaler:
     else:
         torch.manual_seed(0)
         data = export_upscaler(random_network())
-        window = np.moveaxis(picture[:192, :192], 2, 0)[None].astype(np.float32) / np.float32(255)
-        calibration = calibrate_halo(as_function(data), [window])
+        tensor = np.moveaxis(picture, 2, 0)[None].astype(np.float32) / np.float32(255)
+        calibration = calibrate("upscaler.onnx", as_function(data), lambda side: [tensor[..., :side, :side]])
         upscaler = Upscaler(
             file="upscaler.onnx",
             halo=calibration.halo,

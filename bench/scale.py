@@ -17,7 +17,7 @@ from bench.processes import measure, report
 from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_upscaler
 from ourgan_sdk import RenderStats, Synthesizer, write_bundle
-from ourgan_sdk.calibration import calibrate_halo
+from ourgan_sdk.calibration import calibrate
 from ourgan_sdk.sizes import parse_size
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet
@@ -76,8 +76,12 @@ def tiny_bundle(folder: Path) -> Path:
     """The sample's structure with an upscaler of eight channels, which only interpolates."""
     sample = Synthesizer().bundle
     network = export_upscaler(RRDBNet(8, 1, 8))
-    window = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
-    calibration = calibrate_halo(as_function(network), [window])
+    generator = np.random.default_rng(0)
+    calibration = calibrate(
+        "upscaler.onnx",
+        as_function(network),
+        lambda side: [generator.random((1, 3, side, side), dtype=np.float32)],
+    )
     upscaler = sample.manifest.upscalers[-1].model_copy(
         update={
             "file": "upscaler.onnx",

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from ourgan_sdk import Bundle, Synthesizer, __version__, cli
 from ourgan_sdk.cli import main
+from ourgan_sdk.resume import Finished
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -26,14 +28,12 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_render(bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "picture.png"
-    assert (
-        main(["render", str(bundle_path), "90x70", "-o", str(path), "--seed", "5", "--memory", "300K"]) == 0
-    )
+    assert main(["render", str(bundle_path), "90x70", "-o", str(path), "--seed", "5", "--memory", "3M"]) == 0
     output, errors = capsys.readouterr()
     assert output.startswith(f"{path}: 90 x 70, seed 5, in ")
     assert "100%" in errors
     with Image.open(path) as image:
-        expected = Synthesizer(bundle_path, memory_limit=300 << 10).render(90, 70, seed=5)
+        expected = Synthesizer(bundle_path, memory_limit=3 << 20).render(90, 70, seed=5)
         np.testing.assert_array_equal(np.asarray(image), expected)
 
 
@@ -43,6 +43,42 @@ def test_render_sixteen_bits(bundle_path: Path, tmp_path: Path) -> None:
     assert main(["render", str(bundle_path), "90x70", "-o", str(path), *options]) == 0
     with Image.open(path) as image:
         assert image.size == (90, 70)
+
+
+def test_render_options_of_files(bundle_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "picture.tif"
+    command = ["render", str(bundle_path), "600x500", "-o", str(path), "--pyramid", "--dpi", "300"]
+    assert main(command) == 0
+    with tifffile.TiffFile(path) as file:
+        assert len(file.series[0].levels) > 1
+        assert file.pages[0].get_resolution("inch") == (300, 300)
+    sizes = []
+    for quality in ("20", "90"):
+        path = tmp_path / f"{quality}.jpg"
+        assert main(["render", str(bundle_path), "90x70", "-o", str(path), "--quality", quality]) == 0
+        sizes.append(path.stat().st_size)
+    assert sizes[0] < sizes[1]
+
+
+def test_resume(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "picture.png"
+    command = ["render", str(bundle_path), "421x293", "-o", str(path), "--memory", "2M", "--resume"]
+    appended = Finished.append
+
+    def stop(self: Finished, band: np.ndarray) -> None:
+        appended(self, band)
+        if self.rows > 100:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(Finished, "append", stop)
+        assert main(command) == 130
+    assert [left.name for left in tmp_path.iterdir()] == ["picture.png.partial"]
+    assert main(command) == 0
+    assert [left.name for left in tmp_path.iterdir()] == ["picture.png"]
+    with Image.open(path) as image:
+        expected = Synthesizer(bundle_path, memory_limit=2 << 20).render(421, 293)
+        np.testing.assert_array_equal(np.asarray(image), expected)
 
 
 def test_preview(bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +198,8 @@ def test_bundle_errors(
         (["render", "4k", "-o", "a.png", "--memory", "0"], "expected the memory to be from 1"),
         (["render", "4k", "-o", "a.png", "--memory", "99999999T"], "expected the memory to be from 1"),
         (["render", "4k", "-o", "a.png", "--threads", "1025"], "threads to be from 1 to 1024, got 1025"),
+        (["render", "4k", "-o", "a.png", "--quality", "0"], "expected a quality from 1 to 100, got '0'"),
+        (["render", "4k", "-o", "a.png", "--dpi", "-3"], "expected pixels per inch, such as 300"),
         (["preview", "-o", "a.png", "--threads", "-1"], "expected"),
         (["preview", "-o", "a.png", "--threads", "many"], "expected a number from 1 to 1024, got 'many'"),
         (["preview", "-o", "a.png", "--count", "0"], "expected a number from 1"),
