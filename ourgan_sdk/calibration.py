@@ -37,7 +37,7 @@ class Calibration:
     """The smallest halo that will do, in input pixels, and what was seen on the way to it.
 
     `errors` holds the seam errors of all halos that were tried, in ascending order: 0, the powers of two, the
-    largest one (a quarter of the windows' smallest side) and those around `halo`.
+    largest one (a quarter of the windows' side) and those around `halo`.
     """
 
     halo: int
@@ -50,7 +50,7 @@ class Calibration:
 
     @property
     def erf_side(self) -> int:
-        """The side of a window that holds all that the network seems to heed: twice the largest halo."""
+        """Side of the windows that a receptive field needs: the square within the largest halo."""
         return 2 * max(self.errors) + 1
 
 
@@ -59,8 +59,8 @@ def calibrate(
 ) -> Calibration:
     """The smallest halo whose tiles differ by at most half an 8-bit level from the whole, everywhere.
 
-    `cut(side)` gives windows (1, C, h, w) of at most that side, inputs of the kind that the network will see.
-    Halos up to a quarter of their smallest side are tried, on larger windows where that is not enough.
+    `cut(side)` gives windows (1, C, side, side), inputs of the kind that the network will see. Halos up to a
+    quarter of the side are tried, on larger windows where that is not enough.
     Between powers of two the halo is found by bisection, since what lies farther away weighs less. `name` is
     the network's, for the progress and for the error.
 
@@ -75,10 +75,9 @@ def calibrate(
             return Calibration(halo, errors)
     largest = max(errors)
     raise OurganError(
-        f"{name} cannot be tiled: with a halo of {largest} pixels, the largest that could be tried, tiles "
-        f"still differ from the whole by {errors[largest].maximum:.2f} 8-bit levels (at most {TOLERANCE} are "
-        "allowed); the network normalises over space (instance normalisation, attention), or looks farther "
-        "than the pictures given are large"
+        f"{name} cannot be tiled: with a halo of {largest} pixels, the largest to be tried, tiles still "
+        f"differ from the whole by {errors[largest].maximum:.2f} 8-bit levels (at most {TOLERANCE} are "
+        "allowed); the network looks farther, or normalises over space (instance normalisation, attention)"
     )
 
 
@@ -139,11 +138,16 @@ def cut_windows(
     generator: np.random.Generator,
     count: int = WINDOWS,
 ) -> list[Tensor]:
-    """Random windows (1, C, h, w) of `pictures` (C, H, W) in turn, noise added; `side` pixels at most."""
+    """Random windows (1, C, side, side) of `pictures` (C, H, W) in turn, with noise of `deviation` added.
+
+    Smaller pictures are continued by reflection, so that they do not limit what halos can be measured.
+    """
     windows = []
     for i in range(count):
         picture = pictures[i % len(pictures)]
-        y, x = (int(generator.integers(max(n - side, 0) + 1)) for n in picture.shape[1:])
+        missing = [(0, max(side - n, 0)) for n in picture.shape[1:]]
+        picture = np.pad(picture, ((0, 0), *missing), mode="symmetric")
+        y, x = (int(generator.integers(n - side + 1)) for n in picture.shape[1:])
         window = picture[np.newaxis, :, y : y + side, x : x + side]
         windows.append(window + generator.normal(0, deviation, window.shape).astype(np.float32))
     return windows
@@ -158,7 +162,7 @@ def _search(network: Network, windows: Sequence[Tensor]) -> tuple[int | None, di
         errors[halo] = seam_error(network, windows, wholes, halo)
         return errors[halo].maximum <= TOLERANCE
 
-    largest = _largest_halo(windows)
+    largest = windows[0].shape[2] // 4
     if not will_do(largest):
         return None, errors
     too_small = max((halo for halo in _coarse_halos(largest) if not will_do(halo)), default=-1)
@@ -172,10 +176,6 @@ def _search(network: Network, windows: Sequence[Tensor]) -> tuple[int | None, di
     return enough, dict(sorted(errors.items()))
 
 
-def _largest_halo(windows: Sequence[Tensor]) -> int:
-    return int(min(min(window.shape[2:]) for window in windows)) // 4
-
-
 def _coarse_halos(largest: int) -> list[int]:
     """0 and the powers of two below `largest`."""
     return [halo for halo in (0, *(1 << i for i in range(largest.bit_length()))) if halo < largest]
@@ -183,12 +183,10 @@ def _coarse_halos(largest: int) -> list[int]:
 
 def _work(windows: Sequence[Tensor]) -> int:
     """About how many pixels a search sends through the network: whole, at all halos, and a bisection's."""
-    largest = _largest_halo(windows)
-    middle = largest // 4
-    halos = [0, largest, *_coarse_halos(largest), *([middle] * max(middle.bit_length() - 1, 0))]
-    return sum(
-        (window.shape[2] + 2 * halo) * (window.shape[3] + 2 * halo) for window in windows for halo in halos
-    )
+    side: int = windows[0].shape[2]
+    largest, bisected = side // 4, side // 16
+    halos = [0, largest, *_coarse_halos(largest), *([bisected] * bisected.bit_length())]
+    return len(windows) * sum((side + 2 * halo) ** 2 for halo in halos)
 
 
 @contextlib.contextmanager

@@ -36,9 +36,10 @@ def impulse_energy(
 ) -> Energy:
     """Energy by radius of the response to moving the middle pixel, one channel after the other.
 
-    It is summed over the channels and over `windows` (1, C, h, w). `advance(1)` is called after every window.
+    It is summed over the channels and over `windows` (1, C, h, w), which are of one size. `advance(1)` is
+    called after every window.
     """
-    total = np.zeros(max(max(window.shape[2:]) for window in windows) // 2 + 1)
+    total = np.zeros(windows[0].shape[2:])
     for window in windows:
         _, channels, height, width = window.shape
         still = network(window)
@@ -47,10 +48,9 @@ def impulse_energy(
             moved[0, channel, height // 2, width // 2] += _AMPLITUDE
             response = (network(moved) - still).astype(np.float64)
             outputs = response.reshape(channels, height, -1, width, response.shape[3] // width)
-            energy = by_radius((outputs**2).sum((0, 2, 4)))
-            total[: len(energy)] += energy
+            total += (outputs**2).sum((0, 2, 4))
         advance(1)
-    return total
+    return by_radius(total)
 
 
 def by_radius(energy: Energy) -> Energy:

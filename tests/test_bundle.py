@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ourgan_sdk import Bundle, BundleError, Manifest, OutputError, write_bundle
-from ourgan_sdk.bundle import Photo, Scale, SeamError, Structure, Training, Upscaler
+from ourgan_sdk.bundle import Erf, Photo, Scale, SeamError, Structure, Training, Upscaler
 
 MEMBERS = {"structure.onnx": b"structure" * 300, "upscaler.onnx": b"upscaler" * 50, "preview.png": b""}
 
@@ -51,6 +51,13 @@ upscalers = st.builds(
     noise_deviation=deviations,
     bytes_per_pixel=st.integers(1, 1 << 30),
     seam_error=st.builds(SeamError, maximum=finite(), p9999=finite(), share_different=finite(high=1)),
+    erf=st.none()
+    | st.builds(
+        Erf,
+        radius_9545=st.integers(0, 512),
+        radius_999=st.integers(0, 512),
+        theoretical=st.none() | st.integers(0, 4096),
+    ),
 )
 manifests = st.builds(
     Manifest,

@@ -14,8 +14,6 @@ from export import to_onnx
 from export.memory import measure_bytes_per_pixel
 from export.strips import STRIPS, run_tail_in_strips
 from export.weights import round_weights
-from ourgan_sdk.calibration import calibrate_halo, seam_differences
-from trainers.assemble import as_function
 from trainers.networks import RRDBNet, Structure
 from trainers.photo import scale_sizes
 from trainers.presets import Preset
@@ -153,29 +151,3 @@ def test_strips_refuse_a_network_without_enlargement() -> None:
 def test_memory_of_a_network_that_does_not_run_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="cannot be measured"):
         measure_bytes_per_pixel(b"nothing")
-
-
-def test_calibrated_halo_is_the_smallest_that_will_do(upscaler_onnx: bytes) -> None:
-    network = as_function(upscaler_onnx)
-    generator = np.random.default_rng(0)
-    windows = [generator.random((1, 3, 96, 96), dtype=np.float32) for _ in range(2)]
-    found = calibrate_halo(network, windows)
-
-    def worst(halo: int) -> float:
-        return max(float(seam_differences(network, w, network(w), halo).max()) for w in windows)
-
-    assert found.halo > 0
-    assert worst(found.halo) == pytest.approx(found.error.maximum)
-    assert worst(found.halo) <= 0.5 < worst(found.halo - 1)
-    assert worst(0) > 4
-
-
-def test_networks_that_normalise_over_space_are_refused() -> None:
-    def normalising(x: np.ndarray) -> np.ndarray:
-        enlarged = x.repeat(4, 2).repeat(4, 3)
-        return (enlarged / enlarged.max()).astype(np.float32)
-
-    window = np.random.default_rng(1).random((1, 3, 64, 64), dtype=np.float32)
-    window[:, :, :20, :20] *= 2
-    with pytest.raises(ValueError, match="normalises over space"):
-        calibrate_halo(normalising, [window])

@@ -84,6 +84,10 @@ def test_run_directory_and_bundle(finished: Path) -> None:
     assert deviations[:2] == [1.0, 0.0]
     assert all(0 < deviation < 1 for deviation in deviations[2:])
     assert all(upscaler.seam_error.maximum <= 0.5 for upscaler in manifest.upscalers)
+    for upscaler in manifest.upscalers:
+        assert upscaler.erf is not None
+        assert upscaler.erf.radius_9545 <= upscaler.erf.radius_999 <= upscaler.erf.theoretical == 19
+        assert (finished / f"erf-{Path(upscaler.file).stem}.png").stat().st_size > 1000
     with Image.open(finished / "samples" / "preview.png") as preview:
         assert preview.width > 3 * 48
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]

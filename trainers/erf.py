@@ -70,13 +70,10 @@ def measure_erf(
 ) -> tuple[Energy, Erf]:
     """The energy at every input pixel and its radii, on random windows of ``pictures`` (3, H, W) in [0, 1].
 
-    The windows are squares of ``side`` or, where pictures are smaller, of their sides, and have noise of
-    ``deviation`` added. ``theoretical``: the theoretical radius, for comparison.
+    The windows are squares of ``side`` with noise of ``deviation`` added; ``theoretical`` is the theoretical
+    radius, for comparison.
     """
-    smallest = min(min(picture.shape[1:]) for picture in pictures)
-    windows = cut_windows(
-        pictures, min(side, smallest), deviation, np.random.default_rng(1), count=ERF_WINDOWS
-    )
+    windows = cut_windows(pictures, side, deviation, np.random.default_rng(1), count=ERF_WINDOWS)
     device = next(network.parameters()).device
     energy = gradient_energy(network, [torch.from_numpy(window).to(device) for window in windows])
     return energy, measured_erf(by_radius(energy), theoretical)
