@@ -26,6 +26,7 @@ def tiny_preset() -> Any:
     yield
     presets.PRESETS["draft"] = saved
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)  # which training sets, and hypothesis minds
 
 
 @pytest.fixture(scope="module")
