@@ -19,12 +19,14 @@ def measure(module: str, *arguments: object) -> dict[str, Any]:
     return result
 
 
-def report(work: Callable[[], dict[str, Any]]) -> None:
+def report(work: Callable[[], dict[str, Any]], prepare: Callable[[], object] = lambda: None) -> None:
     """Print what `work` returns, with the seconds it took and the gigabytes it needed, as a line of JSON.
 
-    `idle` is what the process had before, `peak` what it had at most.
+    `idle` is what the process had before, `peak` what it had at most. `prepare` does what takes time once in
+    a process's life; its memory counts, its time does not.
     """
     idle = peak_memory()
+    prepare()
     started = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - started

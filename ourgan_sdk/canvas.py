@@ -36,7 +36,10 @@ class Level:
     """A picture of `shape` (height, width, 3), sliced like a NumPy array: `level[y0:y1, x0:x1]`.
 
     `downsample` says how many pixels per side of the canvas one of its pixels stands for: 1, 4, 16, ...
+    Enough of an array for `dask.array.from_array(level, chunks=(1024, 1024, 3), asarray=False)`.
     """
+
+    ndim = 3
 
     def __init__(self, canvas: "Canvas", index: int) -> None:
         self.downsample = 4**index
@@ -58,21 +61,22 @@ class Level:
         return self._canvas.dtype
 
     def __getitem__(self, key: slice | tuple[slice, ...]) -> Picture:
-        """The pixels of a region, given as one or two slices of step 1.
+        """The pixels of a region, given as up to three slices, those of rows and columns of step 1.
 
         Raises IndexError for anything else, and what `Canvas.read` raises.
         """
-        slices = key if isinstance(key, tuple) else (key, slice(None))
-        if len(slices) != 2 or not all(isinstance(one, slice) for one in slices):
+        slices = key if isinstance(key, tuple) else (key,)
+        if len(slices) > 3 or not all(isinstance(one, slice) for one in slices):
             raise IndexError(f"expected [y0:y1, x0:x1], got {key!r}")
+        rows, columns, channels = (*slices, *(slice(None),) * (3 - len(slices)))
         height, width, _ = self.shape
-        y0, y1, y_step = slices[0].indices(height)
-        x0, x1, x_step = slices[1].indices(width)
+        y0, y1, y_step = rows.indices(height)
+        x0, x1, x_step = columns.indices(width)
         if (y_step, x_step) != (1, 1):
             raise IndexError(f"expected slices of step 1, got {key!r}")
         if y1 <= y0 or x1 <= x0:
-            return np.empty((max(y1 - y0, 0), max(x1 - x0, 0), _CHANNELS), self.dtype)
-        return self._canvas.read(Box(y0, x0, y1, x1), self._index)
+            return np.empty((max(y1 - y0, 0), max(x1 - x0, 0), _CHANNELS), self.dtype)[..., channels]
+        return self._canvas.read(Box(y0, x0, y1, x1), self._index)[..., channels]
 
     def __repr__(self) -> str:
         height, width, _ = self.shape
@@ -91,6 +95,8 @@ class Canvas:
     one 8-bit level, and so is what is read later; a warning is logged.
     """
 
+    ndim = 3
+
     def __init__(
         self,
         networks: Networks,
@@ -105,6 +111,10 @@ class Canvas:
         self.dtype = _check_dtype(dtype)
         self._networks = networks
         self._renderer = Renderer(networks, (self.height, self.width), self.seed, self.dtype, memory_limit)
+        self._grids = [
+            f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
+            for grid in self._renderer.plan.grids
+        ]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -120,7 +130,7 @@ class Canvas:
         return tuple(Level(self, index) for index in range(self._renderer.plan.passes + 1))
 
     def __getitem__(self, key: slice | tuple[slice, ...]) -> Picture:
-        """The pixels of a region, given as one or two slices of step 1: those of `levels[0]`."""
+        """The pixels of a region: those of `levels[0]`."""
         return self.levels[0][key]
 
     def read(
@@ -235,14 +245,10 @@ class Canvas:
         }
 
     def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:
-        grids = [
-            f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
-            for grid in self._renderer.plan.grids
-        ]
         picture = self._provenance() | {
             "dtype": self.dtype.name,
             "engine": self._networks.engine_name,
-            "grids": grids,
+            "grids": self._grids,
         }
         return open_finished(path, picture, self.shape, self.dtype)
 

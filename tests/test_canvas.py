@@ -42,6 +42,16 @@ def test_render_is_the_canvas_read_whole(bundle_path: Path, whole: np.ndarray) -
     np.testing.assert_array_equal(rendered, whole)
 
 
+def test_is_enough_of_an_array_for_others(canvas: Canvas, whole: np.ndarray) -> None:
+    """What dask.array.from_array asks of an array."""
+    assert canvas.ndim == canvas.levels[1].ndim == len(canvas.shape)
+    blocks = [
+        [canvas[y : min(y + 100, HEIGHT), x : min(x + 130, WIDTH), 0:3] for x in range(0, WIDTH, 130)]
+        for y in range(0, HEIGHT, 100)
+    ]
+    np.testing.assert_array_equal(np.vstack([np.hstack(row) for row in blocks]), whole)
+
+
 def test_levels_are_what_the_passes_enlarge(canvas: Canvas, bundle_path: Path) -> None:
     assert [level.shape for level in canvas.levels] == [(293, 421, 3), (74, 106, 3), (19, 27, 3)]
     assert [level.downsample for level in canvas.levels] == [1, 4, 16]
@@ -138,13 +148,17 @@ def test_a_thumbnail_costs_a_coarse_level(canvas: Canvas) -> None:
         np.s_[:, -3:],
         np.s_[280:9999, 400:9999],
         np.s_[::1, ::1],
+        np.s_[3:9, 5:7, ::-1],
+        np.s_[3:9, 5:5, 1:],
     ],
 )
 def test_slices_mean_what_numpy_means(canvas: Canvas, whole: np.ndarray, key: object) -> None:
     np.testing.assert_array_equal(canvas[key], whole[key])
 
 
-@pytest.mark.parametrize("key", [3, (3, 4), np.s_[::2], np.s_[:, ::-1], np.s_[1:2, 1:2, :], "a"])
+@pytest.mark.parametrize(
+    "key", [3, (3, 4), np.s_[::2], np.s_[:, ::-1], np.s_[1:2, 1:2, :, :], np.s_[1:2, 3], "a"]
+)
 def test_other_indices_are_refused(canvas: Canvas, key: object) -> None:
     with pytest.raises(IndexError, match="expected"):
         canvas[key]

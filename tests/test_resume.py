@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from ourgan_sdk import Canvas, OutputError, RenderStats, Synthesizer
+from ourgan_sdk.errors import EngineMemoryError
 from ourgan_sdk.resume import Finished, open_finished
 
 SIZE = (421, 293)
@@ -187,6 +188,33 @@ def test_two_renders_of_one_file(tmp_path: Path) -> None:
         ):
             pass
         assert (tmp_path / "p.png.partial").exists()
+
+
+def test_goes_on_after_memory_ran_out(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In smaller tiles, from the row that was reached; even by the same canvas, whose plan has changed."""
+    output = tmp_path / "picture.png"
+    canvas = make_canvas(bundle_path)
+    expected = canvas.read()
+    engine = canvas._networks.engine("upscaler_later.onnx")
+    calls = 0
+
+    def fail(binding: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 12:
+            raise EngineMemoryError("no memory")
+        if calls == 25:
+            raise RuntimeError("enough")
+        run_bound(binding)
+
+    run_bound = engine.run_bound
+    monkeypatch.setattr(engine, "run_bound", fail)
+    with pytest.raises(RuntimeError, match="enough"):
+        canvas.save(output, resume=True)
+    canvas.save(output, resume=True)
+    assert np.abs(read(output).astype(int) - expected).max() <= 1
 
 
 def test_full_disk(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
