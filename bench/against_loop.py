@@ -27,7 +27,7 @@ from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_upscaler
 from ourgan_sdk import Box, RenderStats, Synthesizer, open_writer
 from ourgan_sdk.bundle import Upscaler
-from ourgan_sdk.calibration import calibrate
+from ourgan_sdk.calibration.halo import calibrate
 from ourgan_sdk.engines import WindowRules, open_engine
 from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes import Bands, Pass

@@ -17,7 +17,7 @@ from bench.processes import measure, report
 from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_upscaler
 from ourgan_sdk import RenderStats, Synthesizer, write_bundle
-from ourgan_sdk.calibration import calibrate
+from ourgan_sdk.calibration.halo import calibrate
 from ourgan_sdk.sizes import parse_size
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet

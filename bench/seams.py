@@ -27,8 +27,8 @@ from export.to_onnx import export_upscaler
 from ourgan_sdk import Synthesizer
 from ourgan_sdk.arrays import Tensor
 from ourgan_sdk.bundle import SeamError
-from ourgan_sdk.calibration import TOLERANCE, Network, seam_error, tiled_output
-from ourgan_sdk.onnx_graph import theoretical_radius
+from ourgan_sdk.calibration.graph import theoretical_radius
+from ourgan_sdk.calibration.halo import TOLERANCE, Network, seam_error, tiled_output
 from ourgan_sdk.progress import reporting
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet

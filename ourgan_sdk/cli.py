@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from . import calibrate
 from ._compiled import BudgetError, NonFiniteError
 from ._version import __version__
 from .bundle import Bundle
+from .calibration import command as calibration
 from .engines import ENGINES
 from .errors import OurganError
 from .progress import RenderStats, reporting
@@ -108,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_engine_options(preview)
 
-    calibration = _command(commands, "calibrate", calibrate.run, "measure how large the halos must be")
-    calibrate.add_options(calibration)
-    _add_engine_options(calibration)
+    calibrate = _command(commands, "calibrate", calibration.run, "measure how large the halos must be")
+    calibration.add_options(calibrate)
+    _add_engine_options(calibrate)
 
     _command(commands, "info", _info, "print what a bundle says about itself")
     return parser

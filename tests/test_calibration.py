@@ -1,6 +1,7 @@
 """Halos: the measurement, the graph's refusals, and the command on a bundle."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,16 @@ import pytest
 from conftest import HALO, Graph, upscaler_network
 from PIL import Image
 
-from ourgan_sdk import Bundle, OurganError, calibration, onnx_graph
-from ourgan_sdk.calibration import calibrate, cut_windows, seam_error, tiled_output
+from ourgan_sdk import Bundle, OurganError
+from ourgan_sdk.calibration import halo
+from ourgan_sdk.calibration.graph import check_local, theoretical_radius
+from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows, seam_error, tiled_output
+from ourgan_sdk.calibration.receptive_field import by_radius, impulse_energy, radius_of
 from ourgan_sdk.cli import main
 from ourgan_sdk.engines import open_engine
-from ourgan_sdk.onnx_graph import check_local, theoretical_radius
-from ourgan_sdk.receptive_field import by_radius, impulse_energy, radius_of
 
 
-def as_function(data: bytes) -> calibration.Network:
+def as_function(data: bytes) -> Network:
     engine = open_engine(data)
     return lambda picture: engine.run({"picture": picture})
 
@@ -29,7 +31,7 @@ def random_windows(side: int, count: int = 3) -> list[np.ndarray]:
     return cut_windows([generator.random((3, 420, 440), dtype=np.float32)], side, 0.0, generator, count)
 
 
-def blurring(radius: int) -> calibration.Network:
+def blurring(radius: int) -> Network:
     """Enlarges, and adds to every pixel those `radius` away above and left of it, a hundredth of each."""
 
     def network(picture: np.ndarray) -> np.ndarray:
@@ -161,7 +163,7 @@ def test_networks_that_compute_over_all_positions_are_refused(
     data = REFUSED[operator]()
     with pytest.raises(OurganError, match=rf"a.onnx cannot be tiled: its node '\w+' \({operator}\)"):
         check_local("a.onnx", data)
-    monkeypatch.setattr(calibration, "SIDES", (32,))  # attention is quadratic in the positions
+    monkeypatch.setattr(halo, "SIDES", (32,))  # attention is quadratic in the positions
     generator = np.random.default_rng(0)
     windows = [generator.random((1, 3, 32, 32), dtype=np.float32) for _ in range(2)]
     windows[0][:, :, :8] *= 0.2  # no quarter is like the whole
@@ -223,7 +225,7 @@ def test_theoretical_radius_of_resizing(mode: str, place: str, radius: int) -> N
 
 def test_without_onnx_the_graph_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     data = normalising()
-    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     check_local("a.onnx", data)
     assert theoretical_radius(data) is None
 
@@ -307,4 +309,4 @@ def test_graphs_are_not_changed_by_looking() -> None:
     theoretical_radius(data)
     check_local("a.onnx", data)
     onnx.checker.check_model(onnx.load_model_from_string(data))
-    assert onnx_graph.theoretical_radius(data) == HALO
+    assert theoretical_radius(data) == HALO

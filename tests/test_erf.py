@@ -10,9 +10,9 @@ from PIL import Image
 from torch import nn
 
 from export.to_onnx import export_upscaler
-from ourgan_sdk.calibration import cut_windows
-from ourgan_sdk.onnx_graph import theoretical_radius
-from ourgan_sdk.receptive_field import by_radius, impulse_energy, radius_of
+from ourgan_sdk.calibration.graph import theoretical_radius
+from ourgan_sdk.calibration.halo import cut_windows
+from ourgan_sdk.calibration.receptive_field import by_radius, impulse_energy, radius_of
 from trainers import erf
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet

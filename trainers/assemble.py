@@ -21,8 +21,8 @@ from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_structure, export_upscaler
 from ourgan_sdk import Synthesizer, bundle
 from ourgan_sdk.arrays import Tensor
-from ourgan_sdk.calibration import Network, calibrate, cut_windows
-from ourgan_sdk.onnx_graph import check_local, theoretical_radius
+from ourgan_sdk.calibration.graph import check_local, theoretical_radius
+from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows
 
 from .erf import measure_erf, plot_erf, plot_path
 from .networks import RRDBNet

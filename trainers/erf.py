@@ -5,8 +5,8 @@ python -m trainers.erf RUN      measures both upscalers of a run directory and p
 A gradient is propagated back from the output pixels over the middle input pixel, over many windows of real
 pictures; the mean of its square is the energy with which inputs matter. It falls off like a Gaussian whose
 width grows with the square root of the depth, while the theoretical radius grows with the depth itself. The
-same is measured without gradients, through any runtime, by :mod:`ourgan_sdk.receptive_field`, which also says
-what the radii are.
+same is measured without gradients, through any runtime, by
+:mod:`ourgan_sdk.calibration.receptive_field`, which also says what the radii are.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
 from ourgan_sdk.arrays import Tensor as Array
 from ourgan_sdk.bundle import Erf
-from ourgan_sdk.calibration import cut_windows
-from ourgan_sdk.onnx_graph import theoretical_radius
-from ourgan_sdk.receptive_field import ERF_WINDOWS, by_radius, measured_erf
+from ourgan_sdk.calibration.graph import theoretical_radius
+from ourgan_sdk.calibration.halo import cut_windows
+from ourgan_sdk.calibration.receptive_field import ERF_WINDOWS, by_radius, measured_erf
 
 from .networks import RRDBNet
 from .networks.rrdb import SCALE

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Tensor
-from .bundle import Erf
-from .calibration import Network
+from ..arrays import Tensor
+from ..bundle import Erf
+from .halo import Network
 
 __all__ = ["ERF_WINDOWS", "by_radius", "impulse_energy", "measured_erf", "radius_of"]
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ._core import BudgetError
-from ._vips import import_vips
-from .arrays import Tensor
-from .bundle import Erf, Manifest, Upscaler, write_bundle
-from .calibration import Calibration, Network, calibrate, cut_windows
-from .engines import WindowRules, open_engine
-from .errors import OurganError
-from .memory import default_memory_limit
-from .onnx_graph import check_local, theoretical_radius
-from .plan import make_plan
-from .progress import reporting
+from .._core import BudgetError
+from .._vips import import_vips
+from ..arrays import Tensor
+from ..bundle import Erf, Manifest, Upscaler, write_bundle
+from ..engines import WindowRules, open_engine
+from ..errors import OurganError
+from ..memory import default_memory_limit
+from ..plan import make_plan
+from ..progress import reporting
+from ..synthesizer import Synthesizer
+from .graph import check_local, theoretical_radius
+from .halo import Calibration, Network, calibrate, cut_windows
 from .receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
-from .synthesizer import Synthesizer
 
 __all__ = ["add_options", "run"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Tensor
-from .bundle import SeamError
-from .errors import OurganError
-from .progress import Progress, reporting
+from ..arrays import Tensor
+from ..bundle import SeamError
+from ..errors import OurganError
+from ..progress import Progress, reporting
 
 __all__ = ["TOLERANCE", "Calibration", "Network", "calibrate", "cut_windows", "seam_error", "tiled_output"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .errors import OurganError
+from ..errors import OurganError
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -53,7 +53,7 @@ def check_local(file: str, network: bytes) -> None:
     """Raise OurganError if the ONNX upscaler `network` computes over all positions: it cannot be tiled.
 
     That is, if a node of it normalises, reduces or multiplies along an axis of positions. Where the graph
-    does not tell, the measurement does (`calibration.calibrate`). `file` is the network's name in the error.
+    does not tell, the measurement does (`halo.calibrate`). `file` is the network's name in the error.
     """
     graph = _load(network)
     if graph is None:
