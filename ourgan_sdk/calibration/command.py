@@ -174,7 +174,7 @@ def _print_table(
 def _recomputation(
     manifest: Manifest, index: int, halo: int, size: tuple[int, int], memory_limit: int
 ) -> str:
-    """The share of pixels that upscaler `index` computes more than once in a render of `size` (w, h)."""
+    """What upscaler `index` computes again in a render of `size` (w, h), of the pixels of all passes."""
     upscalers = list(manifest.upscalers)
     upscalers[index] = upscalers[index].model_copy(update={"halo": halo})
     width, height = size
@@ -184,12 +184,10 @@ def _recomputation(
         )
     except BudgetError:
         return "too large"
-    grids = [
-        grid
-        for grid, upscaler in zip(plan.grids, plan.upscalers, strict=True)
+    areas = [grid.height * grid.width for grid in plan.grids]
+    again = [
+        area * grid.recomputation
+        for area, grid, upscaler in zip(areas, plan.grids, plan.upscalers, strict=True)
         if upscaler is upscalers[index]
     ]
-    if not grids:
-        return "unused"
-    area = sum(grid.height * grid.width for grid in grids)
-    return f"{sum(grid.height * grid.width * grid.recomputation for grid in grids) / area:.1%}"
+    return f"{sum(again) / sum(areas):.1%}" if again else "unused"
