@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,8 +57,17 @@ def atomic_outputs(path: Path, outputs: dict[str, Path]) -> Iterator[Path]:
             _flush_to_disk(folder)
             _publish(folder, outputs)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         _unlock(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, to which threads of a failed writer may still be adding files."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.02)
 
 
 def follow(path: Path) -> Path:
@@ -145,7 +155,7 @@ def _remove_abandoned(target: Path) -> None:
         with contextlib.suppress(OSError):
             lock = _lock(folder, wait=False)
             if lock is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 _unlock(lock)
 
 

@@ -16,7 +16,7 @@ class TileCache:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._size = 0
         self._pictures: OrderedDict[Hashable, Picture] = OrderedDict()
         self._lock = threading.Lock()
@@ -37,10 +37,10 @@ class TileCache:
     def put(self, key: Hashable, picture: Picture) -> None:
         """Keep `picture`, unless it alone is larger than all that may be kept."""
         with self._lock:
-            if key in self._pictures or picture.nbytes > self._limit:
+            if key in self._pictures or picture.nbytes > self.limit:
                 return
             self._pictures[key] = picture
             self._size += picture.nbytes
-            while self._size > self._limit:
+            while self._size > self.limit:
                 _, oldest = self._pictures.popitem(last=False)
                 self._size -= oldest.nbytes

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ._core import Box
 from ._version import __version__
 from .arrays import Picture
+from .engines import engine_version
 from .networks import Networks
 from .progress import Progress, RenderStats, check_progress
 from .render import Renderer
@@ -40,6 +41,7 @@ class Level:
     """
 
     ndim = 3
+    __iter__ = None  # else Python would try integers as indices, and find none
 
     def __init__(self, canvas: "Canvas", index: int) -> None:
         self.downsample = 4**index
@@ -78,6 +80,15 @@ class Level:
             return np.empty((max(y1 - y0, 0), max(x1 - x0, 0), _CHANNELS), self.dtype)[..., channels]
         return self._canvas.read(Box(y0, x0, y1, x1), self._index)[..., channels]
 
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Picture:
+        """The whole picture, for `np.asarray`."""
+        if copy is False:
+            raise ValueError("a picture that has to be rendered cannot be had without a copy")
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
     def __repr__(self) -> str:
         height, width, _ = self.shape
         return f"Level({width} x {height}, downsample {self.downsample})"
@@ -96,6 +107,7 @@ class Canvas:
     """
 
     ndim = 3
+    __iter__ = None
 
     def __init__(
         self,
@@ -133,6 +145,13 @@ class Canvas:
         """The pixels of a region: those of `levels[0]`."""
         return self.levels[0][key]
 
+    def __len__(self) -> int:
+        return self.height
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Picture:
+        """The whole picture, for `np.asarray`."""
+        return self.levels[0].__array__(dtype, copy)
+
     def read(
         self,
         box: Box | None = None,
@@ -167,7 +186,9 @@ class Canvas:
             raise IndexError(f"expected a region within {height} x {width} (h x w), got {box}")
         with _timed(stats) as numbers:
             writer = ArrayWriter(box.width, box.height, self.dtype)
-            self._render(index, box, writer.write, progress, numbers)
+            # What is larger than the cache would only push out what is there.
+            keep = writer.array.nbytes <= self._renderer.plan.cache.limit
+            self._render(index, box, writer.write, progress, numbers, keep=keep)
         return writer.array
 
     def thumbnail(self, size: SupportsIndex = 256, *, progress: Progress = None) -> Picture:
@@ -177,7 +198,7 @@ class Canvas:
         or ValueError if `size` is not a positive integer, and what `read` raises.
         """
         size = check_integer("the size of a thumbnail", size, 1 << 31)
-        index = max((i for i, level in enumerate(self.levels) if max(level.shape) >= size), default=0)
+        index = max((i for i, level in enumerate(self.levels) if max(level.shape[:2]) >= size), default=0)
         return reduce_picture(self.read(level=index, progress=progress), size)
 
     def save(
@@ -229,10 +250,25 @@ class Canvas:
                     description=json.dumps(self._provenance()),
                 )
             )
-            start, write = (0, file.write) if finished is None else _replay(finished, file)
+            start, write = (0, file.write) if finished is None else self._replay(finished, file)
             if start < self.height:
-                self._render(0, Box(start, 0, self.height, self.width), write, progress, numbers)
+                rest = Box(start, 0, self.height, self.width)
+                self._render(0, rest, write, progress, numbers, keep=False)
         return Path(path)
+
+    def _replay(self, finished: Finished, file: Writer) -> tuple[int, Callable[[Picture], None]]:
+        """Give `file` what is finished; return its number of rows, and what takes the bands that follow."""
+        if finished.memory_limit is not None:
+            _log.info("going on from row %d, found in %s", finished.rows, finished.path)
+            self._renderer.lower_memory_limit(finished.memory_limit)
+        for band in finished.bands():
+            file.write(band)
+
+        def write(band: Picture) -> None:
+            finished.append(band, self._renderer.plan.memory_limit)
+            file.write(band)
+
+        return finished.rows, write
 
     def _provenance(self) -> dict[str, object]:
         """What identifies the picture, for its file's metadata."""
@@ -247,7 +283,7 @@ class Canvas:
     def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:
         picture = self._provenance() | {
             "dtype": self.dtype.name,
-            "engine": self._networks.engine_name,
+            "engine": f"{self._networks.engine_name} {engine_version(self._networks.engine_name)}",
             "grids": self._grids,
         }
         return open_finished(path, picture, self.shape, self.dtype)
@@ -259,28 +295,14 @@ class Canvas:
         write: Callable[[Picture], None],
         progress: Progress,
         stats: RenderStats,
+        *,
+        keep: bool,
     ) -> None:
         _log.info(
             "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
             *(box.width, box.height, box.x0, box.y0, level, self.width, self.height, self.seed),
         )
-        # What is as wide as the picture is not looked at piece by piece, and would push out what is.
-        keep = box.width < self.levels[level].shape[1]
         self._renderer.render(level, box, write, progress, stats, keep=keep)
-
-
-def _replay(finished: Finished, file: Writer) -> tuple[int, Callable[[Picture], None]]:
-    """Give `file` what is finished; return its number of rows, and what takes the bands that follow."""
-    for band in finished.bands():
-        file.write(band)
-
-    def write(band: Picture) -> None:
-        finished.append(band)
-        file.write(band)
-
-    if finished.rows:
-        _log.info("going on from row %d, found in %s", finished.rows, finished.path)
-    return finished.rows, write
 
 
 @contextlib.contextmanager

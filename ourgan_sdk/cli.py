@@ -19,9 +19,10 @@ from .bundle import Bundle
 from .calibration import command as calibration
 from .engines import ENGINES
 from .errors import OurganError
+from .memory import LARGEST_MEMORY_LIMIT
 from .progress import RenderStats, reporting
 from .sizes import check_integer, parse_bytes, parse_size
-from .synthesizer import LARGEST_MEMORY_LIMIT, MOST_THREADS, Synthesizer, sample_bundle
+from .synthesizer import MOST_THREADS, Synthesizer, sample_bundle
 from .writers import SUFFIXES, open_writer
 
 __all__ = ["main"]
@@ -188,8 +189,8 @@ def _dpi(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 1e6:
-        raise ValueError(f"expected pixels per inch, such as 300, got {text!r}")
+    if not 1 <= value <= 65535:
+        raise ValueError(f"expected 1 to 65535 pixels per inch, got {text!r}")
     return value
 
 

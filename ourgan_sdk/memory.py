@@ -7,11 +7,14 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["LARGEST_DEFAULT", "available_memory", "default_memory_limit"]
+__all__ = ["LARGEST_DEFAULT", "LARGEST_MEMORY_LIMIT", "available_memory", "default_memory_limit"]
 
 LARGEST_DEFAULT = 768 << 20
 """Bytes. Every machine with four times as much to spare tiles a picture alike, and so renders the same one.
 With this much a pass recomputes less than a tenth of its pixels for halos; more would buy little."""
+
+LARGEST_MEMORY_LIMIT = 1 << 62
+"""Bytes that may be asked for."""
 
 _SHARE = 4
 

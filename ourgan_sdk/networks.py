@@ -9,8 +9,8 @@ import numpy as np
 from ._core import Box, NonFiniteError, normal, scatter
 from .arrays import Picture
 from .bundle import Bundle
-from .engines import Engine, open_engine
-from .errors import EngineError
+from .engines import Engine, check_engine, open_engine
+from .errors import EngineError, EngineMemoryError
 from .progress import RenderStats
 
 __all__ = ["Networks"]
@@ -21,7 +21,7 @@ class Networks:
 
     def __init__(self, bundle: Bundle, engine: str, threads: int | None) -> None:
         self.bundle = bundle
-        self.engine_name = engine
+        self.engine_name = check_engine(engine)
         self._threads = threads
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
@@ -50,7 +50,12 @@ class Networks:
             noise[f"noise_{stream}"] = maps[np.newaxis]
         engine = self.engine(structure.file)
         started = time.perf_counter()
-        output = engine.run(noise)
+        try:
+            output = engine.run(noise)
+        except EngineMemoryError as error:  # which smaller tiles would not help: it is not tiled
+            raise EngineError(
+                f"a structure of {width} x {height} does not fit into memory: {error}"
+            ) from error
         stats.engine_seconds += time.perf_counter() - started
         expected = (1, 3, height, width)
         if output.shape != expected:

@@ -1,11 +1,13 @@
 """How a picture of some size is made: the sizes it passes through, and how each pass is tiled."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ._core import BudgetError, Grid, plan_grid
 from .bundle import Manifest, Upscaler
 from .cache import TileCache
 from .engines import WindowRules
+from .memory import LARGEST_MEMORY_LIMIT
 from .sizes import picture_sizes
 
 __all__ = ["SLOTS", "Plan", "Tiling", "make_plan"]
@@ -55,8 +57,41 @@ def make_plan(manifest: Manifest, height: int, width: int, memory_limit: int, ru
     """The plan for a picture of `height` x `width` within `memory_limit` bytes, on a runtime with `rules`.
 
     Beside it, a quarter of the limit is allowed for tiles kept from one region to the next.
-    Raises BudgetError if the limit is too small for any tile.
+    Raises BudgetError if the limit is too small for any tile, and says which would do.
     """
+
+    def within(limit: int) -> Plan:
+        return _plan_within(limit, manifest, height, width, rules)
+
+    try:
+        return within(memory_limit)
+    except BudgetError as error:
+        raise BudgetError(
+            f"memory_limit is {memory_limit} bytes, too little for tiles and bands of a picture of "
+            f"{width} x {height}: allow at least {_smallest_limit(memory_limit, within)}"
+        ) from error
+
+
+def _smallest_limit(too_small: int, plan_within: Callable[[int], Plan]) -> int:
+    """About the smallest memory limit that will do, found by trying."""
+
+    def will_do(limit: int) -> bool:
+        try:
+            plan_within(limit)
+        except BudgetError:
+            return False
+        return True
+
+    enough = 2 * too_small
+    while enough < LARGEST_MEMORY_LIMIT and not will_do(enough):
+        too_small, enough = enough, 2 * enough
+    while enough - too_small > too_small // 64 + 1:
+        middle = (too_small + enough) // 2
+        too_small, enough = (too_small, middle) if will_do(middle) else (middle, enough)
+    return min(enough, LARGEST_MEMORY_LIMIT)
+
+
+def _plan_within(memory_limit: int, manifest: Manifest, height: int, width: int, rules: WindowRules) -> Plan:
     trained = manifest.structure.scales[-1]
     sizes = picture_sizes(height, width, trained.height, trained.width)
     passes = len(sizes) - 1
@@ -69,13 +104,7 @@ def make_plan(manifest: Manifest, height: int, width: int, memory_limit: int, ru
         if index < passes - 1:
             share = memory_limit // _EARLIER_SHARES[min(passes - 2 - index, 1)]
             budget = min(left, max(share, tiling.smallest))
-        try:
-            grid = tiling.plan(budget)
-        except BudgetError as error:
-            raise BudgetError(
-                f"memory_limit is {memory_limit} bytes, "
-                f"of which pass {index + 1} of {passes} may take {budget}: {error}"
-            ) from error
+        grid = tiling.plan(budget)
         left -= tiling.bytes(grid.window_height, grid.window_width)
         grids.append(grid)
     return Plan(sizes, upscalers, grids, memory_limit, TileCache(memory_limit // 4))

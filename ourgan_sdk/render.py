@@ -41,7 +41,14 @@ class Renderer:
         self._seed = seed
         self._dtype = dtype
         self._lock = threading.Lock()
+        self._has_warned = False
         self.plan = self._make_plan(memory_limit)
+
+    def lower_memory_limit(self, memory_limit: int) -> None:
+        """Plan for `memory_limit` bytes, unless it is so already or for less."""
+        with self._lock:
+            if memory_limit < self.plan.memory_limit:
+                self.plan = self._make_plan(memory_limit)
 
     def render(
         self,
@@ -79,6 +86,8 @@ class Renderer:
                 try:
                     band = next(bands, None)
                 except MemoryError as error:
+                    if error is meter.failure:
+                        raise  # it is the caller who wants to stop
                     self._shrink(route.plan, error)
                     return rows
                 if band is None:
@@ -106,7 +115,10 @@ class Renderer:
             except BudgetError:
                 raise error from None
             self.plan = smaller
-        _log.warning(
+            level = logging.INFO if self._has_warned else logging.WARNING
+            self._has_warned = True
+        _log.log(
+            level,
             "out of memory (%s): going on with a memory limit of %d bytes instead of %d",
             *(error, smaller.memory_limit, plan.memory_limit),
         )
@@ -187,13 +199,19 @@ class _Meter:
         self._report = report
         self._left = float(total)
         self._worth = 1.0
+        self.failure: BaseException | None = None
+        """What reporting has raised."""
 
     def restart(self, work: int) -> None:
         """From now on, `work` is all that is left to do."""
-        self._worth = self._left / work
+        self._worth = self._left / max(work, 1)  # it may all be known, thanks to another thread
 
     def advance(self, work: int) -> None:
         """So much has been done."""
         before = round(self._left)
         self._left -= self._worth * work
-        self._report(before - round(self._left))
+        try:
+            self._report(before - round(self._left))
+        except BaseException as error:
+            self.failure = error
+            raise

@@ -1,8 +1,8 @@
 """What a render has finished, kept in a file beside its output, so that a killed render can go on.
 
 The file holds a line of JSON that says which picture it is of, then the bands from top to bottom, each behind
-its number of rows and its CRC-32. A process that is killed can only leave the last band incomplete. Whatever
-does not fit its checksum, and all behind it, is rendered again.
+its number of rows, the memory limit that it was tiled for, and a CRC-32. A process that is killed can only
+leave the last band incomplete. Whatever does not fit its checksum, and all behind it, is rendered again.
 """
 
 import contextlib
@@ -28,7 +28,8 @@ __all__ = ["SUFFIX", "Finished", "open_finished"]
 
 SUFFIX = ".partial"
 
-_HEAD = struct.Struct("<4sIQ")  # mark, CRC-32 of the pixels, number of rows
+_HEAD = struct.Struct("<4sI")  # mark, CRC-32 of what follows
+_NUMBERS = struct.Struct("<QQ")  # rows, memory limit
 _MARK = b"band"
 _LONGEST_LINE = 1 << 20
 
@@ -36,7 +37,8 @@ _LONGEST_LINE = 1 << 20
 class Finished:
     """The finished bands of a picture of `shape` (height, width, 3) and `dtype`, in a file.
 
-    `rows` says how many rows they have.
+    `rows` says how many rows they have, and `memory_limit` what the last of them was tiled for, None if there
+    is none: where memory ran out in between, it is less than the render began with.
     """
 
     def __init__(
@@ -45,39 +47,48 @@ class Finished:
         """`file` stands behind its first line; the bands that follow are checked, and damage is cut off."""
         self.path = path
         self.rows = 0
+        self.memory_limit: int | None = None
         self._file = file
         self._shape = shape
         self._dtype = dtype
         self._start = self._end = file.tell()
-        for band in self.bands():
+        for band, memory_limit in self._records():
             self.rows += len(band)
+            self.memory_limit = memory_limit
             self._end = file.tell()
         file.seek(self._end)
         file.truncate()
 
     def bands(self) -> Iterator[Picture]:
         """The bands, from the first row on, as far as they are whole."""
+        return (band for band, _ in self._records())
+
+    def _records(self) -> Iterator[tuple[Picture, int]]:
+        """The bands, with the memory limit of each."""
         height, width, channels = self._shape
         rows = 0
         self._file.seek(self._start)
-        while len(head := self._file.read(_HEAD.size)) == _HEAD.size:
-            mark, checksum, count = _HEAD.unpack(head)
+        while len(head := self._file.read(_HEAD.size + _NUMBERS.size)) == _HEAD.size + _NUMBERS.size:
+            mark, checksum = _HEAD.unpack_from(head)
+            count, memory_limit = _NUMBERS.unpack_from(head, _HEAD.size)
             rows += count
             if mark != _MARK or count == 0 or rows > height:
                 return
             size = count * width * channels * self._dtype.itemsize
             pixels = self._file.read(size)
-            if len(pixels) < size or zlib.crc32(pixels) != checksum:
+            if len(pixels) < size or zlib.crc32(pixels, zlib.crc32(head[_HEAD.size :])) != checksum:
                 return
-            yield np.frombuffer(pixels, self._dtype).reshape(count, width, channels)
+            yield np.frombuffer(pixels, self._dtype).reshape(count, width, channels), memory_limit
 
-    def append(self, band: Picture) -> None:
+    def append(self, band: Picture, memory_limit: int) -> None:
         """Add the next band (h, width, 3); raises OutputError when the disk does not take it."""
         pixels = np.ascontiguousarray(band).data.cast("B")
+        numbers = _NUMBERS.pack(len(band), memory_limit)
+        head = _HEAD.pack(_MARK, zlib.crc32(pixels, zlib.crc32(numbers))) + numbers
         try:
             self._file.seek(self._end)
-            for data in (memoryview(_HEAD.pack(_MARK, zlib.crc32(pixels), len(band))), pixels):
-                _write(self._file, data)
+            _write(self._file, memoryview(head))
+            _write(self._file, pixels)
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
         self._end = self._file.tell()
@@ -101,13 +112,13 @@ def open_finished(
     Raises OutputError if it belongs to another picture (naming what differs), if another render is writing
     it, or if it cannot be written.
     """
+    if not output.name:
+        raise OutputError(f"cannot write {output}: it is a folder")
     path = output.with_name(output.name + SUFFIX)
     line = json.dumps(dict(picture)).encode() + b"\n"
     with contextlib.ExitStack() as stack:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-            file = stack.enter_context(os.fdopen(descriptor, "r+b", buffering=0))
-            _lock(path, descriptor)
+            file = stack.enter_context(_open_locked(path))
             _check_picture(path, file, line)
             finished = Finished(path, file, shape, dtype)
         except OSError as error:
@@ -121,13 +132,22 @@ def open_finished(
         path.unlink(missing_ok=True)
 
 
-def _lock(path: Path, descriptor: int) -> None:
-    """Lock the file for as long as it is open, so that no two renders write it (not on Windows)."""
-    if sys.platform != "win32":
+def _open_locked(path: Path) -> RawIOBase:
+    """Open the file, and lock it until it is closed, so that no two renders write it (not on Windows)."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        file = os.fdopen(descriptor, "r+b", buffering=0)
+        if sys.platform == "win32":
+            return file
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                    return file
         except BlockingIOError as error:
+            file.close()
             raise OutputError(f"cannot write {path}: another render is writing it") from error
+        file.close()  # the render that held the lock has removed the file: begin with a new one
 
 
 def _check_picture(path: Path, file: RawIOBase, line: bytes) -> None:

@@ -10,16 +10,14 @@ import numpy.typing as npt
 from .arrays import Picture
 from .bundle import Bundle
 from .canvas import Canvas, check_seed
-from .engines import check_engine
 from .errors import BundleError
-from .memory import default_memory_limit
+from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .networks import Networks
 from .progress import Progress, RenderStats
 from .sizes import check_integer, check_size
 
-__all__ = ["LARGEST_MEMORY_LIMIT", "MOST_THREADS", "Synthesizer"]
+__all__ = ["MOST_THREADS", "Synthesizer"]
 
-LARGEST_MEMORY_LIMIT = 1 << 62
 MOST_THREADS = 1024
 
 
@@ -53,7 +51,6 @@ class Synthesizer:
             EngineError: There is no such engine. (Whether it is installed shows when it is needed.)
             TypeError, ValueError: The memory limit or the number of threads is not allowed.
         """
-        check_engine(engine)
         if threads is not None:
             threads = check_integer("threads", threads, MOST_THREADS)
         if memory_limit is None:

@@ -52,6 +52,25 @@ def test_is_enough_of_an_array_for_others(canvas: Canvas, whole: np.ndarray) -> 
     np.testing.assert_array_equal(np.vstack([np.hstack(row) for row in blocks]), whole)
 
 
+def test_is_an_array_when_asked(canvas: Canvas, wholes: list[np.ndarray]) -> None:
+    np.testing.assert_array_equal(np.asarray(canvas), wholes[0])
+    np.testing.assert_array_equal(np.asarray(canvas.levels[1], dtype=np.float32), wholes[1])
+    assert (len(canvas), len(canvas.levels[1])) == (HEIGHT, len(wholes[1]))
+    for one in (canvas, canvas.levels[1]):
+        with pytest.raises(TypeError, match="not iterable"):
+            list(one)
+
+
+def test_rows_of_the_whole_width_are_kept(bundle_path: Path, whole: np.ndarray) -> None:
+    canvas = Synthesizer(bundle_path, memory_limit=8_000_000).canvas(WIDTH, HEIGHT, seed=7)
+    first, again = RenderStats(), RenderStats()
+    canvas.read(Box(0, 0, 10, WIDTH), stats=first)
+    rows = canvas.read(Box(0, 0, 10, WIDTH), stats=again)
+    assert first.tiles > 0
+    assert again.tiles == 0
+    assert np.abs(rows.astype(int) - whole[:10]).max() <= 1
+
+
 def test_levels_are_what_the_passes_enlarge(canvas: Canvas, bundle_path: Path) -> None:
     assert [level.shape for level in canvas.levels] == [(293, 421, 3), (74, 106, 3), (19, 27, 3)]
     assert [level.downsample for level in canvas.levels] == [1, 4, 16]
@@ -189,9 +208,11 @@ def test_levels_that_are_none(canvas: Canvas, level: int) -> None:
         canvas.read(level=level)
 
 
-def test_a_region_costs_the_tiles_that_it_touches(canvas: Canvas) -> None:
+def test_a_region_costs_the_tiles_that_it_touches(bundle_path: Path) -> None:
+    canvas = Synthesizer(bundle_path, memory_limit=SMALL).canvas(WIDTH, HEIGHT)
     everything, corner = RenderStats(), RenderStats()
     canvas.read(stats=everything)
+    canvas = Synthesizer(bundle_path, memory_limit=SMALL).canvas(WIDTH, HEIGHT)  # which knows no tiles
     canvas.read(Box(HEIGHT - 4, WIDTH - 4, HEIGHT, WIDTH), stats=corner)
     assert everything.tiles > 20
     assert corner.tiles <= 5

@@ -65,8 +65,8 @@ def test_resume(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     command = ["render", str(bundle_path), "421x293", "-o", str(path), "--memory", "2M", "--resume"]
     appended = Finished.append
 
-    def stop(self: Finished, band: np.ndarray) -> None:
-        appended(self, band)
+    def stop(self: Finished, band: np.ndarray, memory_limit: int) -> None:
+        appended(self, band, memory_limit)
         if self.rows > 100:
             raise KeyboardInterrupt
 
@@ -199,7 +199,7 @@ def test_bundle_errors(
         (["render", "4k", "-o", "a.png", "--memory", "99999999T"], "expected the memory to be from 1"),
         (["render", "4k", "-o", "a.png", "--threads", "1025"], "threads to be from 1 to 1024, got 1025"),
         (["render", "4k", "-o", "a.png", "--quality", "0"], "expected a quality from 1 to 100, got '0'"),
-        (["render", "4k", "-o", "a.png", "--dpi", "-3"], "expected pixels per inch, such as 300"),
+        (["render", "4k", "-o", "a.png", "--dpi", "-3"], "expected 1 to 65535 pixels per inch"),
         (["preview", "-o", "a.png", "--threads", "-1"], "expected"),
         (["preview", "-o", "a.png", "--threads", "many"], "expected a number from 1 to 1024, got 'many'"),
         (["preview", "-o", "a.png", "--count", "0"], "expected a number from 1"),

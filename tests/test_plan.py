@@ -57,8 +57,15 @@ def test_rules_of_engines() -> None:
 
 
 def test_too_small_a_limit() -> None:
-    with pytest.raises(BudgetError, match=r"memory_limit is 1000 bytes, of which pass 1 of 2 may take 1000"):
-        sample_plan(8192, 4320, 1000)
+    for limit, width in ((1000, 8192), (1 << 26, 400_000), (768 << 20, 1 << 31)):
+        with pytest.raises(
+            BudgetError, match=f"memory_limit is {limit} bytes, too little for .*{width} x "
+        ) as info:
+            sample_plan(width, 4320, limit)
+        enough = int(str(info.value).rpartition(" ")[2])
+        assert sample_plan(width, 4320, enough).memory_limit == enough
+        with pytest.raises(BudgetError):
+            sample_plan(width, 4320, enough * 31 // 32 - 2)
 
 
 def test_default_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -111,13 +118,59 @@ def test_goes_on_with_smaller_windows(
     with caplog.at_level(logging.WARNING):
         picture = canvas.read(progress=lambda *call: calls.append(call))
     assert starving.refused >= 1
-    assert len(caplog.records) == starving.refused
+    assert len(caplog.records) == 1
     assert "going on with a memory limit of" in caplog.text
     assert np.abs(picture.astype(int) - expected).max() <= 1
     assert calls[-1][0] == calls[-1][1] == calls[0][1]
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
     caplog.clear()
     np.testing.assert_array_equal(canvas[:], canvas.read())  # by the smaller plan from the start
+    assert not caplog.records
+
+
+def test_two_threads_that_run_out_of_memory(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 8_000_000
+    expected = Synthesizer(bundle_path, memory_limit=limit).canvas(*SIZE)[10:200, 10:300]
+    canvas = Synthesizer(bundle_path, memory_limit=limit).canvas(*SIZE)
+    bind = OnnxRuntimeEngine.bind
+
+    def starved(engine: OnnxRuntimeEngine, tile: np.ndarray, result: np.ndarray) -> object:
+        run = bind(engine, tile, result)
+
+        def call() -> None:
+            if tile.shape[2] * tile.shape[3] > 400:
+                monkeypatch.setattr(OnnxRuntimeEngine, "bind", bind)
+                canvas._renderer.lower_memory_limit(limit // 8)  # as the other thread does, which then has
+                canvas[10:200, 10:300]  # rendered all that is wanted here
+                raise EngineMemoryError("no memory")
+            run()
+
+        return call
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "bind", starved)
+    assert np.abs(canvas[10:200, 10:300].astype(int) - expected).max() <= 1
+
+
+def test_a_callback_may_raise_memory_errors(bundle_path: Path) -> None:
+    def cancel(_done: int, _total: int) -> None:
+        raise MemoryError("mine")
+
+    canvas = Synthesizer(bundle_path).canvas(*SIZE)
+    windows = canvas._renderer.plan.windows
+    with pytest.raises(MemoryError, match="mine"):
+        canvas.read(progress=cancel)
+    assert canvas._renderer.plan.windows == windows
+
+
+def test_smaller_tiles_do_not_help_the_structure(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def starved(*_: object) -> None:
+        raise EngineMemoryError("no memory")
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", starved)
+    with pytest.raises(EngineError, match="a structure of 27 x 19 does not fit into memory: no memory"):
+        Synthesizer(bundle_path).render(*SIZE)
     assert not caplog.records
 
 

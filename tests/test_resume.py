@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import fcntl
 import logging
 import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ import pytest
 from PIL import Image
 
 from ourgan_sdk import Canvas, OutputError, RenderStats, Synthesizer
+from ourgan_sdk.bundle import Manifest, write_bundle
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
 from ourgan_sdk.resume import Finished, open_finished
 
@@ -139,7 +143,7 @@ def test_a_band_cut_short_anywhere_is_no_band(tmp_path: Path) -> None:
     ends = []
     with stopped(output) as finished:
         for band in bands():
-            finished.append(band)
+            finished.append(band, 1)
             ends.append(finished.path.stat().st_size)
     path = tmp_path / "p.png.partial"
     content = path.read_bytes()
@@ -150,7 +154,7 @@ def test_a_band_cut_short_anywhere_is_no_band(tmp_path: Path) -> None:
             assert finished.rows == [0, 2, 3, 6][whole]
             for found, expected in zip(finished.bands(), bands(), strict=False):
                 np.testing.assert_array_equal(found, expected)
-            finished.append(np.zeros((1, *SHAPE[1:]), np.uint8))  # and what comes next fits on
+            finished.append(np.zeros((1, *SHAPE[1:]), np.uint8), 1)  # and what comes next fits on
             assert sum(map(len, finished.bands())) == finished.rows
 
 
@@ -158,10 +162,10 @@ def test_a_damaged_band_and_all_behind_it_are_dropped(tmp_path: Path) -> None:
     output = tmp_path / "p.png"
     with stopped(output) as finished:
         for band in bands():
-            finished.append(band)
+            finished.append(band, 1)
     path = tmp_path / "p.png.partial"
     content = bytearray(path.read_bytes())
-    content[-3 * 15 - 16 - 5] ^= 1  # in the second band's pixels
+    content[-3 * 15 - 24 - 5] ^= 1  # in the second band's pixels
     path.write_bytes(content)
     with open_finished(output, PICTURE, SHAPE, UINT8) as finished:
         assert finished.rows == 2
@@ -191,30 +195,84 @@ def test_two_renders_of_one_file(tmp_path: Path) -> None:
 
 
 def test_goes_on_after_memory_ran_out(
-    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, manifest: Manifest, networks: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In smaller tiles, from the row that was reached; even by the same canvas, whose plan has changed."""
-    output = tmp_path / "picture.png"
-    canvas = make_canvas(bundle_path)
-    expected = canvas.read()
-    engine = canvas._networks.engine("upscaler_later.onnx")
+    """By the smaller plan, from the row that was reached: pixel-identical, by the same canvas or another."""
+    rough = [upscaler.model_copy(update={"halo": 1}) for upscaler in manifest.upscalers]  # tiles show
+    bundle = tmp_path / "rough.ourgan"
+    write_bundle(bundle, manifest.model_copy(update={"upscalers": rough}), networks)
+    run_bound = OnnxRuntimeEngine.run_bound
     calls = 0
 
-    def fail(binding: object) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 12:
-            raise EngineMemoryError("no memory")
-        if calls == 25:
-            raise RuntimeError("enough")
-        run_bound(binding)
+    def starve(first: int, last: int) -> None:
+        def fail(engine: OnnxRuntimeEngine, binding: object) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == first:
+                raise EngineMemoryError("no memory")
+            if calls == last:
+                raise RuntimeError("enough")
+            run_bound(engine, binding)
 
-    run_bound = engine.run_bound
-    monkeypatch.setattr(engine, "run_bound", fail)
+        nonlocal calls
+        calls = 0
+        monkeypatch.setattr(OnnxRuntimeEngine, "run_bound", fail)
+
+    starve(-1, -1)
+    without = make_canvas(bundle).read()
+    first = calls // 2
+    starve(first, -1)
+    expected = make_canvas(bundle).read()
+    assert (expected != without).any()
+    starve(first, first + (calls - first) // 2)
+    canvas, output = make_canvas(bundle), tmp_path / "picture.png"
     with pytest.raises(RuntimeError, match="enough"):
         canvas.save(output, resume=True)
-    canvas.save(output, resume=True)
-    assert np.abs(read(output).astype(int) - expected).max() <= 1
+    monkeypatch.undo()
+    partial = output.with_name("picture.png.partial")
+    left = partial.read_bytes()
+    for one in (make_canvas(bundle), canvas):
+        partial.write_bytes(left)
+        one.save(output, resume=True)
+        np.testing.assert_array_equal(read(output), expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_disk_that_is_really_full(bundle_path: Path, tmp_path: Path) -> None:
+    """No file may grow beyond 200 kB: the band that does not fit is cut off in the middle."""
+    output = tmp_path / "picture.png"
+    script = """if True:
+        import resource, sys
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[3])
+        from test_resume import make_canvas
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        make_canvas(Path(sys.argv[1])).save(sys.argv[2], resume=True)
+    """
+    command = [sys.executable, "-c", script, str(bundle_path), str(output), str(Path(__file__).parent)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "OutputError: cannot write" in result.stderr
+    assert "File too large" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png.partial"]
+    assert (tmp_path / "picture.png.partial").stat().st_size == 200_000
+    rest = RenderStats()
+    make_canvas(bundle_path).save(output, resume=True, stats=rest)
+    np.testing.assert_array_equal(read(output), make_canvas(bundle_path).read())
+
+
+def test_the_lock_is_on_the_file_that_bears_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that its render removes between the moments when it is opened and locked is no file to use."""
+    removed = []
+    flock = fcntl.flock
+
+    def remove_first(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.append((tmp_path / "p.png.partial").unlink())
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8):
+        assert (tmp_path / "p.png.partial").exists()
 
 
 def test_full_disk(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,12 +280,12 @@ def test_full_disk(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     output = tmp_path / "picture.png"
     append, appended = Finished.append, 0
 
-    def fill_up(self: Finished, band: np.ndarray) -> None:
+    def fill_up(self: Finished, band: np.ndarray, memory_limit: int) -> None:
         nonlocal appended
         appended += 1
         if appended > 3:
             raise OutputError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
-        append(self, band)
+        append(self, band, memory_limit)
 
     monkeypatch.setattr(Finished, "append", fill_up)
     with pytest.raises(OutputError, match="No space left"):

@@ -227,9 +227,7 @@ def test_other_bad_arguments(synthesizer: Synthesizer, bundle_path: Path, tmp_pa
     with pytest.raises(TypeError, match="progress to be True, False, None or a function, got 1"):
         synthesizer.render(8, 8, out=tmp_path / "a.png", progress=1)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(
-        BudgetError, match=r"memory_limit is 10000 bytes, of which pass 1 of 2 may take 10000"
-    ):
+    with pytest.raises(BudgetError, match="memory_limit is 10000 bytes, too little for"):
         Synthesizer(bundle_path, memory_limit=10_000).render(*SIZE)
 
 

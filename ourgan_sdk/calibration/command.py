@@ -2,6 +2,7 @@
 # ruff: noqa: T201 - what a command prints is its result
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from .._vips import import_vips
 from ..arrays import Tensor
 from ..bundle import Erf, Manifest, Upscaler, write_bundle
 from ..engines import WindowRules, open_engine
-from ..errors import OurganError
+from ..errors import OurganError, OutputError
 from ..memory import default_memory_limit
 from ..plan import make_plan
 from ..progress import reporting
@@ -51,6 +52,9 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.write and options.bundle is None:
         raise OurganError("expected the bundle to write into; --output writes another one")
+    output = options.bundle if options.write else options.output
+    if output is not None and not os.access(output.parent, os.W_OK):
+        raise OutputError(f"cannot write {output}: there is no folder {output.parent}, or it is read-only")
     memory = default_memory_limit() if options.memory is None else options.memory
     synthesizer = Synthesizer(
         options.bundle, engine=options.engine, memory_limit=memory, threads=options.threads
@@ -69,7 +73,6 @@ def run(options: argparse.Namespace) -> None:
         update = {"halo": calibration.halo, "seam_error": calibration.error, "erf": erf}
         upscalers.append(upscaler.model_copy(update=update))
         _print_table(bundle.manifest, index, calibration, erf, memory)
-    output = bundle.path if options.write else options.output
     if output is not None:
         manifest = bundle.manifest.model_copy(update={"upscalers": upscalers})
         write_bundle(output, manifest, {name: bundle.read(name) for name in manifest.files})

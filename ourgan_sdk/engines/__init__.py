@@ -8,7 +8,15 @@ from ..errors import EngineError
 from . import onnxruntime
 from .rules import WindowRules
 
-__all__ = ["ENGINES", "Engine", "WindowRules", "check_engine", "open_engine", "window_rules"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "WindowRules",
+    "check_engine",
+    "engine_version",
+    "open_engine",
+    "window_rules",
+]
 
 
 class Engine(Protocol):
@@ -46,6 +54,11 @@ def open_engine(network: bytes, engine: str = "auto", threads: int | None = None
     Raises EngineError if the runtime is unknown or not installed, or if it refuses the network.
     """
     return ENGINES[check_engine(engine)](network, threads)
+
+
+def engine_version(engine: str = "auto") -> str:
+    """The installed version of the runtime `engine`; raises EngineError if it is unknown or not installed."""
+    return ENGINES[check_engine(engine)].version()
 
 
 def window_rules(engine: str = "auto") -> WindowRules:

@@ -16,7 +16,7 @@ __all__ = ["OnnxRuntimeEngine"]
 
 T = TypeVar("T")
 
-_MEMORY_SIGNS = ("Failed to allocate memory", "bad_alloc", "bad allocation")
+_MEMORY_SIGNS = ("Failed to allocate memory", "Cannot allocate memory", "bad_alloc", "bad allocation")
 """What ONNX Runtime says, in an exception of no other kind, where it is refused memory."""
 
 _SILENT = 4
@@ -44,6 +44,11 @@ class OnnxRuntimeEngine:
         except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
             raise EngineError(f"ONNX Runtime cannot load the network: {error}") from error
         self._executor = ThreadPoolExecutor(thread_name_prefix="ourgan engine")
+
+    @staticmethod
+    def version() -> str:
+        """Of the installed ONNX Runtime; raises EngineError if there is none."""
+        return str(_import_onnxruntime().__version__)
 
     def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
         """The network's first output for inputs by name."""

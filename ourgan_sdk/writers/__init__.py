@@ -134,10 +134,15 @@ def _check(properties: Properties) -> None:
         raise SizeError(f"expected a picture of at least 1 x 1, got {properties.width} x {properties.height}")
     if properties.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"pictures are written as uint8 or uint16, not as {properties.dtype}")
-    if not 1 <= properties.quality <= 100:
-        raise ValueError(f"expected a quality from 1 to 100, got {properties.quality}")
-    if properties.dpi is not None and not 1 <= properties.dpi <= 65535:
-        raise ValueError(f"expected 1 to 65535 dpi, got {properties.dpi}")
+    if not _is_within(properties.quality, 1, 100):
+        raise ValueError(f"expected a quality from 1 to 100, got {properties.quality!r}")
+    if properties.dpi is not None and not _is_within(properties.dpi, 1, 65535):
+        raise ValueError(f"expected 1 to 65535 dpi, got {properties.dpi!r}")
+
+
+def _is_within(value: object, first: int, last: int) -> bool:
+    """Whether `value` is a number in the range; numbers given as texts, a likely mistake, are none."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and bool(first <= value <= last)
 
 
 def _format_for(path: Path, properties: Properties) -> _Format:
