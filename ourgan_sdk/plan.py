@@ -22,10 +22,10 @@ _BAND_BYTES = 12
 """Bytes of bands per pixel of a pass's result: four bands of 8 bits or two of 16 may be on their way to the
 writer. The same for both, so that the tiling does not depend on the type."""
 
-_EARLIER_SHARES = (8, 64)
+_EARLIER_SHARES = (8, 32)
 """Which part of the memory limit the pass before the last may take, and every pass before that one; the last
 takes what is left. Each has a sixteenth of the pixels of the next, so that what smaller windows recompute
-there hardly counts."""
+there hardly counts; among such shares these recompute least at 4K to 16K."""
 
 
 @dataclass(frozen=True)
