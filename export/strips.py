@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-__all__ = ["run_tail_in_strips"]
+__all__ = ["STRIPS", "run_tail_in_strips"]
 
 STRIPS = 8
 """More strips take less memory and compute more margins: at 8, a window of 512 rows computes 3 % more of the
@@ -25,7 +25,7 @@ MARGIN = 2
 3 / 4 + 1 / 2 of a row, and the repetition of rows in between rounds that up."""
 
 
-def run_tail_in_strips(model: ModelProto, scale: int = 4) -> None:
+def run_tail_in_strips(model: ModelProto, strips: int = STRIPS, scale: int = 4) -> None:
     """Rewrites an exported :class:`trainers.networks.RRDBNet` in place; its inputs and outputs stay.
 
     The tail is what follows the input of the first ``Resize``. Strip i of n owns the rows from i * h // n to
@@ -42,10 +42,10 @@ def run_tail_in_strips(model: ModelProto, scale: int = 4) -> None:
     body, tail = _split(graph.node, features)
     builder = _Builder(graph, body)
     rows = builder.node("Shape", [features], start=2, end=3)
-    borders = [builder.node("Div", [builder.node("Mul", [rows, i]), STRIPS]) for i in range(STRIPS + 1)]
+    borders = [builder.node("Div", [builder.node("Mul", [rows, i]), strips]) for i in range(strips + 1)]
     output = graph.output[0].name
     parts = []
-    for index in range(STRIPS):
+    for index in range(strips):
         first, last = borders[index], borders[index + 1]
         start = builder.node("Max", [builder.node("Sub", [first, MARGIN]), 0])
         end = builder.node("Min", [builder.node("Add", [last, MARGIN]), rows])

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 if __package__ in (None, ""):  # run as a script: the checkout's root is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from export.strips import run_tail_in_strips
+from export.strips import STRIPS, run_tail_in_strips
 from export.weights import halve_weights, round_weights
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
@@ -87,10 +87,11 @@ def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> by
     return data
 
 
-def export_upscaler(network: RRDBNet) -> bytes:
+def export_upscaler(network: RRDBNet, strips: int = STRIPS) -> bytes:
     """An upscaler as ONNX bytes; rounds the network's weights to float16 (:mod:`export.weights`).
 
     Input ``picture`` float32 (1, 3, h, w) in [0, 1], output ``upscaled`` float32 (1, 3, 4h, 4w).
+    ``strips``: in how many its end is computed (:mod:`export.strips`).
 
     Raises:
         ExportError: ONNX Runtime's result differs by more than 1e-4.
@@ -100,7 +101,7 @@ def export_upscaler(network: RRDBNet) -> bytes:
     device = next(network.parameters()).device
     example = torch.rand(1, 3, 40, 56, device=device)
     model = _export(network, (example,), ["picture"], "upscaled", [{2: "height", 3: "width"}])
-    run_tail_in_strips(model)
+    run_tail_in_strips(model, strips)
     data: bytes = model.SerializeToString()
     for size in ((40, 56), (33, 71), (3, 5)):
         example = torch.rand(1, 3, *size, device=device)

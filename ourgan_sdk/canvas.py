@@ -188,7 +188,7 @@ class Canvas:
             writer = ArrayWriter(box.width, box.height, self.dtype)
             # What is larger than the cache would only push out what is there.
             keep = writer.array.nbytes <= self._renderer.plan.cache.limit
-            self._render(index, box, writer.write, progress, numbers, keep=keep)
+            self._renderer.render(index, box, writer.write, progress, numbers, keep=keep)
         return writer.array
 
     def thumbnail(self, size: SupportsIndex = 256, *, progress: Progress = None) -> Picture:
@@ -253,7 +253,7 @@ class Canvas:
             start, write = (0, file.write) if finished is None else self._replay(finished, file)
             if start < self.height:
                 rest = Box(start, 0, self.height, self.width)
-                self._render(0, rest, write, progress, numbers, keep=False)
+                self._renderer.render(0, rest, write, progress, numbers, keep=False)
         return Path(path)
 
     def _replay(self, finished: Finished, file: Writer) -> tuple[int, Callable[[Picture], None]]:
@@ -287,22 +287,6 @@ class Canvas:
             "grids": self._grids,
         }
         return open_finished(path, picture, self.shape, self.dtype)
-
-    def _render(
-        self,
-        level: int,
-        box: Box,
-        write: Callable[[Picture], None],
-        progress: Progress,
-        stats: RenderStats,
-        *,
-        keep: bool,
-    ) -> None:
-        _log.info(
-            "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
-            *(box.width, box.height, box.x0, box.y0, level, self.width, self.height, self.seed),
-        )
-        self._renderer.render(level, box, write, progress, stats, keep=keep)
 
 
 @contextlib.contextmanager

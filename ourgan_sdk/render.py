@@ -65,6 +65,11 @@ class Renderer:
         With `keep`, tiles are taken from the plan's cache and put there. Raises what engines raise, and
         MemoryError where there is no room for the smallest windows.
         """
+        height, width = self._size
+        _log.info(
+            "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
+            *(box.width, box.height, box.x0, box.y0, level, width, height, self._seed),
+        )
         route = self._route(level, box, keep=keep)
         with reporting(progress, route.work) as report:
             meter = _Meter(report, route.work)

@@ -125,7 +125,7 @@ def test_tail_in_strips_takes_less_memory_and_gives_the_same(monkeypatch: pytest
     for parameter in network.parameters():
         nn.init.normal_(parameter, 0.0, 0.1)
     stripped = to_onnx.export_upscaler(network)
-    monkeypatch.setattr(to_onnx, "run_tail_in_strips", lambda _model: None)
+    monkeypatch.setattr(to_onnx, "run_tail_in_strips", lambda *_: None)
     whole = to_onnx.export_upscaler(network)
 
     for size in ((1, 6), (3, 4), (STRIPS + 1, 5), (50, 31)):
