@@ -28,7 +28,8 @@ from export.to_onnx import export_upscaler
 from ourgan_sdk import Box, RenderStats, Synthesizer, open_writer
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.calibration.halo import calibrate
-from ourgan_sdk.engines import WindowRules, open_engine
+from ourgan_sdk.engines import WindowRules
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes import Bands, Pass
 from ourgan_sdk.plan import Tiling
@@ -129,7 +130,7 @@ def run(contender: str, folder: Path) -> None:
     if contender.startswith("this runtime"):
         upscaler = Upscaler.model_validate_json((folder / "upscaler.json").read_text())
         upscaler = upscaler.model_copy(update={"halo": around})
-        engine = open_engine((folder / "upscaler.onnx").read_bytes())
+        engine = OnnxRuntimeEngine((folder / "upscaler.onnx").read_bytes())
         grid = Tiling(len(picture), picture.shape[1], upscaler, WindowRules()).plan(LARGEST_DEFAULT)
         target = Box(0, 0, 4 * grid.height, 4 * grid.width)
         one = Pass(1, engine, grid, 4, 0.0, target, np.dtype(np.uint8))

@@ -12,7 +12,7 @@ import numpy as np
 
 from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_upscaler
-from ourgan_sdk.engines import open_engine
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from trainers.networks import RRDBNet
 
 STRIPS = (1, 4, 8)
@@ -33,7 +33,7 @@ def main() -> None:
 def seconds(network: bytes, side: int) -> float:
     """The median time of a run on a window of side x side, after one to warm up."""
     tile = np.ones((1, 3, side, side), np.float32)
-    run = open_engine(network).bind(tile, np.empty((1, 3, 4 * side, 4 * side), np.float32))
+    run = OnnxRuntimeEngine(network).bind_arrays(tile, np.empty((1, 3, 4 * side, 4 * side), np.float32))
     run()
     times = []
     for _ in range(REPETITIONS):

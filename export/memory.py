@@ -48,9 +48,9 @@ def _growth(network: bytes, height: int, width: int) -> int:
 
     engine = OnnxRuntimeEngine(network)
     small = np.zeros((1, 3, 8, 8), np.float32)
-    engine.bind(small, np.zeros((1, 3, 8 * SCALE, 8 * SCALE), np.float32))()  # what any run takes
+    engine.bind_arrays(small, np.zeros((1, 3, 8 * SCALE, 8 * SCALE), np.float32))()  # what any run takes
     # Ones, since memory that holds zeros may not be there before it is written to.
-    run = engine.bind(
+    run = engine.bind_arrays(
         np.ones((1, 3, height, width), np.float32),
         np.ones((1, 3, SCALE * height, SCALE * width), np.float32),
     )

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from ._core import Box
 from ._version import __version__
 from .arrays import Picture
-from .engines import engine_version
 from .networks import Networks
 from .progress import Progress, RenderStats, check_progress
 from .render import Renderer
@@ -283,7 +282,7 @@ class Canvas:
     def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:
         picture = self._provenance() | {
             "dtype": self.dtype.name,
-            "engine": f"{self._networks.engine_name} {engine_version(self._networks.engine_name)}",
+            "engine": self._networks.opened.name,
             "grids": self._grids,
         }
         return open_finished(path, picture, self.shape, self.dtype)

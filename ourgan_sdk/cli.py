@@ -17,7 +17,7 @@ from ._compiled import BudgetError, NonFiniteError
 from ._version import __version__
 from .bundle import Bundle
 from .calibration import command as calibration
-from .engines import ENGINES
+from .engines import PRECISIONS, engine_names
 from .errors import OurganError
 from .memory import LARGEST_MEMORY_LIMIT
 from .progress import RenderStats, reporting
@@ -142,7 +142,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", default="auto", choices=["auto", *ENGINES], help="(default: auto)")
+    parser.add_argument("--engine", default="auto", choices=["auto", *engine_names()], help="(default: auto)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:1 (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", choices=["auto", *PRECISIONS], help="of the engine (default: auto)"
+    )
     parser.add_argument(
         "--threads", type=_argument(_threads), help="threads of the engine (default: its choice)"
     )
@@ -206,7 +210,12 @@ def _memory(text: str) -> int:
 
 def _open(options: argparse.Namespace) -> Synthesizer:
     return Synthesizer(
-        options.bundle, engine=options.engine, memory_limit=options.memory, threads=options.threads
+        options.bundle,
+        engine=options.engine,
+        device=options.device,
+        precision=options.precision,
+        memory_limit=options.memory,
+        threads=options.threads,
     )
 
 

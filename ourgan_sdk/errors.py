@@ -1,6 +1,14 @@
 """The errors that this package raises on purpose; all of them derive from `OurganError`."""
 
-__all__ = ["BundleError", "EngineError", "EngineMemoryError", "OurganError", "OutputError", "SizeError"]
+__all__ = [
+    "BundleError",
+    "EngineError",
+    "EngineMemoryError",
+    "EngineUnavailableError",
+    "OurganError",
+    "OutputError",
+    "SizeError",
+]
 
 
 class OurganError(Exception):
@@ -17,6 +25,10 @@ class EngineError(OurganError):
 
 class EngineMemoryError(EngineError, MemoryError):
     """An engine was refused the memory that a window takes."""
+
+
+class EngineUnavailableError(EngineError):
+    """A runtime is not installed, there is no device for it, or the bundle holds nothing made for it."""
 
 
 class OutputError(OurganError):

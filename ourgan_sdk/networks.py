@@ -1,5 +1,6 @@
-"""A bundle's networks, each opened on an engine when it is first needed."""
+"""A bundle's networks, opened when they are first needed."""
 
+import functools
 import threading
 import time
 from typing import Any
@@ -8,8 +9,9 @@ import numpy as np
 
 from ._core import Box, NonFiniteError, normal, scatter
 from .arrays import Picture
-from .bundle import Bundle
-from .engines import Engine, check_engine, open_engine
+from .bundle import Bundle, Upscaler
+from .engines import Engine, Opened, Options, candidates, open_first
+from .engines.onnxruntime import OnnxRuntimeEngine
 from .errors import EngineError, EngineMemoryError
 from .progress import RenderStats
 
@@ -17,21 +19,40 @@ __all__ = ["Networks"]
 
 
 class Networks:
-    """The networks of `bundle` on the runtime `engine`; several threads may use them at once."""
+    """The networks of `bundle`, upscalers on the first usable of the engines asked for.
 
-    def __init__(self, bundle: Bundle, engine: str, threads: int | None) -> None:
+    The structure and the references run in ONNX Runtime on the CPU, whatever the engine: so a seed has the
+    same composition everywhere. Several threads may use them at once.
+    """
+
+    def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
+        """Raises EngineError if no engine is called so, or none of that name runs on the device asked for."""
         self.bundle = bundle
-        self.engine_name = check_engine(engine)
-        self._threads = threads
-        self._engines: dict[str, Engine] = {}
+        self._kinds = candidates(engine, options)
+        self._options = options
+        self._on_cpu: dict[str, OnnxRuntimeEngine] = {}
         self._lock = threading.Lock()
 
-    def engine(self, file: str) -> Engine:
-        """The network of member `file`, opened by the first thread that asks."""
+    @property
+    def opened(self) -> Opened:
+        """The upscalers; raises EngineError if no engine can be used."""
         with self._lock:
-            if file not in self._engines:
-                self._engines[file] = open_engine(self.bundle.read(file), self.engine_name, self._threads)
-            return self._engines[file]
+            return self._opened
+
+    @functools.cached_property
+    def _opened(self) -> Opened:
+        return open_first(self.bundle, self._kinds, self._options)
+
+    def engine(self, upscaler: Upscaler, dtype: np.dtype[Any]) -> Engine:
+        """The engine of `upscaler` whose results go into pictures of `dtype`, uint8 or uint16."""
+        return self.opened.engine(upscaler, dtype)
+
+    def on_cpu(self, file: str) -> OnnxRuntimeEngine:
+        """The network of member `file` in float32 on the CPU, opened by the first thread that asks."""
+        with self._lock:
+            if file not in self._on_cpu:
+                self._on_cpu[file] = OnnxRuntimeEngine(self.bundle.read(file), self._options.threads)
+            return self._on_cpu[file]
 
     def structure(
         self, height: int, width: int, seed: int, dtype: np.dtype[Any], stats: RenderStats
@@ -48,7 +69,7 @@ class Networks:
             columns = max(1, round(width * scale.width / trained.width))
             maps = normal(scale.channels, rows, columns, seed, stream, deviation=scale.noise_deviation)
             noise[f"noise_{stream}"] = maps[np.newaxis]
-        engine = self.engine(structure.file)
+        engine = self.on_cpu(structure.file)
         started = time.perf_counter()
         try:
             output = engine.run(noise)

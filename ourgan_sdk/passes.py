@@ -19,7 +19,6 @@ from ._core import Box, Grid, Pipeline, Tile
 from .arrays import Picture
 from .cache import TileCache
 from .engines import Engine
-from .plan import SLOTS
 from .progress import RenderStats
 
 __all__ = ["Bands", "Pass"]
@@ -100,9 +99,9 @@ class Pass:
             source.close()
             yield from map(self._known_band, self.tiles)
             return
-        window = self.grid.window_height, self.grid.window_width
-        with contextlib.closing(source), Pipeline(3, *window, self.scale, slots=SLOTS) as pipeline:
-            runs = [self.engine.bind(pipeline.input(slot), pipeline.output(slot)) for slot in range(SLOTS)]
+        window, slots = (self.grid.window_height, self.grid.window_width), self.engine.rules.slots
+        with contextlib.closing(source), Pipeline(3, *window, self.scale, slots=slots) as pipeline:
+            runs = [self.engine.bind(pipeline, slot) for slot in range(slots)]
             packed = _one_ahead(self._pack(pipeline, source, seed))
             finished: tuple[int | None, Picture] | None = None
             for row in self.tiles:

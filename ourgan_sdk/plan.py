@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ._core import BudgetError, Grid, plan_grid
 from .bundle import Manifest, Upscaler
 from .cache import TileCache
@@ -10,10 +12,10 @@ from .engines import WindowRules
 from .memory import LARGEST_MEMORY_LIMIT
 from .sizes import picture_sizes
 
-__all__ = ["SLOTS", "Plan", "Tiling", "make_plan"]
+__all__ = ["Plan", "RulesOf", "Tiling", "make_plan"]
 
-SLOTS = 2
-"""Tiles in flight: while one is in the engine, the one before is unpacked and the next one packed."""
+RulesOf = Callable[[Upscaler, bool], WindowRules]
+"""What rules hold for an upscaler in a pass that is, or is not, the last one."""
 
 _CHANNELS = 3
 _BYTES_PER_ELEMENT = 4
@@ -53,15 +55,15 @@ class Plan:
         return [(grid.window_height, grid.window_width) for grid in self.grids]
 
 
-def make_plan(manifest: Manifest, height: int, width: int, memory_limit: int, rules: WindowRules) -> Plan:
-    """The plan for a picture of `height` x `width` within `memory_limit` bytes, on a runtime with `rules`.
+def make_plan(manifest: Manifest, height: int, width: int, memory_limit: int, rules_of: RulesOf) -> Plan:
+    """The plan for a picture of `height` x `width` within `memory_limit` bytes, on engines with such rules.
 
     Beside it, a quarter of the limit is allowed for tiles kept from one region to the next.
     Raises BudgetError if the limit is too small for any tile, and says which would do.
     """
 
     def within(limit: int) -> Plan:
-        return _plan_within(limit, manifest, height, width, rules)
+        return _plan_within(limit, manifest, height, width, rules_of)
 
     try:
         return within(memory_limit)
@@ -91,7 +93,7 @@ def _smallest_limit(too_small: int, plan_within: Callable[[int], Plan]) -> int:
     return min(enough, LARGEST_MEMORY_LIMIT)
 
 
-def _plan_within(memory_limit: int, manifest: Manifest, height: int, width: int, rules: WindowRules) -> Plan:
+def _plan_within(memory_limit: int, manifest: Manifest, height: int, width: int, rules_of: RulesOf) -> Plan:
     trained = manifest.structure.scales[-1]
     sizes = picture_sizes(height, width, trained.height, trained.width)
     passes = len(sizes) - 1
@@ -99,7 +101,7 @@ def _plan_within(memory_limit: int, manifest: Manifest, height: int, width: int,
     grids = []
     left = memory_limit
     for index, (size, upscaler) in enumerate(zip(sizes, upscalers, strict=False)):
-        tiling = Tiling(*size, upscaler, rules)
+        tiling = Tiling(*size, upscaler, rules_of(upscaler, index == passes - 1))
         budget = left
         if index < passes - 1:
             share = memory_limit // _EARLIER_SHARES[min(passes - 2 - index, 1)]
@@ -120,10 +122,21 @@ class Tiling:
     rules: WindowRules
 
     @property
+    def activation_bytes(self) -> int:
+        """Memory that the network's activations take per pixel of a window."""
+        return self.rules.bytes_per_pixel or self.upscaler.bytes_per_pixel
+
+    @property
+    def slot_bytes(self) -> int:
+        """Memory that the inputs and outputs of all slots take per pixel of a window."""
+        tile = self.rules.format
+        read, written = np.dtype(tile.input_type).itemsize, np.dtype(tile.output_type).itemsize
+        return self.rules.slots * _CHANNELS * (read + written * self.upscaler.scale**2)
+
+    @property
     def pixel_bytes(self) -> int:
-        """Memory that a pixel of a window takes: activations, and the slots' inputs and outputs."""
-        slot = _BYTES_PER_ELEMENT * _CHANNELS * (1 + self.upscaler.scale**2)
-        return self.upscaler.bytes_per_pixel + SLOTS * slot
+        """Memory of the host that a pixel of a window takes."""
+        return self.slot_bytes if self.rules.on_device else self.slot_bytes + self.activation_bytes
 
     @property
     def row_bytes(self) -> int:
@@ -142,10 +155,13 @@ class Tiling:
         """Memory that a window takes, with the bands that are made of it."""
         return window_height * (window_width * self.pixel_bytes + self.row_bytes)
 
-    @property
-    def max_pixels(self) -> int:
-        """How large a window may be: no tensor is larger than all activations together."""
-        return max(1, self.rules.largest_tensor * _BYTES_PER_ELEMENT // self.upscaler.bytes_per_pixel)
+    def max_pixels(self, budget: int) -> int:
+        """How large a window may be, if a device has as much memory to give as the host: `budget` bytes."""
+        # No tensor is larger than all activations together.
+        pixels = self.rules.largest_tensor * _BYTES_PER_ELEMENT // self.activation_bytes
+        if self.rules.on_device and self.rules.window is None:
+            pixels = min(pixels, budget // (self.activation_bytes + self.slot_bytes))
+        return max(1, pixels)
 
     def plan(self, budget: int) -> Grid:
         """The grid that recomputes least; raises BudgetError."""
@@ -156,7 +172,7 @@ class Tiling:
             budget,
             pixel_bytes=self.pixel_bytes,
             row_bytes=self.row_bytes,
-            max_pixels=self.max_pixels,
+            max_pixels=self.max_pixels(budget),
             alignment=self.rules.alignment,
             window=self.rules.window,
         )

@@ -12,7 +12,8 @@ import numpy as np
 
 from ._core import Box, BudgetError
 from .arrays import Picture
-from .engines import window_rules
+from .bundle import Upscaler
+from .engines import WindowRules
 from .networks import Networks
 from .passes import Bands, Pass
 from .plan import Plan, make_plan
@@ -23,6 +24,9 @@ __all__ = ["Renderer"]
 _log = logging.getLogger(__name__)
 
 Advance = Callable[[int], object]
+
+_BETWEEN = np.dtype(np.uint16)
+"""Of pictures between passes: rounded to 8 bits, they would make whole levels of small differences."""
 
 
 class Renderer:
@@ -35,7 +39,7 @@ class Renderer:
     def __init__(
         self, networks: Networks, size: tuple[int, int], seed: int, dtype: np.dtype[Any], memory_limit: int
     ) -> None:
-        """Raises BudgetError if the memory limit, in bytes, is too small for any tile."""
+        """Raises BudgetError if the memory limit, in bytes, is too small for any tile; EngineError."""
         self._networks = networks
         self._size = size
         self._seed = seed
@@ -105,8 +109,10 @@ class Renderer:
         return _Route(self._networks, self.plan, self._seed, self._dtype, level, target, keep)
 
     def _make_plan(self, memory_limit: int) -> Plan:
-        rules = window_rules(self._networks.engine_name)
-        return make_plan(self._networks.bundle.manifest, *self._size, memory_limit, rules)
+        return make_plan(self._networks.bundle.manifest, *self._size, memory_limit, self._rules)
+
+    def _rules(self, upscaler: Upscaler, is_last: bool) -> WindowRules:
+        return self._networks.engine(upscaler, self._dtype if is_last else _BETWEEN).rules
 
     def _shrink(self, plan: Plan, error: MemoryError) -> None:
         """Replace `plan`, for which memory did not suffice, by one of smaller windows, or raise."""
@@ -148,14 +154,16 @@ class _Route:
         target = self.target
         for index in reversed(range(self.plan.passes - self.level)):
             upscaler = self.plan.upscalers[index]
+            # The same for a pass whatever is asked for, so that a level has the same pixels either way.
+            result = self.dtype if index == self.plan.passes - 1 else _BETWEEN
             one = Pass(
                 index=index,
-                engine=self.networks.engine(upscaler.file),
+                engine=self.networks.engine(upscaler, result),
                 grid=self.plan.grids[index],
                 scale=upscaler.scale,
                 deviation=upscaler.noise_deviation,
                 target=target,
-                dtype=np.dtype(np.uint16) if passes else self.dtype,
+                dtype=_BETWEEN if passes else self.dtype,
                 cache=self.plan.cache if self.keep else None,
             )
             passes.insert(0, one)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import SupportsIndex, overload
+from typing import Literal, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,8 @@ import numpy.typing as npt
 from .arrays import Picture
 from .bundle import Bundle
 from .canvas import Canvas, check_seed
+from .engines import Options
+from .engines.protocol import Precision
 from .errors import BundleError
 from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .networks import Networks
@@ -34,6 +36,8 @@ class Synthesizer:
         path: str | os.PathLike[str] | None = None,
         *,
         engine: str = "auto",
+        device: str = "auto",
+        precision: Precision | Literal["auto"] = "auto",
         memory_limit: SupportsIndex | None = None,
         threads: SupportsIndex | None = None,
     ) -> None:
@@ -41,14 +45,20 @@ class Synthesizer:
 
         Args:
             path: An `.ourgan` file.
-            engine: A name out of `ourgan_sdk.engines.ENGINES`, or "auto" for the first that is installed.
+            engine: "tensorrt-rtx", "tensorrt", "onnxruntime", "openvino", or "auto" for the first, in the
+                order of `ourgan_sdk.engines.ENGINES`, that can render this bundle here. `ourgan doctor` says
+                which that is; the environment variable OURGAN_ENGINE decides in its place.
+            device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if an engine can use one.
+            precision: "fp32", "fp16", "bf16", or "auto" for the engine's own choice.
             memory_limit: Bytes for the tiles and bands of one render, at most 2^62, whatever the picture's
-                size; by default 768 MiB, or a quarter of the memory available now where that is less.
-            threads: Threads of the engine, from 1 to 1024; by default it chooses itself.
+                size; by default 768 MiB, or a quarter of the memory available now where that is less. It
+                holds for the memory of the host, and as much again for that of the GPU.
+            threads: Threads of an engine on the CPU, from 1 to 1024; by default it chooses itself.
 
         Raises:
             BundleError: The file is not a whole, sound bundle.
-            EngineError: There is no such engine. (Whether it is installed shows when it is needed.)
+            EngineError: There is no such engine, device or precision. (Whether it can be used shows when a
+                canvas is made.)
             TypeError, ValueError: The memory limit or the number of threads is not allowed.
         """
         if threads is not None:
@@ -57,7 +67,7 @@ class Synthesizer:
             memory_limit = default_memory_limit()
         self._memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
         bundle = Bundle.open(sample_bundle() if path is None else path)
-        self._networks = Networks(bundle, engine, threads)
+        self._networks = Networks(bundle, engine, Options(device, precision, threads))
 
     @property
     def bundle(self) -> Bundle:
@@ -123,7 +133,7 @@ class Synthesizer:
             TypeError, ValueError: The seed, dtype or `progress` is not allowed, or `resume` without `out`.
             BudgetError: The memory limit is too small for any tile.
             BundleError: A network in the bundle is damaged.
-            EngineError: The engine is not installed, or failed.
+            EngineError: No engine can be used, or it failed.
             NonFiniteError: A network gave NaN or infinity.
             OutputError: The file cannot be written.
         """

@@ -1,5 +1,6 @@
 """Small networks that do what trained ones do, and a bundle of them."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from ourgan_sdk.bundle import Manifest, Photo, Scale, SeamError, Structure, Trai
 
 # Programs started in the background are told to ignore Ctrl-C, and pass that on: the tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+os.environ["OURGAN_ENGINE"] = "onnxruntime"  # what is tested does not depend on what is installed
 
 SCALES = [
     Scale(height=4, width=6, channels=4, noise_deviation=1.0),

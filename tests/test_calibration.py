@@ -18,11 +18,11 @@ from ourgan_sdk.calibration.graph import check_local, theoretical_radius
 from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows, seam_error, tiled_output
 from ourgan_sdk.calibration.receptive_field import by_radius, impulse_energy, radius_of
 from ourgan_sdk.cli import main
-from ourgan_sdk.engines import open_engine
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 
 
 def as_function(data: bytes) -> Network:
-    engine = open_engine(data)
+    engine = OnnxRuntimeEngine(data)
     return lambda picture: engine.run({"picture": picture})
 
 

@@ -25,7 +25,8 @@ SIZE = (421, 293)
 
 
 def sample_plan(width: int, height: int, limit: int = LARGEST_DEFAULT, **rules: object) -> Plan:
-    return make_plan(Synthesizer().bundle.manifest, height, width, limit, WindowRules(**rules))
+    one = WindowRules(**rules)
+    return make_plan(Synthesizer().bundle.manifest, height, width, limit, lambda _upscaler, _is_last: one)
 
 
 @pytest.mark.parametrize("size", [(7680, 4320), (8192, 4320), (15360, 8640), (16384, 10912)])
@@ -89,7 +90,7 @@ class Starving:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, pixels: int, first: int = 0) -> None:
         self.calls = self.refused = 0
-        bind = OnnxRuntimeEngine.bind
+        bind = OnnxRuntimeEngine.bind_arrays
 
         def starved(engine: OnnxRuntimeEngine, tile: np.ndarray, result: np.ndarray) -> object:
             run = bind(engine, tile, result)
@@ -103,7 +104,7 @@ class Starving:
 
             return call
 
-        monkeypatch.setattr(OnnxRuntimeEngine, "bind", starved)
+        monkeypatch.setattr(OnnxRuntimeEngine, "bind_arrays", starved)
 
 
 @pytest.mark.parametrize("first", [0, 2, 4])
@@ -132,14 +133,14 @@ def test_two_threads_that_run_out_of_memory(bundle_path: Path, monkeypatch: pyte
     limit = 8_000_000
     expected = Synthesizer(bundle_path, memory_limit=limit).canvas(*SIZE)[10:200, 10:300]
     canvas = Synthesizer(bundle_path, memory_limit=limit).canvas(*SIZE)
-    bind = OnnxRuntimeEngine.bind
+    bind = OnnxRuntimeEngine.bind_arrays
 
     def starved(engine: OnnxRuntimeEngine, tile: np.ndarray, result: np.ndarray) -> object:
         run = bind(engine, tile, result)
 
         def call() -> None:
             if tile.shape[2] * tile.shape[3] > 400:
-                monkeypatch.setattr(OnnxRuntimeEngine, "bind", bind)
+                monkeypatch.setattr(OnnxRuntimeEngine, "bind_arrays", bind)
                 canvas._renderer.lower_memory_limit(limit // 8)  # as the other thread does, which then has
                 canvas[10:200, 10:300]  # rendered all that is wanted here
                 raise EngineMemoryError("no memory")
@@ -147,7 +148,7 @@ def test_two_threads_that_run_out_of_memory(bundle_path: Path, monkeypatch: pyte
 
         return call
 
-    monkeypatch.setattr(OnnxRuntimeEngine, "bind", starved)
+    monkeypatch.setattr(OnnxRuntimeEngine, "bind_arrays", starved)
     assert np.abs(canvas[10:200, 10:300].astype(int) - expected).max() <= 1
 
 
@@ -183,8 +184,8 @@ def test_without_any_memory_it_fails(bundle_path: Path, monkeypatch: pytest.Monk
 STARVED = """
 import resource, sys
 import numpy as np
-from ourgan_sdk.engines import open_engine
-engine = open_engine(open(sys.argv[1], "rb").read(), threads=1)
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
+engine = OnnxRuntimeEngine(open(sys.argv[1], "rb").read(), threads=1)
 engine.run({"picture": np.zeros((1, 3, 8, 8), np.float32)})
 large = np.zeros((1, 3, 1500, 1500), np.float32)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

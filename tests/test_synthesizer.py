@@ -29,7 +29,7 @@ from ourgan_sdk import (
     SizeError,
     Synthesizer,
 )
-from ourgan_sdk.engines import open_engine
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.sizes import parse_bytes, parse_size, picture_sizes
 
 SIZE = (421, 293)
@@ -293,7 +293,7 @@ def test_missing_engine(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends a signal to a thread")
 def test_interrupt_ends_a_running_network() -> None:
     """Ctrl-C in the middle of a run that would go on for minutes."""
-    engine = open_engine(endless_network())
+    engine = OnnxRuntimeEngine(endless_network())
     threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
     started = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):

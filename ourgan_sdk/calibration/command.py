@@ -13,7 +13,7 @@ from .._core import BudgetError
 from .._vips import import_vips
 from ..arrays import Tensor
 from ..bundle import Erf, Manifest, Upscaler, write_bundle
-from ..engines import WindowRules, open_engine
+from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
 from ..errors import OurganError, OutputError
 from ..memory import default_memory_limit
 from ..plan import make_plan
@@ -56,10 +56,17 @@ def run(options: argparse.Namespace) -> None:
     if output is not None and not os.access(output.parent, os.W_OK):
         raise OutputError(f"cannot write {output}: there is no folder {output.parent}, or it is read-only")
     memory = default_memory_limit() if options.memory is None else options.memory
+    asked = Options("cpu", options.precision, options.threads)  # engines there take inputs of any size
     synthesizer = Synthesizer(
-        options.bundle, engine=options.engine, memory_limit=memory, threads=options.threads
+        options.bundle,
+        engine=options.engine,
+        device=asked.device,
+        precision=asked.precision,
+        memory_limit=memory,
+        threads=asked.threads,
     )
     bundle = synthesizer.bundle
+    opened = open_first(bundle, candidates(options.engine, asked), asked)
     upscalers = []
     for index, upscaler in enumerate(bundle.manifest.upscalers):
         data = bundle.read(upscaler.file)
@@ -68,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
             pictures = _rendered(synthesizer, index)
         else:
             pictures = _reductions(options.photo, index, bundle.manifest)
-        network = _as_function(data, options.engine, options.threads)
+        network = _as_function(opened.engine(upscaler, np.dtype(np.uint8)))
         calibration, erf = _measure(upscaler, network, pictures, theoretical_radius(data))
         update = {"halo": calibration.halo, "seam_error": calibration.error, "erf": erf}
         upscalers.append(upscaler.model_copy(update=update))
@@ -94,16 +101,10 @@ def _measure(
     return calibration, measured_erf(energy, theoretical)
 
 
-def _as_function(network: bytes, engine: str, threads: int | None) -> Network:
-    opened = open_engine(network, engine, threads)
-
-    def enlarge(picture: Tensor) -> Tensor:
-        _, channels, height, width = picture.shape
-        result = np.empty((1, channels, 4 * height, 4 * width), np.float32)
-        opened.bind(picture, result)()
-        return result
-
-    return enlarge
+def _as_function(engine: Engine) -> Network:
+    if not isinstance(engine, HostEngine):
+        raise OurganError(f"expected an engine on the CPU, got {engine.NAME} on {engine.DEVICE}")
+    return engine.enlarge
 
 
 def _rendered(synthesizer: Synthesizer, index: int) -> list[Tensor]:
@@ -183,7 +184,11 @@ def _recomputation(
     width, height = size
     try:
         plan = make_plan(
-            manifest.model_copy(update={"upscalers": upscalers}), height, width, memory_limit, WindowRules()
+            manifest.model_copy(update={"upscalers": upscalers}),
+            height,
+            width,
+            memory_limit,
+            lambda _upscaler, _is_last: WindowRules(),
         )
     except BudgetError:
         return "too large"

@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ..arrays import Tensor
-from ..errors import EngineError, EngineMemoryError
+from ..bundle import Bundle, Upscaler
+from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from .protocol import HostEngine, Options, Precision
 from .rules import WindowRules
 
 __all__ = ["OnnxRuntimeEngine"]
@@ -23,10 +25,13 @@ _SILENT = 4
 """Log level of fatal errors alone: the others are raised, and need not be printed as well."""
 
 
-class OnnxRuntimeEngine:
-    """A network in an ONNX Runtime session; the methods are those of `Engine`."""
+class OnnxRuntimeEngine(HostEngine):
+    """A network in an ONNX Runtime session; beside what an `Engine` can do, it runs structures as well."""
 
-    RULES = WindowRules()
+    NAME: ClassVar[str] = "onnxruntime"
+
+    precision: Precision = "fp32"
+    rules = WindowRules()
 
     def __init__(self, network: bytes, threads: int | None = None) -> None:
         self._ort = _import_onnxruntime()
@@ -47,11 +52,21 @@ class OnnxRuntimeEngine:
 
     @staticmethod
     def version() -> str:
-        """Of the installed ONNX Runtime; raises EngineError if there is none."""
+        """Of the installed ONNX Runtime; raises EngineUnavailableError if there is none."""
         return str(_import_onnxruntime().__version__)
 
+    @classmethod
+    def open(
+        cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options
+    ) -> "OnnxRuntimeEngine":
+        """The engine of `upscaler`."""
+        del dtype  # tiles are float32, whatever becomes of them
+        if options.precision not in ("auto", cls.precision):
+            raise EngineUnavailableError(f"computes in {cls.precision}, not in {options.precision}")
+        return cls(bundle.read(upscaler.file), options.threads)
+
     def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
-        """The network's first output for inputs by name."""
+        """The network's first output for inputs of any size, by name."""
 
         def call(options: Any) -> Tensor:
             output: Tensor = self._session.run(None, dict(feeds), options)[0]
@@ -59,7 +74,7 @@ class OnnxRuntimeEngine:
 
         return self._interruptible(call)
 
-    def bind(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
+    def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
         """A function that runs the network from `tile` into `result`."""
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
@@ -108,5 +123,7 @@ def _import_onnxruntime() -> Any:
     try:
         import onnxruntime  # noqa: PLC0415 - optional, and slow to import
     except ImportError as error:
-        raise EngineError('no engine is installed; for the CPU run: pip install "ourgan-sdk[cpu]"') from error
+        raise EngineUnavailableError(
+            'ONNX Runtime is not installed; for the CPU run: pip install "ourgan-sdk[cpu]"'
+        ) from error
     return onnxruntime

@@ -1,17 +1,35 @@
-"""What windows a runtime takes."""
+"""How an engine wants its tiles: what the planner and the pipeline have to know of it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["WindowRules"]
+__all__ = ["TileFormat", "WindowRules"]
+
+
+@dataclass(frozen=True)
+class TileFormat:
+    """The tensors of a tile: float32 planes (1, C, h, w), or interleaved (1, h, w, C), as pixels lie."""
+
+    input_type: Literal["float32", "float16", "uint8"] = "float32"
+    output_type: Literal["float32", "float16", "uint8"] = "float32"
+    interleaved: bool = False
 
 
 @dataclass(frozen=True)
 class WindowRules:
-    """Limits that a runtime sets to a network's input, in pixels."""
+    """Limits that an engine sets to a network's input, in pixels, and what a tile takes of memory."""
 
     alignment: int = 1
     """Both sides are multiples of it."""
     window: tuple[int, int] | None = None
-    """(height, width), where the runtime was built for one size alone."""
+    """(height, width), where the engine was built for one size alone."""
     largest_tensor: int = 1 << 31
     """Elements that no tensor inside the network may exceed."""
+    bytes_per_pixel: int | None = None
+    """Activations per input pixel, where they are not what the bundle says."""
+    on_device: bool = False
+    """Whether activations lie in a device's memory, not in the host's."""
+    slots: int = 2
+    """Tiles in flight. Two where the engine keeps its caller waiting: while one is in the engine, the one
+    before is unpacked and the next one packed."""
+    format: TileFormat = TileFormat()
