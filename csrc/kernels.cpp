@@ -79,19 +79,42 @@ void decode(const void* pixels, std::int64_t count, std::int64_t channels, float
         }
         return;
     }
+    if (channels == 1) {
+        float* __restrict plane = planes;
+        for (std::int64_t i = 0; i < count; ++i) plane[i] = to_float(source[i]);
+        return;
+    }
     for (std::int64_t c = 0; c < channels; ++c) {
         float* __restrict plane = planes + c * plane_stride;
         for (std::int64_t i = 0; i < count; ++i) plane[i] = to_float(source[i * channels + c]);
     }
 }
 
+// From any float, NaN and infinity included.
+void from_float(float v, float& out) { out = v; }
+void from_float(float v, Half& out) {
+    const std::uint32_t bits = float_bits(v);
+    const std::uint32_t sign = (bits >> 16) & 0x8000u;
+    const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
+    const std::uint32_t huge = magnitude > 0x7F800000u ? 0x7E00u : 0x7C00u;
+    Half finite;
+    from_unit(bits_float(magnitude), finite);  // its arithmetic holds below 65536; what rounds up to that is infinity
+    out.bits = static_cast<std::uint16_t>(sign | (magnitude < 0x47800000u ? finite.bits : huge));
+}
+
+enum class Range { unit, any };
+
 // Returns the number of non-finite values.
-template <class T>
+template <class T, Range range>
 std::int32_t encode_block(const float* __restrict values, std::int64_t count, T* __restrict out) {
     std::int32_t broken = 0;
     for (std::int64_t i = 0; i < count; ++i) {
         broken += (float_bits(values[i]) & 0x7F800000u) == 0x7F800000u;
-        from_unit(clamp_unit(values[i]), out[i]);
+        if constexpr (range == Range::unit) {
+            from_unit(clamp_unit(values[i]), out[i]);
+        } else {
+            from_float(values[i], out[i]);
+        }
     }
     return broken;
 }
@@ -106,7 +129,7 @@ void interleave3(const T* __restrict red, const T* __restrict green, const T* __
     }
 }
 
-template <class T>
+template <class T, Range range = Range::unit>
 std::int64_t encode(const float* planes, std::int64_t plane_stride, std::int64_t count, std::int64_t channels,
                     void* pixels) {
     T* target = static_cast<T*>(pixels);
@@ -115,14 +138,18 @@ std::int64_t encode(const float* planes, std::int64_t plane_stride, std::int64_t
         const std::int64_t n = count - start < kBlock ? count - start : kBlock;
         const float* values = planes + start;
         T* out = target + start * channels;
+        if (channels == 1) {
+            broken += encode_block<T, range>(values, n, out);
+            continue;
+        }
         T block[3][kBlock];
         if (channels == 3) {
-            for (std::int64_t c = 0; c < 3; ++c) broken += encode_block(values + c * plane_stride, n, block[c]);
+            for (std::int64_t c = 0; c < 3; ++c) broken += encode_block<T, range>(values + c * plane_stride, n, block[c]);
             interleave3(block[0], block[1], block[2], n, out);
             continue;
         }
         for (std::int64_t c = 0; c < channels; ++c) {
-            broken += encode_block(values + c * plane_stride, n, block[0]);
+            broken += encode_block<T, range>(values + c * plane_stride, n, block[0]);
             for (std::int64_t i = 0; i < n; ++i) out[i * channels + c] = block[0][i];
         }
     }
@@ -218,6 +245,7 @@ const Kernels OURGAN_KERNELS = {
     OURGAN_STRING(OURGAN_KERNELS),
     {decode<std::uint8_t>, decode<std::uint16_t>, decode<Half>, decode<float>},
     {encode<std::uint8_t>, encode<std::uint16_t>, encode<Half>, encode<float>},
+    {encode<std::uint8_t>, encode<std::uint16_t>, encode<Half, Range::any>, encode<float, Range::any>},
     add_normal,
 };
 

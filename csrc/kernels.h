@@ -35,6 +35,7 @@ struct Kernels {
 
     Decode decode[kPixelTypes];  // indexed by PixelType
     Encode encode[kPixelTypes];
+    Encode store[kPixelTypes];  // as encode, but floats keep values outside [0, 1] as far as the type holds them
     AddNormal add_normal;
 };
 

@@ -1,7 +1,9 @@
 #include "pipeline.h"
 
 #include <chrono>
+#include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -32,40 +34,58 @@ TileShape checked(const TileShape& shape) {
     return shape;
 }
 
+TileFormat checked(const TileFormat& format) {
+    if (format.input == PixelType::uint16 || format.output == PixelType::uint16) {
+        throw std::invalid_argument("tiles must be of uint8, float16 or float32, got uint16");
+    }
+    if (!format.interleaved && (format.input != PixelType::float32 || format.output != PixelType::float32)) {
+        throw std::invalid_argument("planar tiles must be of float32: other types are for interleaved ones");
+    }
+    return format;
+}
+
 }  // namespace
 
-Pipeline::Pipeline(std::unique_ptr<Device> device, const TileShape& shape, int slots, int threads,
-                   std::function<void()> check_interrupt)
+Pipeline::Pipeline(std::shared_ptr<Device> device, const TileShape& shape, const TileFormat& format, int slots,
+                   int threads, std::function<void()> check_interrupt)
     : device_(std::move(device)),
       shape_(checked(shape)),
+      format_(checked(format)),
       check_interrupt_(std::move(check_interrupt)),
       copy_in_(device_->create_stream()),
+      compute_(device_->create_stream()),
       copy_out_(device_->create_stream()) {
     check_positive("slots", slots, 1024);
     check_positive("threads", threads, 1024);
-    const auto bytes = static_cast<std::size_t>(shape_.channels * shape_.height * shape_.width) * sizeof(float);
-    const auto area = static_cast<std::size_t>(shape_.scale * shape_.scale);
     for (int slot = 0; slot < slots; ++slot) {
-        slots_.push_back({device_->allocate(bytes), device_->allocate(bytes * area), device_->create_event(),
-                          device_->create_event(), Stage::free, nullptr});
+        slots_.push_back(create_slot());
         free_.push_back(slot);
     }
     try {
         for (int thread = 0; thread < threads; ++thread) workers_.emplace_back(&Pipeline::work, this);
     } catch (...) {
-        close();  // the destructor does not run, and a running std::thread must not be destroyed
+        close();  // the destructor does not run, and a running thread must not be destroyed
         throw;
     }
 }
 
 Pipeline::~Pipeline() { close(); }
 
-float* Pipeline::input(int slot) const { return static_cast<float*>(slot_at(slot).input->host()); }
-
-float* Pipeline::output(int slot) const { return static_cast<float*>(slot_at(slot).output->host()); }
+Pipeline::Slot Pipeline::create_slot() {
+    const auto values = static_cast<std::size_t>(shape_.channels * shape_.height * shape_.width);
+    const auto area = static_cast<std::size_t>(shape_.scale * shape_.scale);
+    Slot slot;
+    slot.input = device_->create_buffer(values * static_cast<std::size_t>(bytes_of(format_.input)));
+    slot.output = device_->create_buffer(values * area * static_cast<std::size_t>(bytes_of(format_.output)));
+    slot.check = device_->create_buffer(sizeof(float));
+    for (auto event : {&Slot::copied_in, &Slot::started, &Slot::computed, &Slot::copied_out}) {
+        slot.*event = device_->create_event();
+    }
+    return slot;
+}
 
 int Pipeline::pack(const Part& part, const Box& window, const Noise& noise) {
-    check_gather(part, window, input_planes(slots_.front()));
+    std::visit([&](const auto& tile) { check_gather(part, window, noise, tile); }, input_tile(slots_.front()));
     Lock lock(mutex_);
     wait_until(lock, [this] { return closed_ || !free_.empty(); });
     check_open();
@@ -79,25 +99,34 @@ int Pipeline::pack(const Part& part, const Box& window, const Noise& noise) {
 void Pipeline::packed(int slot) {
     Slot& taken = slot_at(slot);
     Lock lock(mutex_);
-    if (taken.stage == Stage::free || taken.stage == Stage::unpacking) {
+    wait_until(lock, [&] { return taken.stage != Stage::packing; });
+    if (taken.stage != Stage::packed) {
         throw std::invalid_argument("slot " + std::to_string(slot) + " holds no tile that was packed");
     }
-    wait_until(lock, [&] { return taken.stage != Stage::packing; });
     if (taken.error) {
         const std::exception_ptr error = std::exchange(taken.error, nullptr);
         release(slot);
         std::rethrow_exception(error);
     }
+    device_->wait(*compute_, *taken.copied_in);
+    device_->record(*taken.started, *compute_);
+    taken.stage = Stage::running;
 }
 
 std::int64_t Pipeline::unpack(int slot, const Box& crop, const Picture& picture, std::int64_t y, std::int64_t x) {
     Slot& taken = slot_at(slot);
-    check_scatter(output_planes(taken), crop, picture, y, x);
+    std::visit([&](const auto& tile) { check_scatter(tile, crop, picture, y, x); }, output_tile(taken));
     const Lock lock(mutex_);
     check_open();
-    if (taken.stage != Stage::packed || taken.error) {
+    if (taken.stage != Stage::running) {
         throw std::invalid_argument("slot " + std::to_string(slot) + " holds no packed tile");
     }
+    // Should one of these fail, the slot stays the caller's.
+    device_->record(*taken.computed, *compute_);
+    device_->wait(*copy_out_, *taken.computed);
+    device_->copy_out(*taken.output, *copy_out_);
+    device_->copy_out(*taken.check, *copy_out_);
+    device_->record(*taken.copied_out, *copy_out_);
     const std::int64_t ticket = next_ticket_;
     const auto position = unpacking_.insert(ticket).first;
     try {
@@ -111,7 +140,7 @@ std::int64_t Pipeline::unpack(int slot, const Box& crop, const Picture& picture,
     return ticket;
 }
 
-void Pipeline::wait(std::int64_t ticket) {
+std::vector<std::int64_t> Pipeline::wait(std::int64_t ticket) {
     Lock lock(mutex_);
     if (ticket < 0 || ticket >= next_ticket_) {
         throw std::invalid_argument("ticket must be in [0, " + std::to_string(next_ticket_) + "), got " +
@@ -119,15 +148,25 @@ void Pipeline::wait(std::int64_t ticket) {
     }
     wait_until(lock, [&] { return unpacking_.empty() || *unpacking_.begin() > ticket; });
     const auto first = failed_.begin();
-    if (first == failed_.end() || first->first > ticket) return;
-    const std::exception_ptr error = first->second;
-    failed_.erase(first);
-    std::rethrow_exception(error);
+    if (first != failed_.end() && first->first <= ticket) {
+        const std::exception_ptr error = first->second;
+        failed_.erase(first);
+        std::rethrow_exception(error);
+    }
+    const auto end = non_finite_.upper_bound(ticket);
+    const std::vector<std::int64_t> told(non_finite_.begin(), end);
+    non_finite_.erase(non_finite_.begin(), end);
+    return told;
 }
 
 std::int64_t Pipeline::unfinished_ticket() const {
     const Lock lock(mutex_);
     return unpacking_.empty() ? next_ticket_ : *unpacking_.begin();
+}
+
+double Pipeline::engine_seconds() const {
+    const Lock lock(mutex_);
+    return engine_seconds_;
 }
 
 void Pipeline::close() {
@@ -137,9 +176,10 @@ void Pipeline::close() {
     }
     changed_.notify_all();
     queued_.notify_all();
-    const std::lock_guard<std::mutex> joining(joining_);
-    for (std::thread& worker : workers_) worker.join();
+    const std::lock_guard<Mutex> joining(joining_);
+    for (Thread& worker : workers_) worker.join();
     workers_.clear();
+    drain();
 }
 
 Pipeline::Slot& Pipeline::slot_at(int slot) {
@@ -154,13 +194,21 @@ const Pipeline::Slot& Pipeline::slot_at(int slot) const {
     return slots_[static_cast<std::size_t>(slot)];
 }
 
-Planes Pipeline::input_planes(const Slot& slot) const {
-    return {static_cast<float*>(slot.input->host()), shape_.channels, shape_.height, shape_.width};
+std::variant<Planes, Picture> Pipeline::input_tile(const Slot& slot) const {
+    void* const data = slot.input->host();
+    const std::int64_t channels = shape_.channels, height = shape_.height, width = shape_.width;
+    if (!format_.interleaved) return Planes{static_cast<float*>(data), channels, height, width};
+    return Picture{static_cast<std::byte*>(data), format_.input, height, width, channels,
+                   width * channels * bytes_of(format_.input)};
 }
 
-ConstPlanes Pipeline::output_planes(const Slot& slot) const {
-    return {static_cast<const float*>(slot.output->host()), shape_.channels, shape_.scale * shape_.height,
-            shape_.scale * shape_.width};
+std::variant<ConstPlanes, ConstPicture> Pipeline::output_tile(const Slot& slot) const {
+    const void* const data = slot.output->host();
+    const std::int64_t channels = shape_.channels, height = shape_.scale * shape_.height;
+    const std::int64_t width = shape_.scale * shape_.width;
+    if (!format_.interleaved) return ConstPlanes{static_cast<const float*>(data), channels, height, width};
+    return ConstPicture{static_cast<const std::byte*>(data), format_.output, height, width, channels,
+                        width * channels * bytes_of(format_.output)};
 }
 
 void Pipeline::check_open() const {
@@ -199,10 +247,9 @@ void Pipeline::run_pack(int slot, const Part& part, const Box& window, const Noi
     Slot& taken = slot_at(slot);
     std::exception_ptr error;
     try {
-        gather(part, window, noise, input_planes(taken), 1);
+        std::visit([&](const auto& tile) { gather(part, window, noise, tile, 1); }, input_tile(taken));
         device_->copy_in(*taken.input, *copy_in_);
         device_->record(*taken.copied_in, *copy_in_);
-        device_->synchronize(*taken.copied_in);
     } catch (...) {
         error = std::current_exception();
     }
@@ -218,20 +265,21 @@ void Pipeline::run_unpack(int slot, std::int64_t ticket, const Box& crop, const 
                           std::int64_t x) {
     Slot& taken = slot_at(slot);
     std::exception_ptr error;
+    bool finite = true;
+    double seconds = 0.0;
     try {
-        device_->copy_out(*taken.output, *copy_out_);
-        device_->record(*taken.copied_out, *copy_out_);
         device_->synchronize(*taken.copied_out);
-        const std::int64_t broken = scatter(output_planes(taken), crop, picture, y, x, 1);
-        if (broken != 0) {
-            throw NonFiniteError("tile " + std::to_string(ticket) + ", written at (" + std::to_string(y) + ", " +
-                                 std::to_string(x) + "), has " + std::to_string(broken) + " non-finite values");
-        }
+        seconds = device_->seconds_between(*taken.started, *taken.computed);
+        const auto write = [&](const auto& tile) { return scatter(tile, crop, picture, y, x, 1); };
+        const std::int64_t broken = std::visit(write, output_tile(taken));
+        finite = broken == 0 && std::isfinite(*static_cast<const float*>(taken.check->host()));
     } catch (...) {
         error = std::current_exception();
     }
     const Lock lock(mutex_);
     if (error) failed_.emplace(ticket, std::move(error));
+    if (!finite) non_finite_.insert(ticket);
+    engine_seconds_ += seconds;
     unpacking_.erase(ticket);
     release(slot);
 }
@@ -241,6 +289,17 @@ void Pipeline::release(int slot) {
     slot_at(slot).stage = Stage::free;
     free_.push_back(slot);
     changed_.notify_all();
+}
+
+// Waits for all work of the device, so that nothing that it uses is freed too early, even if a tile was given up.
+void Pipeline::drain() {
+    for (const auto& stream : {copy_in_.get(), compute_.get(), copy_out_.get()}) {
+        try {
+            device_->synchronize(*stream);
+        } catch (const DeviceError&) {
+            // A device that fails does no more work. The error has been or will be told by whoever waits for a tile.
+        }
+    }
 }
 
 }  // namespace ourgan

@@ -11,7 +11,8 @@
 namespace ourgan {
 namespace {
 
-constexpr std::int64_t kBytes[kPixelTypes] = {1, 2, 2, 4};
+// Values of an interleaved tile converted at a time: they stay in the L1 cache.
+constexpr std::int64_t kChunk = 2048;
 
 // Below this many values per thread, starting threads costs more than they save.
 constexpr std::int64_t kValuesPerThread = 1 << 20;
@@ -52,16 +53,6 @@ Box clamped(const Box& window, const Size& extent) {
             std::clamp<std::int64_t>(window.x1, 1, extent.width)};
 }
 
-// Fills a row of every plane with copies of the first and the last of the `count` values that begin at `begin`.
-void repeat_ends(const Planes& tile, std::int64_t row, std::int64_t begin, std::int64_t count) {
-    for (std::int64_t c = 0; c < tile.channels; ++c) {
-        float* values = tile.data + (c * tile.height + row) * tile.width;
-        const std::int64_t end = begin + count;
-        std::fill_n(values, begin, values[begin]);
-        std::fill_n(values + end, tile.width - end, values[end - 1]);
-    }
-}
-
 // Calls work(first, last) on consecutive ranges of rows, the last one on the calling thread.
 template <class Work>
 void parallel_rows(std::int64_t rows, std::int64_t values_per_row, int threads, const Work& work) {
@@ -98,11 +89,118 @@ void bridge_rows(const ConstPlanes& tile, std::int64_t end, std::int64_t gap) {
 #endif
 }
 
+// The rows of a window of a picture.
+class WindowReader {
+public:
+    WindowReader(const Part& part, const Box& window, const Noise& noise)
+        : part_(part), window_(window), noise_(noise), shown_(clamped(window, part.extent)),
+          left_(std::clamp<std::int64_t>(shown_.x0 - window.x0, 0, window.width() - shown_.width())) {}
+
+    // Row `row` as values in [0, 1] plus noise, one plane of the row per channel, `stride` floats apart.
+    void read(std::int64_t row, float* planes, std::int64_t stride) const {
+        const std::int64_t channels = part_.picture.channels;
+        const Kernels& kernel = kernels();
+        kernel.decode[static_cast<int>(part_.picture.type)](shown(row), shown_.width(), channels, planes + left_,
+                                                            stride);
+        for (std::int64_t c = 0; c < channels; ++c) {
+            float* values = planes + c * stride;
+            std::fill_n(values, left_, values[left_]);
+            std::fill_n(values + right(), window_.width() - right(), values[right() - 1]);
+        }
+        if (noise_.deviation == 0.0f) return;
+        const NoiseRow at{noise_.seed, noise_.stream, static_cast<std::uint32_t>(window_.y0 + row),
+                          static_cast<std::uint32_t>(window_.x0)};
+        kernel.add_normal(at, noise_.deviation, window_.width(), channels, planes, stride);
+    }
+
+    // Row `row` of a picture of 8 bits as it is, interleaved.
+    void copy(std::int64_t row, std::byte* out) const {
+        const std::int64_t channels = part_.picture.channels;
+        const std::byte* source = shown(row);
+        for (std::int64_t x = 0; x < left_; ++x) std::copy_n(source, channels, out + x * channels);
+        std::copy_n(source, shown_.width() * channels, out + left_ * channels);
+        const std::byte* last = source + (shown_.width() - 1) * channels;
+        for (std::int64_t x = right(); x < window_.width(); ++x) std::copy_n(last, channels, out + x * channels);
+    }
+
+private:
+    std::int64_t right() const { return left_ + shown_.width(); }
+
+    // The first of the pixels that row `row` shows.
+    const std::byte* shown(std::int64_t row) const {
+        const std::int64_t y = std::clamp(window_.y0 + row, shown_.y0, shown_.y1 - 1);
+        return part_.picture.pixel(y - part_.origin.y, shown_.x0 - part_.origin.x);
+    }
+
+    const Part& part_;
+    const Box window_;
+    const Noise noise_;
+    const Box shown_;
+    const std::int64_t left_;  // where the pixels shown begin in a row; in a window beside the picture any place will do
+};
+
+// Writes `count` values, clamped to [0, 1] and rounded, and returns how many were not finite.
+std::int64_t convert(const std::byte* from, PixelType from_type, std::byte* to, PixelType to_type,
+                     std::int64_t count) {
+    if (from_type == PixelType::uint8 && to_type == PixelType::uint8) {
+        std::copy_n(from, count, to);
+        return 0;
+    }
+    const Kernels::Decode decode = kernels().decode[static_cast<int>(from_type)];
+    const Kernels::Encode encode = kernels().encode[static_cast<int>(to_type)];
+    float values[kChunk];
+    std::int64_t broken = 0;
+    for (std::int64_t start = 0; start < count; start += kChunk) {
+        const std::int64_t n = std::min(kChunk, count - start);
+        decode(from + start * bytes_of(from_type), n, 1, values, n);
+        broken += encode(values, n, n, 1, to + start * bytes_of(to_type));
+    }
+    return broken;
+}
+
+// Throws unless a tile of either layout has the window's size and the picture's channels.
+template <class Tile>
+void check_fits(const Part& part, const Box& window, const Tile& tile) {
+    const std::int64_t channels = part.picture.channels;
+    if (tile.channels != channels || tile.height != window.height() || tile.width != window.width()) {
+        throw std::invalid_argument("tile of " + to_text(tile.height, tile.width, tile.channels) +
+                                    " (height x width x channels) cannot hold a window of " +
+                                    to_text(window.height(), window.width(), channels));
+    }
+}
+
+template <class Tile>
+void check_crop(const Tile& tile, const Box& crop, const Picture& picture, std::int64_t y, std::int64_t x) {
+    const Box whole{0, 0, tile.height, tile.width};
+    if (!contains(whole, crop)) {
+        throw std::invalid_argument("crop " + to_text(crop) + " must be a non-empty part of the tile's " +
+                                    to_text(whole));
+    }
+    if (tile.channels != picture.channels) {
+        throw std::invalid_argument("a tile of " + std::to_string(tile.channels) +
+                                    " channels cannot go into a picture of " + std::to_string(picture.channels));
+    }
+    if (y < 0 || x < 0) {
+        throw std::invalid_argument("y and x must not be negative, got (" + std::to_string(y) + ", " +
+                                    std::to_string(x) + ")");
+    }
+}
+
+// What of a crop written at (y, x) lies in the picture; not positive if nothing does.
+Size visible(const Box& crop, const Picture& picture, std::int64_t y, std::int64_t x) {
+    return {std::min(crop.height(), picture.height - y), std::min(crop.width(), picture.width - x)};
+}
+
 }  // namespace
+
+std::int64_t bytes_of(PixelType type) {
+    constexpr std::int64_t kBytes[kPixelTypes] = {1, 2, 2, 4};
+    return kBytes[static_cast<int>(type)];
+}
 
 template <class Byte>
 Byte* BasicPicture<Byte>::pixel(std::int64_t y, std::int64_t x) const {
-    return data + y * row_stride + x * channels * kBytes[static_cast<int>(type)];
+    return data + y * row_stride + x * channels * bytes_of(type);
 }
 template struct BasicPicture<std::byte>;
 template struct BasicPicture<const std::byte>;
@@ -135,73 +233,90 @@ void check_window(const Part& part, const Box& window) {
     }
 }
 
-void check_gather(const Part& part, const Box& window, const Planes& tile) {
+void check_gather(const Part& part, const Box& window, const Noise&, const Planes& tile) {
     check_window(part, window);
-    const std::int64_t channels = part.picture.channels;
-    if (tile.channels != channels || tile.height != window.height() || tile.width != window.width()) {
-        throw std::invalid_argument("tile of " + to_text(tile.height, tile.width, tile.channels) +
-                                    " (height x width x channels) cannot hold a window of " +
-                                    to_text(window.height(), window.width(), channels));
+    check_fits(part, window, tile);
+}
+
+void check_gather(const Part& part, const Box& window, const Noise& noise, const Picture& tile) {
+    check_window(part, window);
+    check_fits(part, window, tile);
+    if (noise.deviation != 0.0f && (tile.type == PixelType::uint8 || tile.type == PixelType::uint16)) {
+        throw std::invalid_argument("a tile of integers has no room for noise: deviation must be 0, got " +
+                                    std::to_string(noise.deviation));
     }
 }
 
 void gather(const Part& part, const Box& window, const Noise& noise, const Planes& tile, int threads) {
-    check_gather(part, window, tile);
-    const Kernels& kernel = kernels();
-    const ConstPicture& picture = part.picture;
-    const Kernels::Decode decode = kernel.decode[static_cast<int>(picture.type)];
-    const std::int64_t plane = tile.height * tile.width;
-    const Box shown = clamped(window, part.extent);
-    // Where the pixels shown lie in a row; in a window beside the picture any place will do.
-    const std::int64_t left = std::clamp<std::int64_t>(shown.x0 - window.x0, 0, tile.width - shown.width());
+    check_gather(part, window, noise, tile);
+    const WindowReader reader(part, window, noise);
     parallel_rows(tile.height, tile.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t row = first; row < last; ++row) {
-            const std::int64_t y = window.y0 + row;
-            const std::int64_t from = std::clamp(y, shown.y0, shown.y1 - 1);
-            float* out = tile.data + row * tile.width;
-            decode(picture.pixel(from - part.origin.y, shown.x0 - part.origin.x), shown.width(), tile.channels,
-                   out + left, plane);
-            if (shown.width() < tile.width) repeat_ends(tile, row, left, shown.width());
-            if (noise.deviation == 0.0f) continue;
-            const NoiseRow at{noise.seed, noise.stream, static_cast<std::uint32_t>(y),
-                              static_cast<std::uint32_t>(window.x0)};
-            kernel.add_normal(at, noise.deviation, tile.width, tile.channels, out, plane);
+            reader.read(row, tile.data + row * tile.width, tile.height * tile.width);
+        }
+    });
+}
+
+void gather(const Part& part, const Box& window, const Noise& noise, const Picture& tile, int threads) {
+    check_gather(part, window, noise, tile);
+    const WindowReader reader(part, window, noise);
+    const Kernels::Encode store = kernels().store[static_cast<int>(tile.type)];
+    const bool copies = part.picture.type == PixelType::uint8 && tile.type == PixelType::uint8;
+    parallel_rows(tile.height, tile.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
+        std::vector<float> values(copies ? 0 : static_cast<std::size_t>(tile.width * tile.channels));
+        for (std::int64_t row = first; row < last; ++row) {
+            if (copies) {
+                reader.copy(row, tile.pixel(row, 0));
+                continue;
+            }
+            reader.read(row, values.data(), tile.width);
+            store(values.data(), tile.width, tile.width, tile.channels, tile.pixel(row, 0));
         }
     });
 }
 
 void check_scatter(const ConstPlanes& tile, const Box& crop, const Picture& picture, std::int64_t y,
                    std::int64_t x) {
-    const Box whole{0, 0, tile.height, tile.width};
-    if (!contains(whole, crop)) {
-        throw std::invalid_argument("crop " + to_text(crop) + " must be a non-empty part of the tile's " +
-                                    to_text(whole));
-    }
-    if (tile.channels != picture.channels) {
-        throw std::invalid_argument("a tile of " + std::to_string(tile.channels) +
-                                    " channels cannot go into a picture of " + std::to_string(picture.channels));
-    }
-    if (y < 0 || x < 0) {
-        throw std::invalid_argument("y and x must not be negative, got (" + std::to_string(y) + ", " +
-                                    std::to_string(x) + ")");
-    }
+    check_crop(tile, crop, picture, y, x);
+}
+
+void check_scatter(const ConstPicture& tile, const Box& crop, const Picture& picture, std::int64_t y,
+                   std::int64_t x) {
+    check_crop(tile, crop, picture, y, x);
 }
 
 std::int64_t scatter(const ConstPlanes& tile, const Box& crop, const Picture& picture, std::int64_t y,
                      std::int64_t x, int threads) {
     check_scatter(tile, crop, picture, y, x);
-    const std::int64_t rows = std::min(crop.height(), picture.height - y);
-    const std::int64_t columns = std::min(crop.width(), picture.width - x);
-    if (rows <= 0 || columns <= 0) return 0;
+    const Size part = visible(crop, picture, y, x);
+    if (part.height <= 0 || part.width <= 0) return 0;
     const Kernels::Encode encode = kernels().encode[static_cast<int>(picture.type)];
     std::atomic<std::int64_t> broken{0};
-    parallel_rows(rows, columns * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
+    parallel_rows(part.height, part.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
         std::int64_t seen = 0;
         for (std::int64_t row = first; row < last; ++row) {
             const std::int64_t start = (crop.y0 + row) * tile.width + crop.x0;
-            seen += encode(tile.data + start, tile.height * tile.width, columns, tile.channels,
+            seen += encode(tile.data + start, tile.height * tile.width, part.width, tile.channels,
                            picture.pixel(y + row, x));
-            if (row + 1 < last) bridge_rows(tile, start + columns, tile.width - columns);
+            if (row + 1 < last) bridge_rows(tile, start + part.width, tile.width - part.width);
+        }
+        broken += seen;
+    });
+    return broken;
+}
+
+std::int64_t scatter(const ConstPicture& tile, const Box& crop, const Picture& picture, std::int64_t y,
+                     std::int64_t x, int threads) {
+    check_scatter(tile, crop, picture, y, x);
+    const Size part = visible(crop, picture, y, x);
+    if (part.height <= 0 || part.width <= 0) return 0;
+    const std::int64_t values = part.width * tile.channels;
+    std::atomic<std::int64_t> broken{0};
+    parallel_rows(part.height, values, threads, [&](std::int64_t first, std::int64_t last) {
+        std::int64_t seen = 0;
+        for (std::int64_t row = first; row < last; ++row) {
+            seen += convert(tile.pixel(crop.y0 + row, crop.x0), tile.type, picture.pixel(y + row, x), picture.type,
+                            values);
         }
         broken += seen;
     });

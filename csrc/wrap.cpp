@@ -11,7 +11,9 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "cuda_device.h"
 #include "device.h"
 #include "grid.h"
 #include "noise.h"
@@ -26,6 +28,8 @@ namespace {
 using ourgan::Box;
 using ourgan::ConstPicture;
 using ourgan::ConstPlanes;
+using ourgan::CudaDevice;
+using ourgan::DeviceMemory;
 using ourgan::Grid;
 using ourgan::Noise;
 using ourgan::Part;
@@ -159,23 +163,51 @@ void check_signals() {
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-// A pipeline on the host that keeps the arrays of its queued jobs alive. Its own members are guarded by the GIL.
-class HostPipeline {
+PixelType type_of_tile(const std::string& name) {
+    if (name == "uint8") return PixelType::uint8;
+    if (name == "float16") return PixelType::float16;
+    if (name == "float32") return PixelType::float32;
+    throw py::value_error("tiles must be of uint8, float16 or float32, got " + name);
+}
+
+py::dtype dtype_of(PixelType type) {
+    constexpr const char* kNames[ourgan::kPixelTypes] = {"uint8", "uint16", "float16", "float32"};
+    return py::dtype(kNames[static_cast<int>(type)]);
+}
+
+// A pipeline that keeps the arrays of its queued jobs alive. Its own members are guarded by the GIL.
+class TilePipeline {
 public:
-    HostPipeline(std::int64_t channels, std::int64_t window_height, std::int64_t window_width, std::int64_t scale,
-                 int slots, int threads)
-        : pipeline_(std::make_unique<ourgan::HostDevice>(), {channels, window_height, window_width, scale}, slots,
-                    threads, check_signals) {}
+    TilePipeline(std::int64_t channels, std::int64_t window_height, std::int64_t window_width, std::int64_t scale,
+                 int slots, int threads, const std::optional<std::shared_ptr<CudaDevice>>& device,
+                 const std::string& input_type, const std::string& output_type, bool interleaved)
+        : pipeline_(device ? std::shared_ptr<ourgan::Device>(*device) : std::make_shared<ourgan::HostDevice>(),
+                    {channels, window_height, window_width, scale},
+                    {type_of_tile(input_type), type_of_tile(output_type), interleaved}, slots,
+                    threads == 0 ? slots : threads, check_signals) {}
 
-    static FloatArray input(const py::object& self, int slot) {
-        const ourgan::Pipeline& pipeline = self.cast<HostPipeline&>().pipeline_;
-        return view(self, pipeline.input(slot), pipeline.shape(), 1);
+    ~TilePipeline() {
+        const py::gil_scoped_release release;
+        pipeline_.close();
+    }
+    TilePipeline(const TilePipeline&) = delete;
+    TilePipeline& operator=(const TilePipeline&) = delete;
+
+    static py::array input(const py::object& self, int slot) {
+        const ourgan::Pipeline& pipeline = self.cast<TilePipeline&>().pipeline_;
+        return view(self, pipeline.input(slot), pipeline.format().input, 1);
     }
 
-    static FloatArray output(const py::object& self, int slot) {
-        const ourgan::Pipeline& pipeline = self.cast<HostPipeline&>().pipeline_;
-        return view(self, pipeline.output(slot), pipeline.shape(), pipeline.shape().scale);
+    static py::array output(const py::object& self, int slot) {
+        const ourgan::Pipeline& pipeline = self.cast<TilePipeline&>().pipeline_;
+        return view(self, pipeline.output(slot), pipeline.format().output, pipeline.shape().scale);
     }
+
+    std::uintptr_t device_input(int slot) const { return pipeline_.input(slot).device(); }
+    std::uintptr_t device_output(int slot) const { return pipeline_.output(slot).device(); }
+    std::uintptr_t device_check(int slot) const { return pipeline_.check(slot).device(); }
+    std::uintptr_t stream() const { return pipeline_.stream().native(); }
+    double engine_seconds() const { return pipeline_.engine_seconds(); }
 
     int pack(const py::array& picture, const Box& window, Pair origin, const std::optional<Pair>& extent,
              std::uint64_t seed, std::uint32_t stream, float deviation) {
@@ -191,25 +223,33 @@ public:
     }
 
     void packed(int slot) {
-        const py::gil_scoped_release release;
-        pipeline_.packed(slot);
+        {
+            const py::gil_scoped_release release;
+            pipeline_.packed(slot);
+        }
+        const py::object source = std::exchange(packing_[slot], py::object());
     }
 
     std::int64_t unpack(int slot, const Box& crop, py::array picture, std::int64_t y, std::int64_t x) {
         const Picture target = writable_picture(picture);
         forget_unpacked();
-        const std::int64_t ticket = pipeline_.unpack(slot, crop, target, y, x);
+        std::int64_t ticket = 0;
+        {
+            const py::gil_scoped_release release;
+            ticket = pipeline_.unpack(slot, crop, target, y, x);
+        }
         unpacking_.emplace(ticket, std::move(picture));
-        const py::object source = std::exchange(packing_[slot], py::object());
         return ticket;
     }
 
-    void wait(std::int64_t ticket) {
+    std::vector<std::int64_t> wait(std::int64_t ticket) {
+        std::vector<std::int64_t> non_finite;
         {
             const py::gil_scoped_release release;
-            pipeline_.wait(ticket);
+            non_finite = pipeline_.wait(ticket);
         }
         forget_unpacked();
+        return non_finite;
     }
 
     void close() {
@@ -222,8 +262,14 @@ public:
     }
 
 private:
-    static FloatArray view(const py::object& owner, float* data, const ourgan::TileShape& shape, std::int64_t scale) {
-        return FloatArray({std::int64_t{1}, shape.channels, scale * shape.height, scale * shape.width}, data, owner);
+    static py::array view(const py::object& owner, const ourgan::Buffer& buffer, PixelType type, std::int64_t scale) {
+        const ourgan::Pipeline& pipeline = owner.cast<TilePipeline&>().pipeline_;
+        const ourgan::TileShape& shape = pipeline.shape();
+        const std::int64_t height = scale * shape.height, width = scale * shape.width;
+        using Shape = py::array::ShapeContainer;
+        const Shape sizes = pipeline.format().interleaved ? Shape({std::int64_t{1}, height, width, shape.channels})
+                                                          : Shape({std::int64_t{1}, shape.channels, height, width});
+        return py::array(dtype_of(type), sizes, buffer.host(), owner);
     }
 
     void forget_unpacked() {
@@ -234,11 +280,25 @@ private:
         }
     }
 
-    // Before the pipeline, so that its destructor has ended all jobs when the arrays go.
     std::map<int, py::object> packing_;
     std::map<std::int64_t, py::object> unpacking_;
     ourgan::Pipeline pipeline_;
 };
+
+// The package's own exceptions are Python classes, imported when one is first needed.
+void set_package_error(const char* name, const std::exception& error) {
+    py::set_error(py::module_::import("ourgan_sdk.errors").attr(name), error.what());
+}
+
+void translate_device_errors(std::exception_ptr thrown) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const ourgan::DeviceMemoryError& error) {
+        set_package_error("EngineMemoryError", error);
+    } catch (const ourgan::DeviceError& error) {
+        set_package_error("EngineError", error);
+    }
+}
 
 Grid plan_grid(std::int64_t height, std::int64_t width, std::int64_t halo, std::int64_t budget,
                std::int64_t pixel_bytes, std::int64_t row_bytes, std::optional<std::int64_t> max_pixels,
@@ -344,43 +404,105 @@ void bind_pixels(py::module_& m) {
           "TypeError, ValueError: an array has another dtype, shape or layout, or the crop is not inside the tile.");
 }
 
+void bind_device(py::module_& m) {
+    using WithoutGil = py::call_guard<py::gil_scoped_release>;
+    py::class_<DeviceMemory>(m, "DeviceMemory", "Memory of a GPU, freed on release() or with the last reference.",
+                             py::release_gil_before_calling_cpp_dtor())
+        .def_property_readonly("address", &DeviceMemory::address, "For the device's own use; 0 once it is released.")
+        .def_property_readonly("bytes", &DeviceMemory::bytes)
+        .def("release", &DeviceMemory::release, WithoutGil(),
+             "Waits for the device's work and frees the memory. May be called twice.");
+
+    py::class_<CudaDevice, std::shared_ptr<CudaDevice>>(
+        m, "CudaDevice",
+        "An NVIDIA GPU, used in its primary context as PyTorch and other CUDA code in the process do.\n\n"
+        "ordinal: as the driver counts them, from 0. library: the driver's file, None for the system's.\n"
+        "EngineError: there is no driver or no such device, or it failed; EngineMemoryError: it has no memory left.",
+        py::release_gil_before_calling_cpp_dtor())
+        .def(py::init([](int ordinal, const std::optional<std::string>& library) {
+                 return std::make_shared<CudaDevice>(ordinal, library.value_or(""));
+             }),
+             "ordinal"_a = 0, "library"_a = py::none(), WithoutGil())
+        .def_static(
+            "count", [](const std::optional<std::string>& library) { return CudaDevice::count(library.value_or("")); },
+            "library"_a = py::none(), WithoutGil(), "How many GPUs there are: 0 without a driver.")
+        .def_property_readonly("ordinal", &CudaDevice::ordinal)
+        .def_property_readonly("name", &CudaDevice::name)
+        .def_property_readonly("compute_capability", &CudaDevice::compute_capability, "(major, minor)")
+        .def_property_readonly("total_memory", &CudaDevice::total_memory, "In bytes.")
+        .def_property_readonly("driver_version", &CudaDevice::driver_version,
+                               "The newest CUDA that the driver knows, as 1000 * major + 10 * minor.")
+        .def("free_memory", &CudaDevice::free_memory, WithoutGil(), "In bytes, for all processes.")
+        .def("allocate", &CudaDevice::allocate, "bytes"_a, WithoutGil(), "ValueError: no bytes are asked for.")
+        .def("__repr__", [](const CudaDevice& device) {
+            return py::str("CudaDevice({}, name={!r})").format(device.ordinal(), device.name());
+        });
+}
+
 void bind_pipeline(py::module_& m) {
-    py::class_<HostPipeline>(m, "Pipeline",
-                             "Slots of tiles in flight, packed and unpacked by worker threads of its own:\n"
-                             "pack(i + 1), packed(i), run the engine on input(i) and output(i), unpack(i), wait.\n\n"
-                             "ValueError: a size is not positive. RuntimeError: used after close().")
-        .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, int, int>(), "channels"_a,
-             "window_height"_a, "window_width"_a, "scale"_a, "slots"_a = 3, "threads"_a = 2)
-        .def("input", [](const py::object& self, int slot) { return HostPipeline::input(self, slot); }, "slot"_a,
-             "The slot's input tensor, float32 (1, C, h, w): a view that keeps the pipeline alive.")
-        .def("output", [](const py::object& self, int slot) { return HostPipeline::output(self, slot); }, "slot"_a,
-             "The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.")
-        .def("pack", &HostPipeline::pack, "picture"_a, "window"_a, "origin"_a = Pair(), "extent"_a = py::none(),
+    py::class_<TilePipeline>(
+        m, "Pipeline",
+        "Slots of tiles in flight, packed and unpacked by worker threads of its own:\n"
+        "pack(i + 1), packed(i), run the engine on slot i, unpack(i), wait.\n\n"
+        "threads: 0 for one per slot. device: where the engine runs, None for the host, in place. On a device the\n"
+        "engine queues its work on `stream`, and nothing but the workers waits for it: the copies to the device and\n"
+        "back run beside it.\n"
+        "input_type, output_type: uint8, float16 or float32. interleaved: whether tiles are (1, h, w, C) instead of\n"
+        "(1, C, h, w), which is for float32 alone.\n"
+        "ValueError: a size is not positive or a type is not possible. RuntimeError: used after close().\n"
+        "EngineError: the device failed; EngineMemoryError: it has too little memory.")
+        .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, int, int,
+                      const std::optional<std::shared_ptr<CudaDevice>>&, const std::string&, const std::string&, bool>(),
+             "channels"_a, "window_height"_a, "window_width"_a, "scale"_a, "slots"_a = 3, "threads"_a = 0,
+             py::kw_only(), "device"_a = py::none(), "input_type"_a = "float32", "output_type"_a = "float32",
+             "interleaved"_a = false, py::call_guard<py::gil_scoped_release>())
+        .def_property_readonly("stream", &TilePipeline::stream, "The CUDA stream of the engine's work; 0 on the host.")
+        .def_property_readonly("engine_seconds", &TilePipeline::engine_seconds,
+                               "How long the unpacked tiles took from packed() to unpack(), on the device's clock.")
+        .def("input", [](const py::object& self, int slot) { return TilePipeline::input(self, slot); }, "slot"_a,
+             "The slot's input tensor on the host, (1, C, h, w) or (1, h, w, C): a view that keeps the pipeline\n"
+             "alive.")
+        .def("output", [](const py::object& self, int slot) { return TilePipeline::output(self, slot); }, "slot"_a,
+             "The slot's output tensor on the host, `scale` times as high and wide: a view that keeps the pipeline\n"
+             "alive.")
+        .def("device_input", &TilePipeline::device_input, "slot"_a, "Address of the input on the device.")
+        .def("device_output", &TilePipeline::device_output, "slot"_a, "Address of the output on the device.")
+        .def("device_check", &TilePipeline::device_check, "slot"_a,
+             "Address on the device of a float32 which engines there set for every tile: finite if all values are.")
+        .def("pack", &TilePipeline::pack, "picture"_a, "window"_a, "origin"_a = Pair(), "extent"_a = py::none(),
              "seed"_a = 0, "stream"_a = 0, "deviation"_a = 0.0f,
-             "Queues gather() into a free slot, waiting for one, and returns the slot.")
-        .def("packed", &HostPipeline::packed, "slot"_a,
-             "Waits until the slot's input is ready. Raises what went wrong in packing it; the slot is then free.")
-        .def("unpack", &HostPipeline::unpack, "slot"_a, "crop"_a, "picture"_a, "y"_a, "x"_a,
-             "Queues scatter() of the slot's output and returns a ticket; the slot is free once that is done.")
-        .def("wait", &HostPipeline::wait, "ticket"_a,
+             "Queues gather() and the copy to the device into a free slot, waiting for one, and returns the slot.\n\n"
+             "ValueError: as for gather(), or a tile of uint8 is to get noise.")
+        .def("packed", &TilePipeline::packed, "slot"_a,
+             "Waits until the slot's input is on its way: what is queued on `stream` from now on finds it there.\n\n"
+             "Raises what went wrong in packing it; the slot is then free.")
+        .def("unpack", &TilePipeline::unpack, "slot"_a, "crop"_a, "picture"_a, "y"_a, "x"_a,
+             "Queues the copy from the device and scatter() of the slot's output, and returns a ticket; the slot is\n"
+             "free once that is done.")
+        .def("wait", &TilePipeline::wait, "ticket"_a,
              "Waits until all unpacks up to and including the ticket are done.\n\n"
-             "NonFiniteError: a tile held values that are not finite.")
-        .def("close", &HostPipeline::close, "Finishes what is queued and ends the workers. May be called twice.")
-        .def("__enter__", [](HostPipeline& self) -> HostPipeline& { return self; }, py::return_value_policy::reference)
+             "Returns the tickets of those that held values that are not finite, each once. Raises what went wrong.")
+        .def("close", &TilePipeline::close,
+             "Finishes what is queued, waits for the device and ends the workers. May be called twice.")
+        .def("__enter__", [](TilePipeline& self) -> TilePipeline& { return self; }, py::return_value_policy::reference)
         .def(
             "__exit__",
-            [](HostPipeline& self, const py::object&, const py::object&, const py::object&) { self.close(); },
+            [](TilePipeline& self, const py::object&, const py::object&, const py::object&) { self.close(); },
             "exc_type"_a, "exc_value"_a, "traceback"_a);
 }
+
+struct NonFiniteError;  // raised in Python alone
 
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
     m.doc() = "Compiled core: tile grids, pixel conversion, position-addressed noise, and the tile pipeline.";
     py::register_exception<ourgan::BudgetError>(m, "BudgetError", PyExc_ValueError);
-    py::register_exception<ourgan::NonFiniteError>(m, "NonFiniteError", PyExc_ArithmeticError);
+    py::exception<NonFiniteError>(m, "NonFiniteError", PyExc_ArithmeticError);
+    py::register_local_exception_translator(translate_device_errors);
     bind_grid(m);
     bind_noise(m);
     bind_pixels(m);
+    bind_device(m);
     bind_pipeline(m);
 }

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Box', 'BudgetError', 'Grid', 'NonFiniteError', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'scatter']
+__all__: list[str] = ['Box', 'BudgetError', 'CudaDevice', 'DeviceMemory', 'Grid', 'NonFiniteError', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'scatter']
 class BudgetError(ValueError):
     pass
 class NonFiniteError(ArithmeticError):
@@ -108,48 +108,144 @@ class Grid:
     @property
     def window_width(self) -> int:
         ...
+class DeviceMemory:
+    """
+    Memory of a GPU, freed on release() or with the last reference.
+    """
+    def release(self) -> None:
+        """
+        Waits for the device's work and frees the memory. May be called twice.
+        """
+    @property
+    def address(self) -> int:
+        """
+        For the device's own use; 0 once it is released.
+        """
+    @property
+    def bytes(self) -> int:
+        ...
+class CudaDevice:
+    """
+    An NVIDIA GPU, used in its primary context as PyTorch and other CUDA code in the process do.
+    
+    ordinal: as the driver counts them, from 0. library: the driver's file, None for the system's.
+    EngineError: there is no driver or no such device, or it failed; EngineMemoryError: it has no memory left.
+    """
+    @staticmethod
+    def count(library: str | None = None) -> int:
+        """
+        How many GPUs there are: 0 without a driver.
+        """
+    def __init__(self, ordinal: typing.SupportsInt | typing.SupportsIndex = 0, library: str | None = None) -> None:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def allocate(self, bytes: typing.SupportsInt | typing.SupportsIndex) -> DeviceMemory:
+        """
+        ValueError: no bytes are asked for.
+        """
+    def free_memory(self) -> int:
+        """
+        In bytes, for all processes.
+        """
+    @property
+    def compute_capability(self) -> tuple[int, int]:
+        """
+        (major, minor)
+        """
+    @property
+    def driver_version(self) -> int:
+        """
+        The newest CUDA that the driver knows, as 1000 * major + 10 * minor.
+        """
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def ordinal(self) -> int:
+        ...
+    @property
+    def total_memory(self) -> int:
+        """
+        In bytes.
+        """
 class Pipeline:
     """
     Slots of tiles in flight, packed and unpacked by worker threads of its own:
-    pack(i + 1), packed(i), run the engine on input(i) and output(i), unpack(i), wait.
+    pack(i + 1), packed(i), run the engine on slot i, unpack(i), wait.
     
-    ValueError: a size is not positive. RuntimeError: used after close().
+    threads: 0 for one per slot. device: where the engine runs, None for the host, in place. On a device the
+    engine queues its work on `stream`, and nothing but the workers waits for it: the copies to the device and
+    back run beside it.
+    input_type, output_type: uint8, float16 or float32. interleaved: whether tiles are (1, h, w, C) instead of
+    (1, C, h, w), which is for float32 alone.
+    ValueError: a size is not positive or a type is not possible. RuntimeError: used after close().
+    EngineError: the device failed; EngineMemoryError: it has too little memory.
     """
     def __enter__(self) -> Pipeline:
         ...
     def __exit__(self, exc_type: typing.Any, exc_value: typing.Any, traceback: typing.Any) -> None:
         ...
-    def __init__(self, channels: typing.SupportsInt | typing.SupportsIndex, window_height: typing.SupportsInt | typing.SupportsIndex, window_width: typing.SupportsInt | typing.SupportsIndex, scale: typing.SupportsInt | typing.SupportsIndex, slots: typing.SupportsInt | typing.SupportsIndex = 3, threads: typing.SupportsInt | typing.SupportsIndex = 2) -> None:
+    def __init__(self, channels: typing.SupportsInt | typing.SupportsIndex, window_height: typing.SupportsInt | typing.SupportsIndex, window_width: typing.SupportsInt | typing.SupportsIndex, scale: typing.SupportsInt | typing.SupportsIndex, slots: typing.SupportsInt | typing.SupportsIndex = 3, threads: typing.SupportsInt | typing.SupportsIndex = 0, *, device: CudaDevice | None = None, input_type: str = 'float32', output_type: str = 'float32', interleaved: bool = False) -> None:
         ...
     def close(self) -> None:
         """
-        Finishes what is queued and ends the workers. May be called twice.
+        Finishes what is queued, waits for the device and ends the workers. May be called twice.
         """
-    def input(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float32]:
+    def device_check(self, slot: typing.SupportsInt | typing.SupportsIndex) -> int:
         """
-        The slot's input tensor, float32 (1, C, h, w): a view that keeps the pipeline alive.
+        Address on the device of a float32 which engines there set for every tile: finite if all values are.
         """
-    def output(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float32]:
+    def device_input(self, slot: typing.SupportsInt | typing.SupportsIndex) -> int:
         """
-        The slot's output tensor, float32 (1, C, scale * h, scale * w): a view that keeps the pipeline alive.
+        Address of the input on the device.
+        """
+    def device_output(self, slot: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Address of the output on the device.
+        """
+    def input(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.ndarray:
+        """
+        The slot's input tensor on the host, (1, C, h, w) or (1, h, w, C): a view that keeps the pipeline
+        alive.
+        """
+    def output(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.ndarray:
+        """
+        The slot's output tensor on the host, `scale` times as high and wide: a view that keeps the pipeline
+        alive.
         """
     def pack(self, picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), extent: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> int:
         """
-        Queues gather() into a free slot, waiting for one, and returns the slot.
+        Queues gather() and the copy to the device into a free slot, waiting for one, and returns the slot.
+        
+        ValueError: as for gather(), or a tile of uint8 is to get noise.
         """
     def packed(self, slot: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
-        Waits until the slot's input is ready. Raises what went wrong in packing it; the slot is then free.
+        Waits until the slot's input is on its way: what is queued on `stream` from now on finds it there.
+        
+        Raises what went wrong in packing it; the slot is then free.
         """
     def unpack(self, slot: typing.SupportsInt | typing.SupportsIndex, crop: Box, picture: numpy.ndarray, y: typing.SupportsInt | typing.SupportsIndex, x: typing.SupportsInt | typing.SupportsIndex) -> int:
         """
-        Queues scatter() of the slot's output and returns a ticket; the slot is free once that is done.
+        Queues the copy from the device and scatter() of the slot's output, and returns a ticket; the slot is
+        free once that is done.
         """
-    def wait(self, ticket: typing.SupportsInt | typing.SupportsIndex) -> None:
+    def wait(self, ticket: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
         """
         Waits until all unpacks up to and including the ticket are done.
         
-        NonFiniteError: a tile held values that are not finite.
+        Returns the tickets of those that held values that are not finite, each once. Raises what went wrong.
+        """
+    @property
+    def engine_seconds(self) -> float:
+        """
+        How long the unpacked tiles took from packed() to unpack(), on the device's clock.
+        """
+    @property
+    def stream(self) -> int:
+        """
+        The CUDA stream of the engine's work; 0 on the host.
         """
 def gather(picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), extent: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
     """

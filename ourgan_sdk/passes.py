@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ._core import Box, Grid, Pipeline, Tile
+from ._core import Box, Grid, NonFiniteError, Pipeline, Tile
 from .arrays import Picture
 from .cache import TileCache
 from .engines import Engine
@@ -154,7 +154,7 @@ class Pass:
         core = self._result(tile)
         result = np.empty((core.height, core.width, 3), self.dtype)
         ticket = pipeline.unpack(slot, Box(core.y0 - y, core.x0 - x, core.y1 - y, core.x1 - x), result, 0, 0)
-        pipeline.wait(ticket)
+        _wait(pipeline, ticket)
         self._place(tile, result, band)
         self.cache.put(self._key(tile), result)
         return ticket
@@ -216,8 +216,14 @@ class _Rows:
 def _settled(pipeline: Pipeline, ticket: int | None, band: Picture) -> Picture:
     """The band, once all up to `ticket` is unpacked."""
     if ticket is not None:
-        pipeline.wait(ticket)
+        _wait(pipeline, ticket)
     return band
+
+
+def _wait(pipeline: Pipeline, ticket: int) -> None:
+    damaged = pipeline.wait(ticket)
+    if damaged:
+        raise NonFiniteError(f"tile {damaged[0]} has non-finite values")
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:

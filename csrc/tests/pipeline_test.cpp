@@ -16,20 +16,22 @@ constexpr std::int64_t kChannels = 3;
 
 void ignore_interrupts() {}
 
-// A host device on which a chosen copy fails.
+// A host device on which a chosen copy or wait fails.
 class FailingDevice : public HostDevice {
 public:
-    FailingDevice(int failing_copy_in, int failing_copy_out) : in_(failing_copy_in), out_(failing_copy_out) {}
+    FailingDevice(int failing_copy_in, int failing_synchronize)
+        : copies_(failing_copy_in), synchronizations_(failing_synchronize) {}
     void copy_in(Buffer&, Stream&) override {
-        if (in_-- == 0) throw std::runtime_error("copy to the device failed");
+        if (copies_-- == 0) throw DeviceError("copy to the device failed");
     }
-    void copy_out(Buffer&, Stream&) override {
-        if (out_-- == 0) throw std::runtime_error("copy from the device failed");
+    void synchronize(Event&) override {
+        if (synchronizations_-- == 0) throw DeviceError("the device failed");
     }
+    using HostDevice::synchronize;
 
 private:
-    std::atomic<int> in_;
-    std::atomic<int> out_;
+    std::atomic<int> copies_;
+    std::atomic<int> synchronizations_;
 };
 
 struct Image {
@@ -79,9 +81,11 @@ std::vector<Tile> tiles_of(const Grid& grid) {
 }
 
 Pipeline pipeline_for(const Grid& grid, int slots, int threads) {
-    return Pipeline(std::make_unique<HostDevice>(), {kChannels, grid.window_height(), grid.window_width(), kScale},
-                    slots, threads, ignore_interrupts);
+    return Pipeline(std::make_shared<HostDevice>(), {kChannels, grid.window_height(), grid.window_width(), kScale},
+                    {}, slots, threads, ignore_interrupts);
 }
+
+float* values(const Buffer& buffer) { return static_cast<float*>(buffer.host()); }
 
 // One pass as a renderer drives it: the next tile is packed before this one runs.
 void render(Pipeline& pipeline, int slots, const Grid& grid, const Image& source, Image& target) {
@@ -95,7 +99,7 @@ void render(Pipeline& pipeline, int slots, const Grid& grid, const Image& source
         if (i + 1 < tiles.size() && slots > 1) {
             next = pipeline.pack(source.readonly(), tiles[i + 1].window, noise);
         }
-        upscale(pipeline.input(slot), pipeline.output(slot), pipeline.shape());
+        upscale(values(pipeline.input(slot)), values(pipeline.output(slot)), pipeline.shape());
         ticket = pipeline.unpack(slot, crop_of(tiles[i]), target.picture(), kScale * tiles[i].core.y0,
                                  kScale * tiles[i].core.x0);
         if (i + 1 < tiles.size() && slots == 1) {
@@ -157,7 +161,7 @@ TEST(one_pipeline_may_be_driven_by_several_threads) {
         for (std::size_t i = next++; i < tiles.size(); i = next++) {
             const int slot = pipeline.pack(source.readonly(), tiles[i].window, {});
             pipeline.packed(slot);
-            upscale(pipeline.input(slot), pipeline.output(slot), pipeline.shape());
+            upscale(values(pipeline.input(slot)), values(pipeline.output(slot)), pipeline.shape());
             pipeline.wait(pipeline.unpack(slot, crop_of(tiles[i]), target.picture(), kScale * tiles[i].core.y0,
                                           kScale * tiles[i].core.x0));
         }
@@ -175,44 +179,45 @@ TEST(one_pipeline_may_be_driven_by_several_threads) {
 
 TEST(a_failed_copy_in_is_rethrown_and_frees_the_slot) {
     const Image source = test_image(8, 8);
-    Pipeline pipeline(std::make_unique<FailingDevice>(0, -1), {kChannels, 8, 8, kScale}, 1, 1, ignore_interrupts);
+    Pipeline pipeline(std::make_shared<FailingDevice>(0, -1), {kChannels, 8, 8, kScale}, {}, 1, 1, ignore_interrupts);
     const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     CHECK_THROWS(pipeline.packed(slot), std::runtime_error, "copy to the device failed");
     CHECK_THROWS(pipeline.packed(slot), std::invalid_argument, "holds no tile");
     pipeline.packed(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}));
 }
 
-TEST(a_failed_copy_out_is_rethrown_once) {
+TEST(a_failed_tile_is_rethrown_once) {
     const Image source = test_image(8, 8);
     Image target(16, 16);
-    Pipeline pipeline(std::make_unique<FailingDevice>(-1, 0), {kChannels, 8, 8, kScale}, 1, 1, ignore_interrupts);
+    Pipeline pipeline(std::make_shared<FailingDevice>(-1, 0), {kChannels, 8, 8, kScale}, {}, 1, 1, ignore_interrupts);
     for (int tile = 0; tile < 2; ++tile) {
         const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
         pipeline.packed(slot);
         pipeline.unpack(slot, {0, 0, 16, 16}, target.picture(), 0, 0);
     }
-    CHECK_THROWS(pipeline.wait(1), std::runtime_error, "copy from the device failed");
+    CHECK_THROWS(pipeline.wait(1), DeviceError, "the device failed");
     pipeline.wait(1);
 }
 
-TEST(a_non_finite_tile_is_named) {
+TEST(non_finite_tiles_are_told_once) {
     const Image source = test_image(8, 8);
     Image target(80, 80);
-    Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 2, 2, ignore_interrupts);
+    Pipeline pipeline(std::make_shared<HostDevice>(), {kChannels, 8, 8, kScale}, {}, 2, 2, ignore_interrupts);
     const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     pipeline.packed(slot);
-    pipeline.output(slot)[5] = std::nanf("");
-    const std::int64_t ticket = pipeline.unpack(slot, {0, 0, 16, 16}, target.picture(), 32, 48);
-    CHECK_THROWS(pipeline.wait(ticket), NonFiniteError, "tile 0, written at (32, 48), has 1 non-finite values");
+    values(pipeline.output(slot))[5] = std::nanf("");
+    CHECK(pipeline.unpack(slot, {0, 0, 16, 16}, target.picture(), 32, 48) == 0);
+    CHECK(pipeline.wait(0) == std::vector<std::int64_t>{0});
+    CHECK(pipeline.wait(0).empty());
 }
 
 TEST(closing_finishes_what_is_queued) {
     const Image source = test_image(8, 8);
     Image target(16, 16);
-    Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 3, 1, ignore_interrupts);
+    Pipeline pipeline(std::make_shared<HostDevice>(), {kChannels, 8, 8, kScale}, {}, 3, 1, ignore_interrupts);
     const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     pipeline.packed(slot);
-    upscale(pipeline.input(slot), pipeline.output(slot), pipeline.shape());
+    upscale(values(pipeline.input(slot)), values(pipeline.output(slot)), pipeline.shape());
     pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     pipeline.unpack(slot, {0, 0, 16, 16}, target.picture(), 0, 0);
     pipeline.close();
@@ -224,7 +229,7 @@ TEST(closing_finishes_what_is_queued) {
 
 TEST(closing_wakes_who_waits_for_a_slot) {
     const Image source = test_image(8, 8);
-    Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 1, 1, ignore_interrupts);
+    Pipeline pipeline(std::make_shared<HostDevice>(), {kChannels, 8, 8, kScale}, {}, 1, 1, ignore_interrupts);
     pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     std::thread closer([&] { pipeline.close(); });
     CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}), std::runtime_error, "closed");
@@ -233,7 +238,7 @@ TEST(closing_wakes_who_waits_for_a_slot) {
 
 TEST(an_interrupt_ends_a_wait) {
     const Image source = test_image(8, 8);
-    Pipeline pipeline(std::make_unique<HostDevice>(), {kChannels, 8, 8, kScale}, 1, 1,
+    Pipeline pipeline(std::make_shared<HostDevice>(), {kChannels, 8, 8, kScale}, {}, 1, 1,
                       [] { throw std::logic_error("interrupted"); });
     const int slot = pipeline.pack(source.readonly(), {0, 0, 8, 8}, {});
     CHECK_THROWS(pipeline.pack(source.readonly(), {0, 0, 8, 8}, {}), std::logic_error, "interrupted");
@@ -242,11 +247,16 @@ TEST(an_interrupt_ends_a_wait) {
 
 TEST(bad_pipelines_are_refused) {
     const auto make = [](TileShape shape, int slots, int threads) {
-        Pipeline(std::make_unique<HostDevice>(), shape, slots, threads, ignore_interrupts);
+        Pipeline(std::make_shared<HostDevice>(), shape, {}, slots, threads, ignore_interrupts);
+    };
+    const auto make_format = [](TileFormat format) {
+        Pipeline(std::make_shared<HostDevice>(), {3, 8, 8, 2}, format, 1, 1, ignore_interrupts);
     };
     CHECK_THROWS(make({0, 8, 8, 2}, 1, 1), std::invalid_argument, "channels must be in");
     CHECK_THROWS(make({3, 8, 8, 0}, 1, 1), std::invalid_argument, "scale must be in [1, 64], got 0");
     CHECK_THROWS(make({3, 8, 8, 2}, 0, 1), std::invalid_argument, "slots must be in");
     CHECK_THROWS(make({3, 8, 8, 2}, 1, 0), std::invalid_argument, "threads must be in");
     CHECK_THROWS(make({kMaxSide, kMaxSide, 8, 2}, 1, 1), std::invalid_argument, "cannot be addressed");
+    CHECK_THROWS(make_format({PixelType::float16}), std::invalid_argument, "planar tiles must be of float32");
+    CHECK_THROWS(make_format({PixelType::float32, PixelType::uint16, true}), std::invalid_argument, "got uint16");
 }
