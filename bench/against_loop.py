@@ -133,7 +133,7 @@ def run(contender: str, folder: Path) -> None:
         engine = OnnxRuntimeEngine((folder / "upscaler.onnx").read_bytes())
         grid = Tiling(len(picture), picture.shape[1], upscaler, WindowRules()).plan(LARGEST_DEFAULT)
         target = Box(0, 0, 4 * grid.height, 4 * grid.width)
-        one = Pass(1, engine, grid, 4, 0.0, target, np.dtype(np.uint8))
+        one = Pass(1, upscaler.file, engine, lambda: engine, grid, 4, 0.0, target, np.dtype(np.uint8))
 
         def work() -> dict[str, Any]:
             with open_writer(output, target.width, target.height) as writer:

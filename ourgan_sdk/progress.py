@@ -12,13 +12,17 @@ Progress = bool | Callable[[int, int], object] | None
 
 @dataclass
 class RenderStats:
-    """What one render did: seconds in all and inside engines, tiles, passes, input pixels of all tiles."""
+    """What one render did: seconds in all and inside engines, tiles, passes, input pixels of all tiles.
+
+    `repaired_tiles` had to be rendered again, in float32, because half precision had overflowed.
+    """
 
     seconds: float = 0.0
     engine_seconds: float = 0.0
     tiles: int = 0
     passes: int = 0
     window_pixels: int = 0
+    repaired_tiles: int = 0
 
 
 def check_progress(progress: Progress) -> None:

@@ -158,6 +158,8 @@ class _Route:
             result = self.dtype if index == self.plan.passes - 1 else _BETWEEN
             one = Pass(
                 index=index,
+                file=upscaler.file,
+                reference=functools.partial(self.networks.on_cpu, upscaler.file),
                 engine=self.networks.engine(upscaler, result),
                 grid=self.plan.grids[index],
                 scale=upscaler.scale,

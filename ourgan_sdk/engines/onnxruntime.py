@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _SILENT = 4
 class OnnxRuntimeEngine(HostEngine):
     """A network in an ONNX Runtime session; beside what an `Engine` can do, it runs structures as well."""
 
-    NAME: ClassVar[str] = "onnxruntime"
+    NAME = "onnxruntime"
 
     precision: Precision = "fp32"
     rules = WindowRules()

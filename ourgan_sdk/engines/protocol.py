@@ -3,18 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from .._core import Pipeline
+from .._core import CudaDevice, Pipeline
 from ..arrays import Tensor
 from ..bundle import Bundle, Upscaler
 from ..errors import EngineError
 from .rules import WindowRules
-
-if TYPE_CHECKING:
-    from .._core import CudaDevice
 
 __all__ = ["PRECISIONS", "Engine", "HostEngine", "Options", "Precision"]
 
@@ -48,7 +45,7 @@ class Options:
         return int(self.device.partition(":")[2] or 0)
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """An upscaler on a runtime; several threads may use it at once.
 
     Failures raise EngineError; where memory is what lacks, its subclass EngineMemoryError; where the runtime,
@@ -63,28 +60,31 @@ class Engine(Protocol):
 
     precision: Precision
     rules: WindowRules
-    device: "CudaDevice | None"
+    device: CudaDevice | None
     """None: the host."""
 
     @staticmethod
+    @abstractmethod
     def version() -> str:
         """Of the installed runtime."""
 
     @classmethod
+    @abstractmethod
     def open(cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options) -> "Engine":
         """The engine of `upscaler`, whose results go into pictures of `dtype`, uint8 or uint16."""
 
+    @abstractmethod
     def bind(self, pipeline: Pipeline, slot: int) -> Callable[[], None]:
         """A function that runs the tile in `slot`; on a device it puts it into `pipeline.stream`'s queue."""
 
 
-class HostEngine(ABC):
+class HostEngine(Engine):
     """An engine whose tiles are float32 arrays of the host."""
 
-    DEVICE: ClassVar[Literal["cpu", "cuda"]] = "cpu"
-    GIVES_PIXELS: ClassVar[bool] = False
+    DEVICE = "cpu"
+    GIVES_PIXELS = False
 
-    device: None = None
+    device = None
 
     @abstractmethod
     def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
