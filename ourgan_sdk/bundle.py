@@ -1,8 +1,9 @@
 """Reading, checking and writing `.ourgan` bundles.
 
-A bundle is a ZIP archive whose members are stored, not compressed: `manifest.json`, the ONNX networks and a
-preview. The manifest names every other member with its size and SHA-256. Opening a bundle runs no code,
-extracts nothing to disk, and compares every size with what was declared before it reads a byte of it.
+A bundle is a ZIP archive whose members are stored, not compressed: `manifest.json`, the ONNX networks, a
+preview and, where some were built, engines. The manifest names every other member with its size and SHA-256.
+Opening a bundle runs no code, extracts nothing to disk, and compares every size with what was declared before
+it reads a byte of it.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +28,7 @@ from .sizes import LARGEST_SIDE
 
 __all__ = [
     "Bundle",
+    "EngineRecord",
     "Erf",
     "FileEntry",
     "Manifest",
@@ -36,10 +38,13 @@ __all__ = [
     "Structure",
     "Training",
     "Upscaler",
+    "Window",
+    "add_engines",
     "write_bundle",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of bundles that hold engines; those that do not are of version 1, which earlier releases read as well."""
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20
 LARGEST_MEMBER = 1 << 31  # ONNX, being protobuf, ends there as well
@@ -160,6 +165,40 @@ class Upscaler(_Record):
     erf: Erf | None = None
 
 
+class Window(_Record):
+    """The size of an engine's input."""
+
+    height: Side
+    width: Side
+
+
+class EngineRecord(_Record):
+    """An upscaler built for a runtime, of the tiles that `ourgan_sdk.precision` describes.
+
+    It belongs to the member `network` as long as that has the hash `network_sha256`, runs on the runtime's
+    `version` alone, and on GPUs of the `compute_capabilities`, such as "8.6". `output` is the type of its
+    pixels. It takes `activation_bytes` of the GPU's memory for activations.
+    """
+
+    file: str
+    network: str
+    network_sha256: Sha256
+    runtime: Literal["tensorrt", "tensorrt-rtx"]
+    version: Annotated[str, Field(min_length=1)]
+    precision: Literal["fp32", "fp16", "bf16"]
+    output: Literal["uint8", "float16", "float32"]
+    compute_capabilities: Annotated[
+        list[Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]$")]], Field(min_length=1)
+    ]
+    window: Window
+    activation_bytes: Count
+
+    @property
+    def replaces(self) -> tuple[str, str, str, str]:
+        """What a bundle holds one engine of."""
+        return self.runtime, self.network, self.precision, self.output
+
+
 class FileEntry(_Record):
     """Size in bytes and hash of one member."""
 
@@ -170,13 +209,23 @@ class FileEntry(_Record):
 class Manifest(_Record):
     """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = 1
     created_by: str = f"ourgan_sdk {__version__}"
     photo: Photo
     training: Training
     structure: Structure
     upscalers: Annotated[list[Upscaler], Field(min_length=1)]
+    engines: list[EngineRecord] = []
     files: Annotated[dict[str, FileEntry], Field(max_length=MOST_MEMBERS)] = {}
+
+    @model_validator(mode="after")
+    def _check_engines(self) -> "Manifest":
+        if self.schema_version == 1 and self.engines:
+            raise ValueError(f"engines: expected none in schema version 1, found {len(self.engines)}")
+        named = [engine.file for engine in self.engines] + self.networks()
+        if len(set(named)) < len(named):
+            raise ValueError("engines: expected each in a member of its own")
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> "Manifest":
@@ -236,9 +285,9 @@ class Bundle:
 def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
     """Write a bundle with `members` and return it opened; equal arguments give equal bytes.
 
-    The manifest's `files` are ignored and made anew from `members`. The file appears under its name only when
-    it is whole. Raises BundleError if the manifest names a network that `members` lacks or a name or size is
-    not allowed, and OutputError if the file cannot be written.
+    The manifest's `files` and `schema_version` are ignored and made anew. The file appears under its name
+    only when it is whole. Raises BundleError if the manifest names a network or an engine that `members`
+    lacks or a name or size is not allowed, and OutputError if the file cannot be written.
     """
     path = Path(path)
     files = {
@@ -246,11 +295,14 @@ def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapp
         for name, data in members.items()
     }
     try:
-        manifest = Manifest.model_validate(manifest.model_dump() | {"files": files})
+        version = SCHEMA_VERSION if manifest.engines else 1
+        manifest = Manifest.model_validate(
+            manifest.model_dump() | {"files": files, "schema_version": version}
+        )
     except ValidationError as error:
         raise BundleError(f"{path}: cannot be written: {_first_problem(error)}") from error
     _check_networks(path, manifest)
-    text = manifest.model_dump_json(indent=2).encode()
+    text = manifest.model_dump_json(indent=2, exclude=None if manifest.engines else {"engines"}).encode()
     if len(text) > LARGEST_MANIFEST:
         raise BundleError(
             f"{path}: cannot be written: its manifest has {len(text)} bytes, more than {LARGEST_MANIFEST}"
@@ -263,6 +315,28 @@ def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapp
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
     return Bundle.open(path)
+
+
+def add_engines(
+    bundle: Bundle, engines: Sequence[tuple[EngineRecord, bytes]], path: str | os.PathLike[str] | None = None
+) -> Bundle:
+    """Write `bundle` with more engines, in its place or as `path`, and return it opened.
+
+    They replace those of the same runtime, network, precision and output; the other members stay as they are,
+    byte for byte. Raises BundleError if the bundle is damaged or an engine cannot be in it, and OutputError
+    if the file cannot be written.
+    """
+    path = bundle.path if path is None else Path(path)
+    records = [record for record, _ in engines]
+    replacing = {record.replaces for record in records}
+    kept = [record for record in bundle.manifest.engines if record.replaces not in replacing]
+    gone = {record.file for record in bundle.manifest.engines} - {record.file for record in kept}
+    members = {name: bundle.read(name) for name in bundle.manifest.files if name not in gone}
+    for record, plan in engines:
+        if record.file in members:
+            raise BundleError(f"{path}: cannot be written: it has two members {record.file!r}")
+        members[record.file] = plan
+    return write_bundle(path, bundle.manifest.model_copy(update={"engines": [*kept, *records]}), members)
 
 
 @contextmanager
@@ -360,10 +434,10 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
     if type(version) is int and version > SCHEMA_VERSION:
         raise BundleError(
             f"{where}: has schema version {version}, by {content.get('created_by', 'a later release')!r}; "
-            f"ourgan_sdk {__version__} reads {SCHEMA_VERSION}: upgrade ourgan-sdk"
+            f"ourgan_sdk {__version__} reads 1 to {SCHEMA_VERSION}: upgrade ourgan-sdk"
         )
-    if version != SCHEMA_VERSION:
-        raise BundleError(f"{where}: expected schema_version {SCHEMA_VERSION}, found {version!r}")
+    if type(version) is not int or version < 1:
+        raise BundleError(f"{where}: expected schema_version 1 to {SCHEMA_VERSION}, found {version!r}")
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
@@ -388,9 +462,10 @@ def _check_members(path: Path, manifest: Manifest, sizes: Mapping[str, int]) -> 
 
 
 def _check_networks(path: Path, manifest: Manifest) -> None:
-    for name in manifest.networks():
+    named = [("network", name) for name in manifest.networks()]
+    for kind, name in (*named, *(("engine", engine.file) for engine in manifest.engines)):
         if name not in manifest.files:
-            raise BundleError(f"{path}: the manifest names network {name!r}, which is not among the members")
+            raise BundleError(f"{path}: the manifest names {kind} {name!r}, which is not among the members")
 
 
 def _bytes(size: int | None) -> str:

@@ -12,7 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ourgan_sdk import Bundle, BundleError, Manifest, OutputError, write_bundle
-from ourgan_sdk.bundle import Erf, Photo, Scale, SeamError, Structure, Training, Upscaler
+from ourgan_sdk.bundle import (
+    EngineRecord,
+    Erf,
+    Photo,
+    Scale,
+    SeamError,
+    Structure,
+    Training,
+    Upscaler,
+    Window,
+    add_engines,
+)
 
 MEMBERS = {"structure.onnx": b"structure" * 300, "upscaler.onnx": b"upscaler" * 50, "preview.png": b""}
 
@@ -161,16 +172,16 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_future_version(path: Path) -> None:
-    changed(path, schema_version=2, created_by="ourgan_sdk 9.0.0", unheard_of=True)
-    with pytest.raises(BundleError, match=r"schema version 2, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
+    changed(path, schema_version=3, created_by="ourgan_sdk 9.0.0", unheard_of=True)
+    with pytest.raises(BundleError, match=r"schema version 3, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
         Bundle.open(path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 0}, "expected schema_version 1, found 0"),
-        ({"schema_version": "1"}, "expected schema_version 1, found '1'"),
+        ({"schema_version": 0}, "expected schema_version 1 to 2, found 0"),
+        ({"schema_version": "1"}, "expected schema_version 1 to 2, found '1'"),
         ({"surplus": 1}, "surplus: Extra inputs"),
         ({"photo": {"width": 0, "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*greater than"),
         ({"photo": {"width": "3", "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*valid integer"),
@@ -338,3 +349,89 @@ def test_opening_reads_a_bounded_part(path: Path, small: Manifest, monkeypatch: 
     monkeypatch.setattr(Path, "open", lambda self, _mode: Counting(io.FileIO(self)))
     Bundle.open(path)
     assert 0 < read < 200_000
+
+
+def engine_record(**changes: object) -> EngineRecord:
+    values = {
+        "file": "engines/upscaler-fp16-uint8.plan",
+        "network": "upscaler.onnx",
+        "network_sha256": "0" * 64,
+        "runtime": "tensorrt-rtx",
+        "version": "1.7.1.116",
+        "precision": "fp16",
+        "output": "uint8",
+        "compute_capabilities": ["8.6", "12.0"],
+        "window": Window(height=640, width=1088),
+        "activation_bytes": 5 << 30,
+    }
+    return EngineRecord.model_validate(values | changes)
+
+
+def test_bundles_without_engines_are_as_they_were(path: Path) -> None:
+    """Earlier releases read version 1 and forbid what they do not know."""
+    manifest = json.loads(zipfile.ZipFile(path).read("manifest.json"))
+    assert manifest["schema_version"] == 1
+    assert "engines" not in manifest
+
+
+def test_engines_are_added_and_replaced(path: Path) -> None:
+    before = Bundle.open(path)
+    record, other = engine_record(), engine_record(output="float16", file="engines/b.plan")
+    added = add_engines(before, [(record, b"plan"), (other, b"another")])
+    assert added == Bundle.open(path)
+    assert added.manifest.schema_version == 2
+    assert added.manifest.engines == [record, other]
+    assert contents(added) == MEMBERS | {record.file: b"plan", other.file: b"another"}
+    newer = engine_record(version="1.8", file="engines/c.plan")
+    replaced = add_engines(added, [(newer, b"newer")])
+    assert replaced.manifest.engines == [other, newer]
+    assert contents(replaced) == MEMBERS | {other.file: b"another", newer.file: b"newer"}
+    unchanged = {"schema_version", "engines", "files"}
+    assert replaced.manifest.model_dump(exclude=unchanged) == before.manifest.model_dump(exclude=unchanged)
+
+
+def test_engines_in_a_copy(path: Path, tmp_path: Path) -> None:
+    before = path.read_bytes()
+    copy = add_engines(Bundle.open(path), [(engine_record(), b"plan")], tmp_path / "copy.ourgan")
+    assert copy.path == tmp_path / "copy.ourgan"
+    assert copy.read(engine_record().file) == b"plan"
+    assert path.read_bytes() == before
+
+
+def test_failed_adding_leaves_the_bundle(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+    with pytest.raises(BundleError, match=r"two members 'preview\.png'"):
+        add_engines(Bundle.open(path), [(engine_record(file="preview.png"), b"plan")])
+    with pytest.raises(BundleError, match="not a name"):
+        add_engines(Bundle.open(path), [(engine_record(file="../up"), b"plan")])
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match="No space left on device"):
+        add_engines(Bundle.open(path), [(engine_record(), b"plan")])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"runtime": "other"}, r"engines\.0\.runtime: "),
+        ({"compute_capabilities": ["sm86"]}, r"engines\.0\.compute_capabilities\.0: "),
+        ({"compute_capabilities": []}, r"engines\.0\.compute_capabilities: "),
+        ({"window": {"height": 0, "width": 1}}, r"engines\.0\.window\.height: "),
+        ({"file": "absent.plan"}, r"names engine 'absent\.plan', which is not among the members"),
+        ({"file": "upscaler.onnx"}, "engines: expected each in a member of its own"),
+    ],
+)
+def test_engines_that_are_none(path: Path, changes: dict[str, object], words: str) -> None:
+    records = [engine_record().model_dump() | changes]
+    with pytest.raises(BundleError, match=words):
+        Bundle.open(changed(path, schema_version=2, engines=records))
+
+
+def test_engines_need_version_2(path: Path) -> None:
+    add_engines(Bundle.open(path), [(engine_record(), b"plan")])
+    with pytest.raises(BundleError, match="expected none in schema version 1, found 1"):
+        Bundle.open(changed(path, schema_version=1))

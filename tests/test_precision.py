@@ -78,7 +78,7 @@ def test_fp16_is_close(network: bytes) -> None:
 
 
 def test_bf16_draws_no_bands(rrdb: bytes) -> None:
-    """A slow gradient of 13 levels keeps its values in between: its input alone would have 4 of them in bf16."""
+    """A slow gradient of 13 levels keeps its values in between: bf16 alone would have 4 of them."""
     ramp = np.linspace(0.7, 0.75, 24, dtype=np.float16)[np.newaxis, np.newaxis, :, np.newaxis]
     pixels = np.ascontiguousarray(np.broadcast_to(ramp, (1, 8, 24, 3)))
     expected = original(rrdb, pixels).clip(0, 1)
