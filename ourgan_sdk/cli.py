@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from . import doctor
 from ._compiled import BudgetError, NonFiniteError
 from ._version import __version__
 from .bundle import Bundle
@@ -112,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     calibrate = _command(commands, "calibrate", calibration.run, "measure how large the halos must be")
     calibration.add_options(calibrate)
     _add_engine_options(calibrate)
+
+    examine = _command(
+        commands, "doctor", doctor.run, "say which engines can render here, and why others cannot"
+    )
+    _add_engine_options(examine)
 
     _command(commands, "info", _info, "print what a bundle says about itself")
     return parser

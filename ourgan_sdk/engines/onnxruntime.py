@@ -14,7 +14,7 @@ from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
 from .protocol import HostEngine, Options, Precision
 from .rules import WindowRules
 
-__all__ = ["OnnxRuntimeEngine"]
+__all__ = ["OnnxRuntimeEngine", "import_onnxruntime"]
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class OnnxRuntimeEngine(HostEngine):
     rules = WindowRules()
 
     def __init__(self, network: bytes, threads: int | None = None) -> None:
-        self._ort = _import_onnxruntime()
+        self._ort = import_onnxruntime()
         options = self._ort.SessionOptions()
         options.log_severity_level = _SILENT
         options.intra_op_num_threads = threads or 0
@@ -53,7 +53,7 @@ class OnnxRuntimeEngine(HostEngine):
     @staticmethod
     def version() -> str:
         """Of the installed ONNX Runtime; raises EngineUnavailableError if there is none."""
-        return str(_import_onnxruntime().__version__)
+        return str(import_onnxruntime().__version__)
 
     @classmethod
     def open(
@@ -119,7 +119,8 @@ class _BoundRun:
         self.engine.run_bound(self.binding)
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
+    """The module; raises EngineUnavailableError if it is not installed."""
     try:
         import onnxruntime  # noqa: PLC0415 - optional, and slow to import
     except ImportError as error:

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["TileFormat", "WindowRules"]
+__all__ = ["TileFormat", "TileType", "WindowRules"]
+
+
+TileType = Literal["float32", "float16", "uint8"]
 
 
 @dataclass(frozen=True)
 class TileFormat:
     """The tensors of a tile: float32 planes (1, C, h, w), or interleaved (1, h, w, C), as pixels lie."""
 
-    input_type: Literal["float32", "float16", "uint8"] = "float32"
-    output_type: Literal["float32", "float16", "uint8"] = "float32"
+    input_type: TileType = "float32"
+    output_type: TileType = "float32"
     interleaved: bool = False
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from ..bundle import Bundle, Upscaler
 from ..errors import EngineError, EngineUnavailableError
 from .onnxruntime import OnnxRuntimeEngine
+from .onnxruntime_cuda import OnnxRuntimeCudaEngine
 from .protocol import Engine, Options
 
 __all__ = ["ENGINES", "Opened", "candidates", "engine_names", "open_first"]
 
 _log = logging.getLogger(__name__)
 
-ENGINES: list[type[Engine]] = [OnnxRuntimeEngine]
+ENGINES: list[type[Engine]] = [OnnxRuntimeCudaEngine, OnnxRuntimeEngine]
 """In order of preference. A runtime that works on several devices is there once for each."""
 
 _OVERRIDE = "OURGAN_ENGINE"

@@ -1,0 +1,177 @@
+"""ONNX Runtime on an NVIDIA GPU: any window, no engine to be built before."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._core import CudaDevice, Pipeline
+from ..bundle import Bundle, Upscaler
+from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from ..precision import convert_upscaler
+from .devices import open_device
+from .onnxruntime import import_onnxruntime
+from .protocol import Engine, Options, Precision
+from .rules import TileFormat, TileType, WindowRules
+
+__all__ = ["OnnxRuntimeCudaEngine"]
+
+_log = logging.getLogger(__name__)
+
+_PROVIDER = "CUDAExecutionProvider"
+
+_MEMORY_SIGNS = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED")
+"""What ONNX Runtime, CUDA and cuDNN say, in an exception of no other kind, where memory is what lacks."""
+
+_LARGEST_TENSOR = 1 << 30
+"""Elements: cuDNN counts bytes of half precision in 31 bits."""
+
+_TRIALS = 3
+
+
+class OnnxRuntimeCudaEngine(Engine):
+    """An upscaler in ONNX Runtime sessions that queue their work on the device's stream."""
+
+    NAME = "onnxruntime"
+    DEVICE = "cuda"
+    GIVES_PIXELS = True
+
+    device: CudaDevice
+
+    def __init__(self, network: bytes, device: CudaDevice, precision: Precision, rules: WindowRules) -> None:
+        """`network` is what `convert_upscaler` made; raises EngineError if it cannot be loaded."""
+        self._ort = import_onnxruntime()
+        self.device = device
+        self.precision = precision
+        self.rules = rules
+        self._network = network
+        self._lock = threading.Lock()
+        self._session = self._open_session(prefer_nhwc=False)
+        self._is_tuned = False
+
+    @staticmethod
+    def version() -> str:
+        """Of the installed ONNX Runtime; raises EngineUnavailableError if it is none for CUDA."""
+        ort = import_onnxruntime()
+        if _PROVIDER not in ort.get_available_providers():
+            raise EngineUnavailableError(
+                "the installed ONNX Runtime is one for the CPU: pip uninstall onnxruntime, then pip install "
+                '"ourgan-sdk[cuda]"'
+            )
+        return str(ort.__version__)
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options
+    ) -> "OnnxRuntimeCudaEngine":
+        """The engine of `upscaler`, by default in half precision."""
+        cls.version()
+        device = open_device(options.ordinal)
+        precision: Precision = "fp16" if options.precision == "auto" else options.precision
+        if precision == "bf16":
+            raise EngineUnavailableError("computes in fp32 or fp16, not in bf16")
+        wide: TileType = "float32" if precision == "fp32" else "float16"
+        tile_format = TileFormat(wide, "uint8" if dtype == np.uint8 else wide, interleaved=True)
+        network = convert_upscaler(
+            bundle.read(upscaler.file), precision, np.dtype(tile_format.output_type), window=None
+        )
+        # As many bytes for half precision as for single: half of them for cuDNN's workspaces.
+        rules = WindowRules(
+            largest_tensor=_LARGEST_TENSOR, on_device=True, slots=3, format=tile_format, alignment=8
+        )
+        return cls(network, device, precision, rules)
+
+    def bind(self, pipeline: Pipeline, slot: int) -> Callable[[], None]:
+        """A function that queues the network's work on the tile in `slot`."""
+        self._tune(pipeline, slot)
+        binding = self._binding(self._session, pipeline, slot)
+        options = self._ort.RunOptions()
+        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+
+        def run() -> None:
+            with self._lock:  # concurrent runs would share the stream's workspaces
+                self._run(self._session, binding, options)
+
+        return run
+
+    def _tune(self, pipeline: Pipeline, slot: int) -> None:
+        """Choose the layout that is faster on this device, the first time that a window is known."""
+        with self._lock:
+            if self._is_tuned:
+                return
+            other = self._open_session(prefer_nhwc=True)
+            planes = self._seconds(self._session, self._binding(self._session, pipeline, slot))
+            pixels = self._seconds(other, self._binding(other, pipeline, slot))
+            _log.info("ONNX Runtime: %.1f ms a tile with NCHW, %.1f with NHWC", 1e3 * planes, 1e3 * pixels)
+            if pixels < planes:
+                self._session = other
+            self._is_tuned = True
+
+    def _seconds(self, session: Any, binding: Any) -> float:
+        """What a tile takes at best; a run ends when the device is done."""
+        options = self._ort.RunOptions()
+        best = np.inf
+        for _ in range(1 + _TRIALS):
+            started = time.perf_counter()
+            self._run(session, binding, options)
+            best = min(best, time.perf_counter() - started)
+        return float(best)
+
+    def _open_session(self, *, prefer_nhwc: bool) -> Any:
+        settings = {
+            "device_id": str(self.device.ordinal),
+            "user_compute_stream": str(self.device.stream),
+            "prefer_nhwc": str(int(prefer_nhwc)),
+            # Tries every algorithm once for a shape; windows of a pass have one.
+            "cudnn_conv_algo_search": "EXHAUSTIVE",
+            "arena_extend_strategy": "kSameAsRequested",
+            "use_tf32": "0",
+        }
+        options = self._ort.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            session = self._ort.InferenceSession(
+                self._network, options, providers=[(_PROVIDER, settings), "CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
+            raise _error(error, "cannot load the network") from error
+        if session.get_providers()[0] != _PROVIDER:  # it says nothing when it falls back
+            raise EngineUnavailableError(
+                "ONNX Runtime finds no CUDA libraries that fit it: pip install "
+                '"onnxruntime-gpu[cuda,cudnn]", or see docs/engines.md'
+            )
+        return session
+
+    def _binding(self, session: Any, pipeline: Pipeline, slot: int) -> Any:
+        binding = session.io_binding()
+        place, tile = ("cuda", self.device.ordinal), self.rules.format
+        binding.bind_input(
+            "pixels",
+            *place,
+            np.dtype(tile.input_type),
+            pipeline.input(slot).shape,
+            pipeline.device_input(slot),
+        )
+        binding.bind_output(
+            "upscaled",
+            *place,
+            np.dtype(tile.output_type),
+            pipeline.output(slot).shape,
+            pipeline.device_output(slot),
+        )
+        binding.bind_output("check", *place, np.dtype(np.float32), (1,), pipeline.device_check(slot))
+        return binding
+
+    def _run(self, session: Any, binding: Any, options: Any) -> None:
+        try:
+            session.run_with_iobinding(binding, options)
+        except Exception as error:
+            raise _error(error, "failed") from error
+
+
+def _error(error: Exception, what: str) -> EngineError:
+    kind = EngineMemoryError if any(sign in str(error) for sign in _MEMORY_SIGNS) else EngineError
+    return kind(f"ONNX Runtime {what} on the GPU: {error}")
