@@ -1,15 +1,19 @@
 """Small networks that do what trained ones do, and a bundle of them."""
 
+import gc
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from fake_cuda import FakeCuda, build
 from onnx import TensorProto, helper, numpy_helper
 
+from ourgan_sdk._core import CudaDevice
 from ourgan_sdk.bundle import Manifest, Photo, Scale, SeamError, Structure, Training, Upscaler, write_bundle
 
 # Programs started in the background are told to ignore Ctrl-C, and pass that on: the tests send it.
@@ -150,6 +154,29 @@ def make_manifest() -> Manifest:
             upscaler.model_copy(update={"file": "upscaler_later.onnx", "noise_deviation": 0.0}),
         ],
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is not None and CudaDevice.count() == 0:
+        pytest.skip("needs an NVIDIA GPU")
+
+
+@pytest.fixture(scope="session")
+def fake_cuda_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the stand-in for NVIDIA's driver is for Linux")
+    return build(tmp_path_factory.mktemp("fake_cuda"))
+
+
+@pytest.fixture
+def fake_cuda(fake_cuda_library: Path) -> Iterator[FakeCuda]:
+    """A driver of one GPU; everything that a test takes from it must be freed when the test ends."""
+    fake = FakeCuda(fake_cuda_library)
+    yield fake
+    gc.collect()
+    live = fake.live()
+    fake.reset()
+    assert live == {}
 
 
 @pytest.fixture(scope="session")
