@@ -131,7 +131,7 @@ class Renderer:
         _log.log(
             level,
             "out of memory (%s): going on with a memory limit of %d bytes instead of %d",
-            *(error, smaller.memory_limit, plan.memory_limit),
+            *(str(error), smaller.memory_limit, plan.memory_limit),  # the error itself would hold the memory
         )
 
 
