@@ -288,6 +288,12 @@ def _info(options: argparse.Namespace) -> None:
             f"seam error at most {seam.maximum:g} levels, {100 * seam.share_different:.4f} % of values differ"
             + (f", 99.9 % of the receptive field within {erf.radius_999} px" if erf else "")
         )
+    for engine in manifest.engines:
+        lines[engine.file] = (
+            f"{engine.network} for {engine.runtime} {engine.version}, {engine.precision} to {engine.output}, "
+            f"windows of {engine.window.width} x {engine.window.height}, {engine.activation_bytes} bytes of activations, "
+            f"compute capability {', '.join(engine.compute_capabilities)}"
+        )
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():
         print(f"{name + ':':<24} {text}")

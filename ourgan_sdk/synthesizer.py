@@ -63,11 +63,11 @@ class Synthesizer:
         """
         if threads is not None:
             threads = check_integer("threads", threads, MOST_THREADS)
-        if memory_limit is None:
-            memory_limit = default_memory_limit()
-        self._memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
-        bundle = Bundle.open(sample_bundle() if path is None else path)
-        self._networks = Networks(bundle, engine, Options(device, precision, threads))
+        if memory_limit is not None:
+            memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
+        options = Options(device, precision, threads, memory_limit)
+        self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
+        self._networks = Networks(Bundle.open(sample_bundle() if path is None else path), engine, options)
 
     @property
     def bundle(self) -> Bundle:

@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from ourgan_sdk import Bundle, Synthesizer, __version__, cli
+from ourgan_sdk.bundle import EngineRecord, Window, add_engines
 from ourgan_sdk.cli import main
 from ourgan_sdk.resume import Finished
 
@@ -135,6 +136,29 @@ def test_info(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["structure"].strip() == "3 scales from 6 x 4 to 18 x 12"
     assert "halo 3" in lines["upscaler.onnx"]
     assert f"ourgan_sdk {__version__}" in lines["bundle"]
+
+
+def test_info_of_engines(bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = Bundle.open(bundle_path)
+    record = EngineRecord(
+        file="engines/later.plan",
+        network="upscaler_later.onnx",
+        network_sha256=bundle.manifest.files["upscaler_later.onnx"].sha256,
+        runtime="tensorrt-rtx",
+        version="1.7.1.116",
+        precision="fp16",
+        output="uint8",
+        compute_capabilities=["8.6", "12.0"],
+        window=Window(height=640, width=1088),
+        activation_bytes=123456,
+    )
+    path = add_engines(bundle, [(record, b"plan")], tmp_path / "with.ourgan").path
+    assert main(["info", str(path)]) == 0
+    lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["engines/later.plan"].strip() == (
+        "upscaler_later.onnx for tensorrt-rtx 1.7.1.116, fp16 to uint8, windows of 1088 x 640, "
+        "123456 bytes of activations, compute capability 8.6, 12.0"
+    )
 
 
 def test_verbose(bundle_path: Path, tmp_path: Path) -> None:

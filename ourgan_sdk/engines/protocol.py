@@ -29,6 +29,8 @@ class Options:
     precision: Precision | Literal["auto"] = "auto"
     threads: int | None = None
     """Of an engine on the host."""
+    memory_limit: int | None = None
+    """Bytes of a GPU's memory, where somebody has set a limit."""
 
     def __post_init__(self) -> None:
         kind, _, ordinal = self.device.partition(":")
