@@ -291,8 +291,8 @@ def _info(options: argparse.Namespace) -> None:
     for engine in manifest.engines:
         lines[engine.file] = (
             f"{engine.network} for {engine.runtime} {engine.version}, {engine.precision} to {engine.output}, "
-            f"windows of {engine.window.width} x {engine.window.height}, {engine.activation_bytes} bytes of activations, "
-            f"compute capability {', '.join(engine.compute_capabilities)}"
+            f"windows of {engine.window.width} x {engine.window.height}, {engine.activation_bytes} bytes of "
+            f"activations, compute capability {', '.join(engine.compute_capabilities)}"
         )
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():
