@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ourgan_sdk._core import Box, gather, normal, scatter
+from ourgan_sdk._core import Box, Pipeline, gather, normal, scatter
 
 Array = npt.NDArray[Any]
 DTYPES = ["uint8", "uint16", "float16", "float32"]
@@ -183,6 +183,83 @@ def test_rows_may_be_strided(dtype: str) -> None:
         scatter(tile, Box(0, 0, 7, 20), actual[rows, columns], 2, 1)
         expected[rows, columns][2:9, 1:21] = numpy_encode(tile, dtype)
         np.testing.assert_array_equal(actual, expected)
+
+
+TILE_DTYPES = ["uint8", "float16", "float32"]
+
+
+def interleaved(height: int, width: int, channels: int, **types: str) -> Pipeline:
+    """A pipeline is the way to interleaved tiles: pack() gathers into them, unpack() scatters from them."""
+    return Pipeline(channels, height, width, 1, slots=1, interleaved=True, **types)
+
+
+def numpy_store(values: Array, dtype: str) -> Array:
+    """What a tile of `dtype` (h, w, C) makes of planar float32 values (C, h, w)."""
+    if dtype == "uint8":
+        return numpy_encode(values, dtype)
+    with np.errstate(over="ignore"):
+        return np.transpose(values, (1, 2, 0)).astype(dtype)
+
+
+@settings(deadline=None)
+@given(st.data(), st.sampled_from(DTYPES), st.sampled_from(TILE_DTYPES), st.integers(1, 5))
+def test_interleaved_tiles_are_gathered_as_planar_ones(
+    data: st.DataObject, dtype: str, tile_dtype: str, channels: int
+) -> None:
+    height, width = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 300))
+    picture = random_picture((height, width, channels), dtype)
+    y, x = data.draw(st.integers(-40, 40)), data.draw(st.integers(-300, 400))
+    window = Box(y, x, y + data.draw(st.integers(1, 90)), x + data.draw(st.integers(1, 700)))
+    deviation = 0.0 if tile_dtype == "uint8" else data.draw(st.sampled_from([0.0, 0.1, 30000.0]))
+    noise = 9, 256, deviation
+    expected = numpy_store(gather(picture, window, (0, 0), None, *noise), tile_dtype)
+    with interleaved(window.height, window.width, channels, input_type=tile_dtype) as pipeline:
+        slot = pipeline.pack(picture, window, (0, 0), None, *noise)
+        pipeline.packed(slot)
+        np.testing.assert_array_equal(pipeline.input(slot)[0], expected)
+
+
+@settings(deadline=None)
+@given(st.data(), st.sampled_from(DTYPES), st.sampled_from(TILE_DTYPES), st.integers(1, 5))
+def test_interleaved_tiles_are_scattered_as_planar_ones(
+    data: st.DataObject, dtype: str, tile_dtype: str, channels: int
+) -> None:
+    height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 900))
+    tile = random_picture((height, width, channels), tile_dtype, seed=1)
+    crop = data.draw(boxes(height, width))
+    y, x = data.draw(st.integers(0, 60)), data.draw(st.integers(0, 800))
+    broken = tile_dtype != "uint8" and data.draw(st.booleans())
+    if broken:
+        tile[data.draw(st.integers(crop.y0, crop.y1 - 1)), crop.x1 - 1, channels - 1] = np.nan
+    actual = random_picture((50, 720, channels), dtype)
+    expected = actual.copy()
+    counted = scatter(numpy_gather(tile, Box(0, 0, height, width)).copy(), crop, expected, y, x)
+    with interleaved(height, width, channels, output_type=tile_dtype) as pipeline:
+        slot = pipeline.pack(np.zeros((height, width, channels), np.uint8), Box(0, 0, height, width))
+        pipeline.packed(slot)
+        pipeline.output(slot)[0] = tile
+        ticket = pipeline.unpack(slot, crop, actual, y, x)
+        assert pipeline.wait(ticket) == ([ticket] if counted else [])
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_floats_become_halves_as_in_numpy() -> None:
+    """Every half, what lies halfway between two, a little beside both, and what no half can hold."""
+    halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    between = np.append((halves[1:] + halves[:-1]) / 2, np.float32(65520))
+    exact = np.concatenate([halves, between, np.array([1e9, 1e-9, 1e-42, np.inf], np.float32)])
+    beside = [np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf)]
+    values = np.concatenate([exact, *beside, [np.float32(np.nan)]])
+    picture = np.concatenate([values, -values]).reshape(1, -1, 1)
+    with interleaved(1, picture.shape[1], 1, input_type="float16") as pipeline:
+        slot = pipeline.pack(picture, Box(0, 0, 1, picture.shape[1]))
+        pipeline.packed(slot)
+        with np.errstate(over="ignore"):
+            expected = picture.astype(np.float16)
+        actual = pipeline.input(slot)[0]
+        np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+        number = ~np.isnan(expected)
+        np.testing.assert_array_equal(actual[number].view(np.uint16), expected[number].view(np.uint16))
 
 
 def test_noise_is_addressed_in_the_whole_picture() -> None:

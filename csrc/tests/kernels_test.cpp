@@ -17,7 +17,7 @@ constexpr std::size_t kSizes[] = {1, 2, 2, 4};
 std::vector<float> difficult_values(std::size_t count) {
     const float infinity = std::numeric_limits<float>::infinity();
     std::vector<float> values{0.0f,      -0.0f,     1.0f,    -1.0f,      2.0f,      infinity, -infinity, 0x1p-14f,
-                              0x1p-24f,  0x1p-25f,  3e-8f,   0x1.002p-1f, 0.5f,     1e-40f,   0.99999994f,
+                              0x1p-24f,  0x1p-25f, 65519.0f, 65520.0f, -1e9f,  3e-8f,   0x1.002p-1f, 0.5f,     1e-40f,   0.99999994f,
                               std::numeric_limits<float>::quiet_NaN(), 0.5f / 255.0f, 1.5f / 65535.0f};
     std::mt19937 random(1);
     std::uniform_real_distribution<float> uniform(-0.2f, 1.2f);
@@ -34,11 +34,14 @@ TEST(every_instruction_set_encodes_the_same_bits) {
             for (int type = 0; type < kPixelTypes; ++type) {
                 const std::size_t bytes = planes.size() * kSizes[type];
                 std::vector<unsigned char> expected(bytes + 1, 0xA5), actual(bytes + 1, 0xA5);
-                const Kernels& reference = *available_kernels().front();
-                const auto broken = reference.encode[type](planes.data(), count, count, channels, expected.data());
-                for (const Kernels* kernel : available_kernels()) {
-                    CHECK(kernel->encode[type](planes.data(), count, count, channels, actual.data()) == broken);
-                    CHECK(actual == expected);  // the last byte shows that nothing is written behind the end
+                for (const auto table : {&Kernels::encode, &Kernels::store}) {
+                    const Kernels::Encode reference = (available_kernels().front()->*table)[type];
+                    const auto broken = reference(planes.data(), count, count, channels, expected.data());
+                    for (const Kernels* kernel : available_kernels()) {
+                        const Kernels::Encode encode = (kernel->*table)[type];
+                        CHECK(encode(planes.data(), count, count, channels, actual.data()) == broken);
+                        CHECK(actual == expected);  // the last byte shows that nothing is written behind the end
+                    }
                 }
             }
         }

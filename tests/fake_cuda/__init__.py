@@ -59,7 +59,7 @@ class FakeCuda:
     def fail(
         self, call: str, successes: int = 0, result: int = LAUNCH_FAILED, *, lose_device: bool = False
     ) -> None:
-        """Make a function of the driver fail, "launch", or what streams do: "copy in", "copy out", "kernel"."""
+        """Make a function of the driver, "launch", "copy in", "copy out" or "kernel" fail."""
         self._library.fake_fail(call.encode(), successes, result, lose_device)
 
     def ignore(self, wait: str) -> None:

@@ -236,14 +236,20 @@ static uint64_t next_random(uint64_t *state) {
     return *state >> 33;
 }
 
+static bool operates(const Work *work) { return work->what == COPY || work->what == LAUNCH; }
+
+// A copy of a few bytes takes none.
+static int64_t duration_of(const Work *work) {
+    return !operates(work) || (work->what == COPY && work->bytes <= 64) ? 0 : durations[work->operation];
+}
+
 static void execute(Stream *stream, Work *work) {
     static const char *const kNames[OPERATIONS] = {"copy in", "copy out", "kernel"};
-    const bool operates = work->what == COPY || work->what == LAUNCH;
-    if (operates && !simulation) {
+    if (operates(work) && !simulation) {
         const int64_t extra = jitter > 0 ? (int64_t)(next_random(&stream->random) % (uint64_t)jitter) : 0;
-        sleep_for(durations[work->operation] + extra);
+        sleep_for(duration_of(work) + extra);
     }
-    if (operates && failure_of(kNames[work->operation]) != SUCCESS) return;
+    if (operates(work) && failure_of(kNames[work->operation]) != SUCCESS) return;
     if (work->what == COPY) memcpy(work->to, work->from, work->bytes);
     if (work->what == LAUNCH) run_upscale(&work->upscale);
     if (work->what == WAIT && !simulation) await(work->record);
@@ -271,7 +277,7 @@ static void *run_stream(void *argument) {
 static void simulate(Stream *stream, Work *work) {
     stream->ready = later(stream->ready, now());
     if (work->what == WAIT) stream->ready = later(stream->ready, work->record->time);
-    if (work->what == COPY || work->what == LAUNCH) stream->ready += durations[work->operation];
+    stream->ready += duration_of(work);
     execute(stream, work);
 }
 

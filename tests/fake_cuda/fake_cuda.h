@@ -22,7 +22,7 @@ enum FakeKind { FAKE_CONTEXTS, FAKE_DEVICE_MEMORY, FAKE_PINNED_MEMORY, FAKE_STRE
 void fake_reset(void);
 void fake_set_devices(int count);
 void fake_set_memory(int64_t bytes);
-// How long each kind of work takes, in nanoseconds.
+// How long each kind of work takes, in nanoseconds; copies of a few bytes take no time.
 void fake_set_durations(int64_t copy_in, int64_t copy_out, int64_t kernel);
 // Work takes up to so much longer, at random.
 void fake_set_jitter(int64_t nanoseconds, uint64_t seed);
