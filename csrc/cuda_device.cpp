@@ -143,7 +143,9 @@ void DeviceMemory::release() {
 }
 
 CudaDevice::CudaDevice(int ordinal, const std::string& library)
-    : ordinal_(ordinal), context_(std::make_shared<const PrimaryContext>(library, ordinal)) {}
+    : ordinal_(ordinal),
+      context_(std::make_shared<const PrimaryContext>(library, ordinal)),
+      compute_stream_(create_stream()) {}
 
 int CudaDevice::count(const std::string& library) {
     try {

@@ -65,6 +65,7 @@ public:
     std::unique_ptr<Buffer> create_buffer(std::size_t bytes) override;
     std::unique_ptr<Stream> create_stream() override;
     std::unique_ptr<Event> create_event() override;
+    Stream& compute_stream() override { return *compute_stream_; }
     void copy_in(Buffer& buffer, Stream& stream) override;
     void copy_out(Buffer& buffer, Stream& stream) override;
     void record(Event& event, Stream& stream) override;
@@ -78,6 +79,7 @@ private:
 
     const int ordinal_;
     const std::shared_ptr<const PrimaryContext> context_;
+    const std::unique_ptr<Stream> compute_stream_;
 };
 
 }  // namespace ourgan

@@ -50,6 +50,8 @@ public:
     virtual std::unique_ptr<Buffer> create_buffer(std::size_t bytes) = 0;
     virtual std::unique_ptr<Stream> create_stream() = 0;
     virtual std::unique_ptr<Event> create_event() = 0;
+    // Where engines queue their work: one stream for all of a device's, since some engines keep to one.
+    virtual Stream& compute_stream() = 0;
 
     virtual void copy_in(Buffer& buffer, Stream& stream) = 0;   // queues host -> device
     virtual void copy_out(Buffer& buffer, Stream& stream) = 0;  // queues device -> host
@@ -67,6 +69,7 @@ public:
     std::unique_ptr<Buffer> create_buffer(std::size_t bytes) override;
     std::unique_ptr<Stream> create_stream() override;
     std::unique_ptr<Event> create_event() override;
+    Stream& compute_stream() override { return compute_stream_; }
     void copy_in(Buffer&, Stream&) override {}
     void copy_out(Buffer&, Stream&) override {}
     void record(Event& event, Stream&) override;
@@ -74,6 +77,9 @@ public:
     void synchronize(Event&) override {}
     void synchronize(Stream&) override {}
     double seconds_between(Event& start, Event& end) override;
+
+private:
+    Stream compute_stream_;
 };
 
 }  // namespace ourgan

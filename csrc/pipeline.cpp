@@ -53,8 +53,8 @@ Pipeline::Pipeline(std::shared_ptr<Device> device, const TileShape& shape, const
       format_(checked(format)),
       check_interrupt_(std::move(check_interrupt)),
       copy_in_(device_->create_stream()),
-      compute_(device_->create_stream()),
-      copy_out_(device_->create_stream()) {
+      copy_out_(device_->create_stream()),
+      compute_(device_->compute_stream()) {
     check_positive("slots", slots, 1024);
     check_positive("threads", threads, 1024);
     for (int slot = 0; slot < slots; ++slot) {
@@ -108,8 +108,8 @@ void Pipeline::packed(int slot) {
         release(slot);
         std::rethrow_exception(error);
     }
-    device_->wait(*compute_, *taken.copied_in);
-    device_->record(*taken.started, *compute_);
+    device_->wait(compute_, *taken.copied_in);
+    device_->record(*taken.started, compute_);
     taken.stage = Stage::running;
 }
 
@@ -122,7 +122,7 @@ std::int64_t Pipeline::unpack(int slot, const Box& crop, const Picture& picture,
         throw std::invalid_argument("slot " + std::to_string(slot) + " holds no packed tile");
     }
     // Should one of these fail, the slot stays the caller's.
-    device_->record(*taken.computed, *compute_);
+    device_->record(*taken.computed, compute_);
     device_->wait(*copy_out_, *taken.computed);
     device_->copy_out(*taken.output, *copy_out_);
     device_->copy_out(*taken.check, *copy_out_);
@@ -293,7 +293,7 @@ void Pipeline::release(int slot) {
 
 // Waits for all work of the device, so that nothing that it uses is freed too early, even if a tile was given up.
 void Pipeline::drain() {
-    for (const auto& stream : {copy_in_.get(), compute_.get(), copy_out_.get()}) {
+    for (Stream* stream : {copy_in_.get(), &compute_, copy_out_.get()}) {
         try {
             device_->synchronize(*stream);
         } catch (const DeviceError&) {

@@ -53,7 +53,7 @@ public:
     const TileShape& shape() const { return shape_; }
     const TileFormat& format() const { return format_; }
     // The stream of the engine's work.
-    const Stream& stream() const { return *compute_; }
+    const Stream& stream() const { return compute_; }
     // A slot's tensors, alive as long as the pipeline. Throw std::out_of_range for no such slot.
     const Buffer& input(int slot) const { return *slot_at(slot).input; }
     const Buffer& output(int slot) const { return *slot_at(slot).output; }
@@ -115,8 +115,8 @@ private:
     const TileFormat format_;
     const std::function<void()> check_interrupt_;
     const std::unique_ptr<Stream> copy_in_;
-    const std::unique_ptr<Stream> compute_;
     const std::unique_ptr<Stream> copy_out_;
+    Stream& compute_;  // the device's
 
     mutable Mutex mutex_;
     ConditionVariable changed_;  // anything a caller may wait for

@@ -430,6 +430,8 @@ void bind_device(py::module_& m) {
         .def_property_readonly("name", &CudaDevice::name)
         .def_property_readonly("compute_capability", &CudaDevice::compute_capability, "(major, minor)")
         .def_property_readonly("total_memory", &CudaDevice::total_memory, "In bytes.")
+        .def_property_readonly("stream", [](CudaDevice& device) { return device.compute_stream().native(); },
+                               "The CUDA stream in which all engines on this device queue their work.")
         .def_property_readonly("driver_version", &CudaDevice::driver_version,
                                "The newest CUDA that the driver knows, as 1000 * major + 10 * minor.")
         .def("free_memory", &CudaDevice::free_memory, WithoutGil(), "In bytes, for all processes.")
@@ -456,7 +458,7 @@ void bind_pipeline(py::module_& m) {
              "channels"_a, "window_height"_a, "window_width"_a, "scale"_a, "slots"_a = 3, "threads"_a = 0,
              py::kw_only(), "device"_a = py::none(), "input_type"_a = "float32", "output_type"_a = "float32",
              "interleaved"_a = false, py::call_guard<py::gil_scoped_release>())
-        .def_property_readonly("stream", &TilePipeline::stream, "The CUDA stream of the engine's work; 0 on the host.")
+        .def_property_readonly("stream", &TilePipeline::stream, "The CUDA stream of the engine's work, the device's; 0 on the host.")
         .def_property_readonly("engine_seconds", &TilePipeline::engine_seconds,
                                "How long the unpacked tiles took from packed() to unpack(), on the device's clock.")
         .def("input", [](const py::object& self, int slot) { return TilePipeline::input(self, slot); }, "slot"_a,

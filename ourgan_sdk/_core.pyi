@@ -165,6 +165,11 @@ class CudaDevice:
     def ordinal(self) -> int:
         ...
     @property
+    def stream(self) -> int:
+        """
+        The CUDA stream in which all engines on this device queue their work.
+        """
+    @property
     def total_memory(self) -> int:
         """
         In bytes.
@@ -245,7 +250,7 @@ class Pipeline:
     @property
     def stream(self) -> int:
         """
-        The CUDA stream of the engine's work; 0 on the host.
+        The CUDA stream of the engine's work, the device's; 0 on the host.
         """
 def gather(picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), extent: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
     """

@@ -281,7 +281,7 @@ def test_a_lack_of_memory_is_an_error_of_its_own(fake_cuda: FakeCuda, call: str)
         ) as caught:
             new_pipeline(device)
         assert isinstance(caught.value, MemoryError)
-        assert fake_cuda.live() == {"contexts": 1}
+        assert fake_cuda.live() == {"contexts": 1, "streams": 1}
 
 
 def test_memory_of_the_device(fake_cuda: FakeCuda) -> None:

@@ -533,7 +533,7 @@ EXPORT Result cuStreamSynchronize(Stream *stream) {
 EXPORT Result cuStreamWaitEvent(Stream *stream, Event *event, unsigned flags) {
     ENTER_CONTEXT("cuStreamWaitEvent");
     (void)flags;
-    const bool skipped = (stream->index == 1 && ignored & FAKE_WAITS_OF_SECOND_STREAM) ||
+    const bool skipped = (stream->index == 0 && ignored & FAKE_WAITS_OF_FIRST_STREAM) ||
                          (stream->index == 2 && ignored & FAKE_WAITS_OF_THIRD_STREAM);
     if (event->latest && !skipped) submit(stream, &(Work){.what = WAIT, .record = reference(event->latest)});
     return SUCCESS;

@@ -15,7 +15,7 @@ struct FakeClock {
     int64_t host_work;
 };
 
-enum FakeWait { FAKE_WAITS_OF_SECOND_STREAM = 1, FAKE_WAITS_OF_THIRD_STREAM = 2, FAKE_WAITS_FOR_EVENTS = 4 };
+enum FakeWait { FAKE_WAITS_OF_FIRST_STREAM = 1, FAKE_WAITS_OF_THIRD_STREAM = 2, FAKE_WAITS_FOR_EVENTS = 4 };
 enum FakeKind { FAKE_CONTEXTS, FAKE_DEVICE_MEMORY, FAKE_PINNED_MEMORY, FAKE_STREAMS, FAKE_EVENTS, FAKE_KINDS };
 
 // One GPU of 8 GiB that never fails, and no delays.
