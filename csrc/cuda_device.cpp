@@ -184,6 +184,13 @@ std::size_t CudaDevice::free_memory() const {
     return free;
 }
 
+void CudaDevice::make_current() const { context_->driver.call(context_->driver.ctx_push_current, context_->handle); }
+
+void CudaDevice::restore_current() const noexcept {
+    CUcontext popped;
+    context_->driver.ctx_pop_current.pointer(&popped);
+}
+
 int CudaDevice::driver_version() const {
     int version = 0;
     context_->driver.call(context_->driver.driver_get_version, &version);

@@ -44,7 +44,7 @@ private:
     CUdeviceptr address_ = 0;
 };
 
-// Every function leaves the calling thread's current context as it was.
+// Every function but make_current() and restore_current() leaves the calling thread's current context as it was.
 class CudaDevice : public Device {
 public:
     // library: the driver's file, "" for the system's. Throws DeviceError if there is no such device.
@@ -59,6 +59,10 @@ public:
     std::size_t free_memory() const;
     // The newest CUDA that the driver knows, as 1000 * major + 10 * minor.
     int driver_version() const;
+    // Makes the primary context the calling thread's current one, for libraries that work in whatever that is.
+    void make_current() const;
+    // Undoes the thread's last make_current().
+    void restore_current() const noexcept;
     // Throws DeviceMemoryError if there is not that much, std::invalid_argument for no bytes.
     std::unique_ptr<DeviceMemory> allocate(std::size_t bytes) const;
 

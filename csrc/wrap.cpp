@@ -415,7 +415,8 @@ void bind_device(py::module_& m) {
 
     py::class_<CudaDevice, std::shared_ptr<CudaDevice>>(
         m, "CudaDevice",
-        "An NVIDIA GPU, used in its primary context as PyTorch and other CUDA code in the process do.\n\n"
+        "An NVIDIA GPU, used in its primary context as PyTorch and other CUDA code in the process do. In a `with`\n"
+        "block that context is the thread's current one, for libraries that work in whatever that is.\n\n"
         "ordinal: as the driver counts them, from 0. library: the driver's file, None for the system's.\n"
         "EngineError: there is no driver or no such device, or it failed; EngineMemoryError: it has no memory left.",
         py::release_gil_before_calling_cpp_dtor())
@@ -434,6 +435,17 @@ void bind_device(py::module_& m) {
                                "The CUDA stream in which all engines on this device queue their work.")
         .def_property_readonly("driver_version", &CudaDevice::driver_version,
                                "The newest CUDA that the driver knows, as 1000 * major + 10 * minor.")
+        .def("__enter__",
+             [](std::shared_ptr<CudaDevice> self) {
+                 self->make_current();
+                 return self;
+             })
+        .def(
+            "__exit__",
+            [](const CudaDevice& self, const py::object&, const py::object&, const py::object&) {
+                self.restore_current();
+            },
+            "exc_type"_a, "exc_value"_a, "traceback"_a)
         .def("free_memory", &CudaDevice::free_memory, WithoutGil(), "In bytes, for all processes.")
         .def("allocate", &CudaDevice::allocate, "bytes"_a, WithoutGil(), "ValueError: no bytes are asked for.")
         .def("__repr__", [](const CudaDevice& device) {

@@ -126,7 +126,8 @@ class DeviceMemory:
         ...
 class CudaDevice:
     """
-    An NVIDIA GPU, used in its primary context as PyTorch and other CUDA code in the process do.
+    An NVIDIA GPU, used in its primary context as PyTorch and other CUDA code in the process do. In a `with`
+    block that context is the thread's current one, for libraries that work in whatever that is.
     
     ordinal: as the driver counts them, from 0. library: the driver's file, None for the system's.
     EngineError: there is no driver or no such device, or it failed; EngineMemoryError: it has no memory left.
@@ -136,6 +137,10 @@ class CudaDevice:
         """
         How many GPUs there are: 0 without a driver.
         """
+    def __enter__(self) -> CudaDevice:
+        ...
+    def __exit__(self, exc_type: typing.Any, exc_value: typing.Any, traceback: typing.Any) -> None:
+        ...
     def __init__(self, ordinal: typing.SupportsInt | typing.SupportsIndex = 0, library: str | None = None) -> None:
         ...
     def __repr__(self) -> str:

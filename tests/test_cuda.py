@@ -359,6 +359,9 @@ def test_the_current_context_stays_as_it_was(fake_cuda: FakeCuda, context: int |
             pipeline.packed(slot)
     device.free_memory()
     assert fake_cuda.current_context() == context
+    with device:
+        assert fake_cuda.current_context() not in (None, context)
+    assert fake_cuda.current_context() == context
     fake_cuda.set_current_context(None)
 
 
