@@ -11,7 +11,6 @@ from typing import Any
 from ourgan_sdk import EngineError
 from ourgan_sdk._core import CudaDevice
 from ourgan_sdk.engines.tensorrt import Runtime, make_logger
-from ourgan_sdk.errors import EngineMemoryError
 
 __all__ = ["BuiltPlan", "PlanBuilder", "pick_capabilities"]
 
@@ -48,9 +47,7 @@ class PlanBuilder:
         self._parse(network, definition, logger)
         plan = builder.build_serialized_network(definition, self._configure(builder))
         if plan is None:
-            short_of_memory = any("memory" in line.lower() for line in logger.errors)
-            kind = EngineMemoryError if short_of_memory else EngineError
-            raise kind(f"{self.runtime.title} cannot build the engine: {logger.reason}")
+            raise logger.error(f"{self.runtime.title} cannot build the engine")
         return BuiltPlan(bytes(plan), _activation_bytes(logger.lines), time.perf_counter() - started)
 
     def _parse(self, network: bytes, definition: Any, logger: Any) -> None:
@@ -59,7 +56,7 @@ class PlanBuilder:
             return
         problems = [parser.get_error(i) for i in range(parser.num_errors)]
         named = "; ".join(f"node {e.node_name()!r} ({e.node_operator()}): {e.desc()}" for e in problems)
-        raise EngineError(f"{self.runtime.title} does not take the network: {named or logger.reason}")
+        raise EngineError(f"{self.runtime.title} does not take the network: {named}")
 
     def _configure(self, builder: Any) -> Any:
         config = builder.create_builder_config()

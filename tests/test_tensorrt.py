@@ -1,0 +1,409 @@
+"""Engines of TensorRT, on stand-ins for its run time and for the driver; and the real one, without a GPU."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import platformdirs
+import pytest
+from fake_cuda import FakeCuda
+
+from ourgan_sdk import Bundle, EngineError, RenderStats, Synthesizer
+from ourgan_sdk.bundle import EngineRecord, Window, add_engines
+from ourgan_sdk.engines import Options, selection
+from ourgan_sdk.engines.tensorrt import TensorRtEngine, TensorRtRtxEngine
+from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
+
+SIZE = (700, 500)
+WINDOW = Window(height=40, width=56)
+VERSION = "1.7.1.116"
+UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
+
+
+class StandIn(ModuleType):
+    """As much of TensorRT's module as runs engines; plans are JSON, and repeat every pixel 4 x 4 times."""
+
+    def __init__(self, name: str, fake: FakeCuda) -> None:
+        super().__init__(name)
+        self.__version__ = VERSION
+        self.fake = fake
+        self.contexts: list[Context] = []
+        self.compiled = 0
+        self.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="user managed")
+        self.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph")
+
+    class ILogger:
+        VERBOSE, ERROR, INTERNAL_ERROR = "verbose", "error", "internal error"
+
+    def Runtime(self, logger: Any) -> SimpleNamespace:  # noqa: N802 - as it is called
+        def deserialize_cuda_engine(plan: bytes) -> "CudaEngine | None":
+            assert self.fake.current_context() is not None
+            try:
+                return CudaEngine(self, logger, json.loads(plan))
+            except ValueError:
+                logger.log("info", "Loaded engine size: 0 MiB")
+                logger.log("error", "Serialization assertion header.magicTag failed")
+                return None
+
+        return SimpleNamespace(deserialize_cuda_engine=deserialize_cuda_engine)
+
+
+class CudaEngine:
+    def __init__(self, trt: StandIn, logger: Any, plan: dict[str, Any]) -> None:
+        self.trt, self.logger, self.plan = trt, logger, plan
+        self.device_memory_size_v2 = plan["scratch"]
+
+    def create_runtime_config(self) -> "RuntimeConfig":
+        return RuntimeConfig()
+
+    def create_execution_context(self, settings: Any) -> "Context | None":
+        if self.plan.get("fails"):
+            self.logger.log("error", self.plan["fails"])
+            return None
+        if isinstance(settings, RuntimeConfig):
+            assert settings.strategy == "user managed"
+            assert settings.cuda_graph_strategy == "whole graph"
+            if settings.cache.content != b"kernels":
+                self.trt.compiled += 1
+                settings.cache.content = b"kernels"
+        else:
+            assert settings == "user managed"
+        return Context(self)
+
+
+class RuntimeConfig:
+    def __init__(self) -> None:
+        self.cache = RuntimeCache()
+
+    def set_execution_context_allocation_strategy(self, strategy: str) -> None:
+        self.strategy = strategy
+
+    def create_runtime_cache(self) -> "RuntimeCache":
+        return RuntimeCache()
+
+    def set_runtime_cache(self, cache: "RuntimeCache") -> None:
+        self.cache = cache
+
+
+class RuntimeCache:
+    content = b""
+
+    def deserialize(self, content: bytes) -> bool:
+        if content != b"kernels":
+            return False
+        self.content = content
+        return True
+
+    def serialize(self) -> memoryview:
+        return memoryview(self.content)
+
+
+class Context:
+    def __init__(self, engine: CudaEngine) -> None:
+        self.engine = engine
+        self.addresses: dict[str, int] = {}
+        self.memory = (0, 0)
+        engine.trt.contexts.append(self)
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        self.memory = (address, size)
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return name in ("pixels", "upscaled", "check")
+
+    def execute_async_v3(self, stream: int) -> bool:
+        trt, plan = self.engine.trt, self.engine.plan
+        assert trt.fake.current_context() is not None
+        assert self.memory[0]
+        assert self.memory[1] >= plan["scratch"]
+        try:
+            trt.fake.launch_upscale(
+                stream,
+                *(self.addresses[name] for name in ("pixels", "upscaled", "check")),
+                (*plan["window"], 3),
+                4,
+                plan["input"],
+                plan["output"],
+            )
+        except EngineError as error:
+            self.engine.logger.log("error", f"Cuda Runtime ({error})")
+            return False
+        return True
+
+
+@pytest.fixture(params=["tensorrt-rtx", "tensorrt"])
+def name(request: pytest.FixtureRequest) -> str:
+    value: str = request.param
+    return value
+
+
+@pytest.fixture
+def trt(name: str, fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandIn:
+    stand_in = StandIn(name.replace("-", "_"), fake_cuda)
+    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    monkeypatch.setattr("ourgan_sdk.engines.tensorrt.open_device", fake_cuda.device)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda app: tmp_path / "cache" / app)
+    monkeypatch.setattr(selection, "ENGINES", [TensorRtRtxEngine, TensorRtEngine, *selection.ENGINES])
+    return stand_in
+
+
+def capability(fake: FakeCuda) -> str:
+    return ".".join(map(str, fake.device().compute_capability))
+
+
+def with_engines(
+    path: Path, name: str, target: Path, capabilities: list[str], plan: dict[str, Any] | bytes | None = None,
+    **changes: Any,
+) -> Path:  # fmt: skip
+    """The bundle with stand-in engines for all its upscalers and both outputs."""
+    bundle = Bundle.open(path)
+    engines = []
+    for network in ("upscaler.onnx", "upscaler_later.onnx"):
+        for output in ("uint8", "float16"):
+            record = EngineRecord.model_validate(
+                {
+                    "file": f"engines/{network}-{output}.plan",
+                    "network": network,
+                    "network_sha256": bundle.manifest.files[network].sha256,
+                    "runtime": name,
+                    "version": VERSION,
+                    "precision": "fp16",
+                    "output": output,
+                    "compute_capabilities": capabilities,
+                    "window": WINDOW,
+                    "activation_bytes": 100_000,
+                }
+                | changes
+            )
+            content = {"window": (WINDOW.height, WINDOW.width), "network": network, "scratch": 5000}
+            content |= {"input": "float16", "output": output}
+            data = plan if isinstance(plan, bytes) else json.dumps(content | (plan or {})).encode()
+            engines.append((record, data))
+    return add_engines(bundle, engines, target).path
+
+
+@pytest.fixture
+def make(bundle_path: Path, name: str, trt: StandIn, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the bundle with engines that fit the stand-ins, but for what is given."""
+
+    def write(plan: dict[str, Any] | bytes | None = None, **changes: Any) -> Path:
+        target = tmp_path / "engines.ourgan"
+        return with_engines(bundle_path, name, target, [capability(trt.fake)], plan, **changes)
+
+    return write
+
+
+def synthesizer(path: Path, name: str, **options: Any) -> Synthesizer:
+    return Synthesizer(path, engine=name, device="cuda", **options)
+
+
+def open_engine(path: Path, name: str, precision: Any = "auto", dtype: np.dtype[Any] = UINT8) -> Any:
+    bundle = Bundle.open(path)
+    kind = {"tensorrt-rtx": TensorRtRtxEngine, "tensorrt": TensorRtEngine}[name]
+    return kind.open(bundle, bundle.manifest.upscalers[0], dtype, Options(precision=precision))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_renders(make: Callable[..., Path], name: str, trt: StandIn, dtype: Any) -> None:
+    path = make()
+    stats = RenderStats()
+    renderer = synthesizer(path, name)
+    picture = renderer.render(*SIZE, 3, dtype=dtype, stats=stats)
+    assert stats.tiles > 10
+    # Every pixel of the base is repeated; noise differs from pixel to pixel of the first pass alone.
+    blocks = picture[: SIZE[1] // 4 * 4, : SIZE[0] // 4 * 4].reshape(SIZE[1] // 4, 4, SIZE[0] // 4, 4, 3)
+    assert (blocks == blocks[:, :1, :, :1]).all()
+    assert len(np.unique(blocks[:, 0, :, 0])) > 100
+    trt.fake.set_jitter(0.5)
+    np.testing.assert_array_equal(renderer.render(*SIZE, 3, dtype=dtype), picture)
+
+
+def test_slots_have_contexts_of_their_own_and_share_scratch(
+    make: Callable[..., Path], name: str, trt: StandIn
+) -> None:
+    renderer = synthesizer(make(), name)
+    renderer.render(*SIZE)
+    by_engine: dict[int, list[Context]] = {}
+    for context in trt.contexts:
+        by_engine.setdefault(id(context.engine), []).append(context)
+    assert [len(contexts) for contexts in by_engine.values()] == [3] * len(by_engine)
+    for contexts in by_engine.values():
+        assert len({context.addresses["pixels"] for context in contexts}) == 3
+        assert len({context.memory for context in contexts}) == 1
+    count = len(trt.contexts)
+    renderer.render(*SIZE)
+    assert len(trt.contexts) == count  # the contexts serve again
+
+
+def test_the_window_and_types_are_the_records(make: Callable[..., Path], name: str) -> None:
+    path = make()
+    engine = open_engine(path, name, dtype=UINT16)
+    assert engine.precision == "fp16"
+    assert engine.rules.window == (WINDOW.height, WINDOW.width)
+    assert (engine.rules.format.input_type, engine.rules.format.output_type) == ("float16", "float16")
+    assert engine.rules.bytes_per_pixel == -(-100_000 // (WINDOW.height * WINDOW.width))
+
+
+def test_half_precision_is_preferred(make: Callable[..., Path], name: str) -> None:
+    path = make()
+    bundle = Bundle.open(path)
+    single = {"uint8": "uint8", "float16": "float32"}
+    changes = [
+        {"precision": "fp32", "output": single[record.output], "file": f"engines/{index}"}
+        for index, record in enumerate(bundle.manifest.engines)
+    ]
+    records = [
+        record.model_copy(update=change)
+        for record, change in zip(bundle.manifest.engines, changes, strict=True)
+    ]
+    add_engines(bundle, [(record, b'{"scratch": 1}') for record in records])
+    assert open_engine(path, name).precision == "fp16"
+    assert open_engine(path, name, "fp32").precision == "fp32"
+    assert open_engine(path, name, "fp32", UINT16).rules.format.output_type == "float32"
+    with pytest.raises(EngineUnavailableError, match=r"no bf16 engine of upscaler\.onnx .*--precision bf16"):
+        open_engine(path, name, "bf16")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"version": "1.6"},
+            rf"built by TensorRT.* 1\.6, {VERSION} is installed: build it again with python",
+        ),
+        ({"compute_capabilities": ["5.0"]}, r"for GPUs of compute capability 5\.0; Fake GPU has 8\.6: build"),
+        ({"network_sha256": "0" * 64}, r"built from another upscaler\.onnx than the bundle's"),
+        ({"plan": b"no plan"}, r"refuses engines/upscaler\.onnx-uint8\.plan: Serialization assertion"),
+    ],
+)
+def test_refused_by_name(make: Callable[..., Path], name: str, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(EngineError, match=words) as caught:
+        open_engine(make(**changes), name)
+    if "again" in str(caught.value):
+        assert str(caught.value).endswith(f"--runtime {name} --precision fp16")
+
+
+def test_not_there(
+    bundle_path: Path, make: Callable[..., Path], name: str, trt: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = r"holds no engine of upscaler\.onnx for TensorRT.*: python export/to_trt\.py .* --runtime"
+    with pytest.raises(EngineUnavailableError, match=words):
+        open_engine(bundle_path, name)
+    path = make()
+    monkeypatch.setitem(sys.modules, trt.__name__, None)
+    with pytest.raises(EngineUnavailableError, match=rf"is not installed .*ourgan-sdk\[{name}\]"):
+        open_engine(path, name)
+
+
+def test_damaged_plan(make: Callable[..., Path], name: str) -> None:
+    path = make()
+    data = bytearray(path.read_bytes())
+    data[data.index(b'{"window"') + 1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(EngineError, match="is damaged"):
+        open_engine(path, name)
+
+
+def test_what_cannot_be_used_is_passed_over(
+    make: Callable[..., Path], name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OURGAN_ENGINE")
+    path = make(version="1.6")
+    Synthesizer(path).render(100, 80)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith(f"going on without {name} on cuda: ")
+    assert "1.6" in line
+
+
+def test_failures_while_it_runs(make: Callable[..., Path], name: str, trt: StandIn) -> None:
+    with pytest.raises(EngineMemoryError, match="cannot prepare the engine: Error Code 2: OutOfMemory"):
+        synthesizer(make({"fails": "Error Code 2: OutOfMemory (Requested size was 5)"}), name).render(*SIZE)
+    with pytest.raises(EngineError, match="cannot prepare the engine: other reasons"):
+        synthesizer(make({"fails": "other reasons"}), name).render(*SIZE)
+    trt.fake.fail("launch", 5)
+    with pytest.raises(EngineError, match=r"TensorRT.* failed: Cuda Runtime \(launch failed with 719\)"):
+        synthesizer(make(), name).render(*SIZE)
+
+
+def cached(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache").rglob("*.cache"))
+
+
+@pytest.mark.parametrize("name", ["tensorrt-rtx"])
+class TestCompiledKernels:
+    def test_are_kept_and_used_again(
+        self, make: Callable[..., Path], name: str, trt: StandIn, tmp_path: Path
+    ) -> None:
+        path = make()
+        first = synthesizer(path, name).render(*SIZE)
+        assert trt.compiled == len(cached(tmp_path)) > 0
+        assert {file.read_bytes() for file in cached(tmp_path)} == {b"kernels"}
+        compiled = trt.compiled
+        np.testing.assert_array_equal(synthesizer(path, name).render(*SIZE), first)
+        assert trt.compiled == compiled
+        trt.__version__ = "1.8"
+        synthesizer(make(version="1.8"), name).render(*SIZE)
+        assert len(cached(tmp_path)) == 2 * compiled
+
+    def test_are_made_anew_where_they_are_damaged(
+        self, make: Callable[..., Path], name: str, trt: StandIn, tmp_path: Path
+    ) -> None:
+        path = make()
+        synthesizer(path, name).render(*SIZE)
+        compiled = trt.compiled
+        for file in cached(tmp_path):
+            file.write_bytes(b"kern")
+        synthesizer(path, name).render(*SIZE)
+        assert trt.compiled == 2 * compiled
+        assert {file.read_bytes() for file in cached(tmp_path)} == {b"kernels"}
+
+    def test_need_no_folder(self, make: Callable[..., Path], name: str, tmp_path: Path) -> None:
+        (tmp_path / "cache").write_text("a file in the folder's place")
+        synthesizer(make(), name).render(*SIZE)
+
+
+def test_the_real_one_without_a_gpu(bundle_path: Path, tmp_path: Path) -> None:
+    """No plan of this kind ends the process, and none is taken."""
+    tensorrt_rtx = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    from ourgan_sdk._core import CudaDevice  # noqa: PLC0415
+
+    if CudaDevice.count():
+        pytest.skip("there is a GPU")
+    path = with_engines(
+        bundle_path,
+        "tensorrt-rtx",
+        tmp_path / "a.ourgan",
+        ["8.6"],
+        b"x" * 5000,
+        version=tensorrt_rtx.__version__,
+    )
+    code = """
+import sys, tensorrt_rtx
+from ourgan_sdk import Bundle, EngineError
+from ourgan_sdk.engines import Options, tensorrt
+from types import SimpleNamespace
+import contextlib, numpy as np
+bundle = Bundle.open(sys.argv[1])
+arguments = bundle, bundle.manifest.upscalers[0], np.dtype(np.uint8), Options()
+class Device(contextlib.nullcontext):
+    name, compute_capability, driver_version = "pretended", (8, 6), 13000
+def attempt():
+    try:
+        tensorrt.TensorRtRtxEngine.open(*arguments)
+    except EngineError as error:
+        print(type(error).__name__, error)
+attempt()
+tensorrt.open_device = lambda ordinal: Device()
+attempt()
+"""
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "EngineUnavailableError there is no NVIDIA GPU here, or no driver for it"
+    assert second.startswith("EngineError TensorRT for RTX refuses engines/upscaler.onnx-uint8.plan: ")
