@@ -1,0 +1,236 @@
+"""OpenVINO on the CPU, in float32 or, where the processor can, largely in bfloat16."""
+
+import contextlib
+import functools
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._core import normal
+from ..arrays import Tensor
+from ..bundle import Bundle, Upscaler
+from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from .onnxruntime import OnnxRuntimeEngine
+from .openvino_bf16 import convert_body
+from .protocol import HostEngine, Options, Precision
+from .rules import WindowRules
+
+__all__ = ["OpenVinoEngine"]
+
+_log = logging.getLogger(__name__)
+
+SHARE_WITHIN_A_LEVEL = 0.999
+"""Of a picture's pixels: how many bf16 may at least not move by more than an 8-bit level from fp32."""
+
+SIDE = 64
+"""Of the window, in input pixels, on which that is measured."""
+
+_MOST_WINDOWS = 4
+"""Window sizes for which the network is kept compiled: weights are repacked for each. A render takes one or
+two of each upscaler."""
+
+_POLL_MILLISECONDS = 100
+
+_MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "can't alloc", "Resource temporarily unavailable")
+"""What OpenVINO says, in an exception of no other kind, where it is refused memory."""
+
+
+class OpenVinoEngine(HostEngine):
+    """A network that OpenVINO compiles for each window size; several threads' tiles run one after the other.
+
+    Results do not depend on the number of threads. Memory of activations is less than ONNX Runtime's, which
+    is what bundles tell, so that both cut a picture into the same tiles.
+    """
+
+    NAME = "openvino"
+
+    rules = WindowRules()
+
+    def __init__(self, network: bytes, precision: Precision = "fp32", threads: int | None = None) -> None:
+        """Raises EngineUnavailableError if there is no such precision here, EngineError."""
+        check_precision(precision)
+        self.precision: Precision = precision
+        self._core = _import_openvino().Core()
+        # OpenVINO would look for weights in other files wherever the network says that they are.
+        if b"location" in network:
+            raise EngineError("expected a network that holds its own weights; this one may refer to files")
+        with _errors("cannot load the network"):
+            self._model = self._core.read_model(network)
+            inputs, outputs = len(self._model.inputs), len(self._model.outputs)
+            if (inputs, outputs) != (1, 1):
+                raise EngineError(
+                    f"expected a network of one input and one output, got {inputs} and {outputs}"
+                )
+            whole = precision == "bf16" and not convert_body(self._model)
+        self._options: dict[str, str | int] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if whole else "f32",
+            "ENABLE_CPU_PINNING": False,  # two programs would be pinned to the same cores
+        }
+        if threads is not None:
+            self._options["INFERENCE_NUM_THREADS"] = threads
+        self._compiled: dict[tuple[int, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def version() -> str:
+        """Of the installed OpenVINO; raises EngineUnavailableError if there is none."""
+        return str(_import_openvino().__version__).partition("-")[0]
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options
+    ) -> "OpenVinoEngine":
+        """The engine of `upscaler`; "auto" is bf16 where that is fast and looks the same, else fp32."""
+        del dtype  # tiles are float32, whatever becomes of them
+        network = bundle.read(upscaler.file)
+        if options.precision != "auto":
+            return cls(network, options.precision, options.threads)
+        if "BF16" in _capabilities():
+            engine = cls(network, "bf16", options.threads)
+            share = engine._share_within_a_level(bundle, upscaler)
+            is_close = share >= SHARE_WITHIN_A_LEVEL
+            _log.info(
+                "%s in %s: bf16 keeps %.3f %% of the pixels within one 8-bit level of fp32",
+                *(upscaler.file, "bf16" if is_close else "fp32", 100 * share),
+            )
+            if is_close:
+                return engine
+        return cls(network, "fp32", options.threads)
+
+    def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
+        """A function that runs the network from `tile` into `result`."""
+        tensor = _import_openvino().Tensor
+        with _errors("cannot compile the network"):
+            request = self._compile(tile.shape).create_infer_request()
+            request.set_input_tensor(tensor(tile, shared_memory=True))
+            request.set_output_tensor(tensor(result, shared_memory=True))
+        return _BoundRun(request, (tile, result))
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        """The network for inputs of `shape`: where that is fixed, activations take a third of the memory."""
+        with self._lock:
+            compiled = self._compiled.pop(shape, None)
+            for other in self._compiled.values():
+                with contextlib.suppress(RuntimeError):  # it is busy
+                    other.release_memory()
+            if compiled is None:
+                model = self._model.clone()
+                model.reshape(list(shape))
+                compiled = self._core.compile_model(model, "CPU", self._options)
+                while len(self._compiled) >= _MOST_WINDOWS:
+                    del self._compiled[next(iter(self._compiled))]  # the one not asked for the longest time
+            self._compiled[shape] = compiled
+        return compiled
+
+    def _share_within_a_level(self, bundle: Bundle, upscaler: Upscaler) -> float:
+        """How many pixels of an example stay within one 8-bit level of ONNX Runtime's float32."""
+        example = _example(bundle, upscaler)
+        one, other = (
+            np.clip(engine.enlarge(example), 0, 1)
+            for engine in (self, OnnxRuntimeEngine(bundle.read(upscaler.file)))
+        )
+        self._compiled.clear()  # no render has windows of this size
+        return float(np.mean(np.abs(one - other).max(axis=1) <= 1 / 255))
+
+
+@dataclass(frozen=True)
+class _BoundRun:
+    request: Any
+    arrays: tuple[Tensor, Tensor]  # the request holds their addresses alone, this keeps them alive
+
+    def __call__(self) -> None:
+        """Run; Ctrl-C ends it at once."""
+        with _errors("failed"):
+            self.request.start_async()
+            try:
+                while not self.request.wait_for(_POLL_MILLISECONDS):
+                    pass
+            except BaseException:
+                self.request.cancel()
+                with contextlib.suppress(RuntimeError):  # which says that it was cancelled
+                    self.request.wait()
+                raise
+
+
+def check_precision(precision: Precision) -> None:
+    """Raise EngineUnavailableError unless this engine computes in `precision` on this processor."""
+    if precision not in ("fp32", "bf16"):
+        raise EngineUnavailableError(f"computes in fp32 or bf16, not in {precision}")
+    if precision == "bf16" and "BF16" not in _capabilities():
+        raise EngineUnavailableError(
+            "computes in fp32 alone here: the processor has no instructions for bf16"
+        )
+
+
+def _capabilities() -> list[str]:
+    """What OpenVINO can use of this processor."""
+    return list(_import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def _example(bundle: Bundle, upscaler: Upscaler) -> Tensor:
+    """A window of what `upscaler` gets to see: a structure in pass 1, and the result of that later."""
+    structure, first = bundle.manifest.structure, bundle.manifest.upscalers[0]
+    noise = {
+        f"noise_{i}": normal(scale.channels, scale.height, scale.width, 0, i, deviation=scale.noise_deviation)
+        for i, scale in enumerate(structure.scales)
+    }
+    feeds = {name: maps[np.newaxis] for name, maps in noise.items()}
+    picture = _middle(OnnxRuntimeEngine(bundle.read(structure.file)).run(feeds), SIDE)
+    if upscaler.file != first.file:
+        picture = OnnxRuntimeEngine(bundle.read(first.file)).enlarge(_middle(picture, SIDE // 2))
+        picture = _middle(np.clip(picture, 0, 1), SIDE)
+    _, channels, height, width = picture.shape
+    return picture + normal(channels, height, width, 0, 256, deviation=upscaler.noise_deviation)
+
+
+def _middle(picture: Tensor, side: int) -> Tensor:
+    """Of (1, C, h, w), at most `side` rows and columns."""
+    y, x = (max(0, (length - side) // 2) for length in picture.shape[2:])
+    return np.ascontiguousarray(picture[..., y : y + side, x : x + side])
+
+
+@contextlib.contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Raise what OpenVINO raises as EngineError, or EngineMemoryError."""
+    try:
+        yield
+    except RuntimeError as error:  # it has no exceptions of its own
+        # All but the last line of its messages tells where in its source it happened.
+        reason = str(error).strip().rpartition("\n")[2]
+        kind = EngineMemoryError if any(sign in str(error) for sign in _MEMORY_SIGNS) else EngineError
+        raise kind(f"OpenVINO {what}: {reason}") from error
+
+
+@functools.cache
+def _import_openvino() -> Any:
+    try:
+        with _telemetry_off():
+            import openvino  # noqa: PLC0415 - optional, and slow to import
+    except ImportError as error:
+        raise EngineUnavailableError(
+            'OpenVINO is not installed: pip install "ourgan-sdk[openvino]"'
+        ) from error
+    return openvino
+
+
+@contextlib.contextmanager
+def _telemetry_off() -> Iterator[None]:
+    """Hide the package by which OpenVINO, on its import, reports to its makers and writes to ~/intel.
+
+    It does without. Whoever has imported that package before has decided otherwise.
+    """
+    name = "openvino_telemetry"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # which makes its import fail
+    try:
+        yield
+    finally:
+        del sys.modules[name]
