@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 SHARE_WITHIN_A_LEVEL = 0.999
 """Of a picture's pixels: how many bf16 may at least not move by more than an 8-bit level from fp32."""
 
-SIDE = 64
+SIDE = 48
 """Of the window, in input pixels, on which that is measured."""
 
 _MOST_WINDOWS = 4
@@ -53,7 +53,7 @@ class OpenVinoEngine(HostEngine):
 
     def __init__(self, network: bytes, precision: Precision = "fp32", threads: int | None = None) -> None:
         """Raises EngineUnavailableError if there is no such precision here, EngineError."""
-        check_precision(precision)
+        _check_precision(precision)
         self.precision: Precision = precision
         self._core = _import_openvino().Core()
         # OpenVINO would look for weights in other files wherever the network says that they are.
@@ -158,7 +158,7 @@ class _BoundRun:
                 raise
 
 
-def check_precision(precision: Precision) -> None:
+def _check_precision(precision: Precision) -> None:
     """Raise EngineUnavailableError unless this engine computes in `precision` on this processor."""
     if precision not in ("fp32", "bf16"):
         raise EngineUnavailableError(f"computes in fp32 or bf16, not in {precision}")
@@ -186,7 +186,7 @@ def _example(bundle: Bundle, upscaler: Upscaler) -> Tensor:
         picture = OnnxRuntimeEngine(bundle.read(first.file)).enlarge(_middle(picture, SIDE // 2))
         picture = _middle(np.clip(picture, 0, 1), SIDE)
     _, channels, height, width = picture.shape
-    return picture + normal(channels, height, width, 0, 256, deviation=upscaler.noise_deviation)
+    return picture + normal(channels, height, width, 1, 0, deviation=upscaler.noise_deviation)
 
 
 def _middle(picture: Tensor, side: int) -> Tensor:
