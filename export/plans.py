@@ -62,7 +62,7 @@ class PlanBuilder:
         config = builder.create_builder_config()
         # fp32 is what other precisions are held against: no 10 bits of mantissa for it.
         config.clear_flag(self._trt.BuilderFlag.TF32)
-        if hasattr(config, "num_compute_capabilities"):  # else it builds for the machine's own GPU
+        if hasattr(self._trt, "ComputeCapability"):  # else it builds for the machine's own GPU
             config.num_compute_capabilities = len(self.capabilities)
             for index, capability in enumerate(self.capabilities):
                 kind = getattr(self._trt.ComputeCapability, f"SM{capability.replace('.', '')}")

@@ -127,13 +127,14 @@ def build_engines(job: Job, advance: Callable[[int], object]) -> tuple[Plans, di
     trial = job.build(windows, job.outputs[1:], advance)
     needs = job.needs_of_upscalers(trial, windows)
     needs = {file: need.together(need) for file, need in needs.items()}  # the trial has one engine of two
+    budget = job.memory
     while True:
-        windows = choose_windows(job.manifest, needs, job.memory)
+        windows = choose_windows(job.manifest, needs, budget)
         plans = job.build(windows, job.outputs, advance)
-        actual = job.needs_of_upscalers(plans, windows)
-        if memory_of_render(job.manifest, actual, windows) <= job.memory:
+        used = memory_of_render(job.manifest, job.needs_of_upscalers(plans, windows), windows)
+        if used <= job.memory:
             return plans, windows
-        needs = {file: needs[file].at_least(actual[file]) for file in needs}
+        budget = budget * job.memory // used
 
 
 def write_engines(job: Job, plans: Plans, windows: Mapping[str, Window], target: Path) -> Bundle:

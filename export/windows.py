@@ -47,14 +47,11 @@ class Needs:
 
     def together(self, other: Needs) -> Needs:
         """With another engine of the same upscaler, of which only one runs at a time."""
-        return Needs(self.weights + other.weights, *self._largest(other))
-
-    def at_least(self, other: Needs) -> Needs:
-        """The larger of each."""
-        return Needs(max(self.weights, other.weights), *self._largest(other))
-
-    def _largest(self, other: Needs) -> tuple[int, int]:
-        return max(self.activations, other.activations), max(self.tile, other.tile)
+        return Needs(
+            self.weights + other.weights,
+            max(self.activations, other.activations),
+            max(self.tile, other.tile),
+        )
 
     @property
     def _per_pixel(self) -> int:
@@ -90,8 +87,8 @@ def choose_windows(manifest: Manifest, needs: Mapping[str, Needs], memory: int) 
         window = _best_window(work, upscaler.halo, needs[file].pixels_within(share // work.at_once))
         if window is None:
             raise EngineError(
-                f"{memory >> 20} MiB of the GPU's memory are too little for engines of this bundle: "
-                "allow more, or choose a smaller window"
+                "engines of this bundle do not fit into so little of the GPU's memory: allow more, "
+                "or choose a small window"
             )
         left -= work.at_once * needs[file].of_pass(window)
         windows[file] = window
