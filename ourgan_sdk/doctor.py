@@ -26,7 +26,7 @@ __all__ = ["Diagnosis", "diagnose", "run"]
 _SIDE = 96
 """Pixels of the picture that the self-test enlarges, where windows may be so small."""
 
-_CLOSE = 0.999
+_CLOSE = 0.99
 """Share of values within one 8-bit level of float32 that an engine must reach."""
 
 

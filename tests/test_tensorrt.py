@@ -16,6 +16,7 @@ from fake_cuda import FakeCuda
 from ourgan_sdk import Bundle, EngineError, RenderStats, Synthesizer
 from ourgan_sdk.bundle import EngineRecord, Window, add_engines
 from ourgan_sdk.engines import Options, selection
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.engines.tensorrt import TensorRtEngine, TensorRtRtxEngine
 from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
 
@@ -149,7 +150,7 @@ def trt(name: str, fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     monkeypatch.setattr("ourgan_sdk.engines.tensorrt.open_device", fake_cuda.device)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda app: tmp_path / "cache" / app)
-    monkeypatch.setattr(selection, "ENGINES", [TensorRtRtxEngine, TensorRtEngine, *selection.ENGINES])
+    monkeypatch.setattr(selection, "ENGINES", [TensorRtRtxEngine, TensorRtEngine, OnnxRuntimeEngine])
     return stand_in
 
 
@@ -287,6 +288,13 @@ def test_refused_by_name(make: Callable[..., Path], name: str, changes: dict[str
         open_engine(make(**changes), name)
     if "again" in str(caught.value):
         assert str(caught.value).endswith(f"--runtime {name} --precision fp16")
+
+
+def test_a_limit_lower_than_its_memory(make: Callable[..., Path], name: str) -> None:
+    path = make(activation_bytes=1 << 20)
+    with pytest.raises(EngineError, match=r"takes 1048576 bytes of the GPU's memory, memory_limit is 999999"):
+        Synthesizer(path, engine=name, memory_limit=999_999).canvas(*SIZE)
+    Synthesizer(path, engine=name, memory_limit=1 << 30).canvas(*SIZE)
 
 
 def test_not_there(

@@ -34,6 +34,9 @@ _MOST_WINDOWS = 4
 """Window sizes for which the network is kept compiled: weights are repacked for each. A render takes one or
 two of each upscaler."""
 
+_EXTERNAL = b"\x0a\x08location\x12"
+"""How ONNX files begin to say where a weight lies that is not in them: an entry with the key "location"."""
+
 _POLL_MILLISECONDS = 100
 
 _MEMORY_SIGNS = ("bad_alloc", "Failed to allocate", "can't alloc", "Resource temporarily unavailable")
@@ -57,7 +60,7 @@ class OpenVinoEngine(HostEngine):
         self.precision: Precision = precision
         self._core = _import_openvino().Core()
         # OpenVINO would look for weights in other files wherever the network says that they are.
-        if b"location" in network:
+        if _EXTERNAL in network:
             raise EngineError("expected a network that holds its own weights; this one may refer to files")
         with _errors("cannot load the network"):
             self._model = self._core.read_model(network)

@@ -12,13 +12,21 @@ from ..bundle import Bundle, Upscaler
 from ..errors import EngineError, EngineUnavailableError
 from .onnxruntime import OnnxRuntimeEngine
 from .onnxruntime_cuda import OnnxRuntimeCudaEngine
+from .openvino import OpenVinoEngine
 from .protocol import Engine, Options
+from .tensorrt import TensorRtEngine, TensorRtRtxEngine
 
 __all__ = ["ENGINES", "Opened", "candidates", "engine_names", "open_first"]
 
 _log = logging.getLogger(__name__)
 
-ENGINES: list[type[Engine]] = [OnnxRuntimeCudaEngine, OnnxRuntimeEngine]
+ENGINES: list[type[Engine]] = [
+    TensorRtRtxEngine,
+    TensorRtEngine,
+    OnnxRuntimeCudaEngine,
+    OpenVinoEngine,
+    OnnxRuntimeEngine,
+]
 """In order of preference. A runtime that works on several devices is there once for each."""
 
 _OVERRIDE = "OURGAN_ENGINE"

@@ -126,6 +126,7 @@ class _Engine(Engine):
         record = _find_record(cls.RUNTIME, bundle, upscaler, dtype, options)
         device = open_device(options.ordinal)
         _check_built_for(cls.RUNTIME, bundle, record, device)
+        _check_memory(cls.RUNTIME, bundle, record, options.memory_limit)
         try:
             plan = bundle.read(record.file)
         except BundleError as error:  # other engines may need no plan
@@ -306,6 +307,16 @@ def _check_built_for(runtime: Runtime, bundle: Bundle, record: EngineRecord, dev
         raise EngineError(
             f"{record.file} was built for GPUs of compute capability "
             f"{', '.join(record.compute_capabilities)}; {device.name} has {capability}: {again}"
+        )
+
+
+def _check_memory(runtime: Runtime, bundle: Bundle, record: EngineRecord, memory_limit: int | None) -> None:
+    """Raises EngineError if its activations alone take more than a render may."""
+    if memory_limit is not None and record.activation_bytes > memory_limit:
+        command = _build_command(runtime, bundle, record.precision)
+        raise EngineError(
+            f"{record.file} takes {record.activation_bytes} bytes of the GPU's memory, memory_limit is "
+            f"{memory_limit}: allow more, or build it for smaller windows with {command} --memory BYTES"
         )
 
 
