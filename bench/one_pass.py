@@ -13,13 +13,14 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import numpy_helper
+from torch import Tensor
 
 from export.memory import measure_bytes_per_pixel
 from export.to_onnx import export_upscaler
 from ourgan_sdk import Box, RenderStats, Synthesizer, open_writer
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.calibration.halo import calibrate
-from ourgan_sdk.engines import Engine
+from ourgan_sdk.engines import HostEngine
 from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes import Bands, Pass
 from ourgan_sdk.plan import Tiling
@@ -73,7 +74,7 @@ def random_network() -> RRDBNet:
     return network
 
 
-def run_pass(engine: Engine, upscaler: Upscaler, picture: Picture, output: Path) -> dict[str, Any]:
+def run_pass(engine: HostEngine, upscaler: Upscaler, picture: Picture, output: Path) -> dict[str, Any]:
     """Enlarge `picture` by this runtime into `output`; returns the share of pixels computed again."""
     grid = Tiling(len(picture), picture.shape[1], upscaler, engine.rules).plan(LARGEST_DEFAULT)
     target = Box(0, 0, 4 * grid.height, 4 * grid.width)
@@ -99,8 +100,15 @@ def one_band(picture: Picture) -> Bands:
 def tile_loop(network: RRDBNet, picture: Picture, padding: int) -> tuple[Picture, int]:
     """The usual loop: the enlarged picture, and how many input pixels went through the network."""
     x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(picture, 2, 0))[None]).float() / 255
+    result, read = enlarge_in_tiles(network, x, padding)
+    pixels = result.squeeze(0).clamp_(0, 1).numpy()
+    return (np.transpose(pixels, (1, 2, 0)) * 255).round().astype(np.uint8), read
+
+
+def enlarge_in_tiles(network: RRDBNet, x: Tensor, padding: int) -> tuple[Tensor, int]:
+    """The loop itself, (1, 3, h, w) -> (1, 3, 4h, 4w) of the same type on the same device."""
     _, _, height, width = x.shape
-    result = torch.zeros(1, 3, 4 * height, 4 * width)
+    result = x.new_zeros(1, 3, 4 * height, 4 * width)
     read = 0
     with torch.inference_mode():
         for y0, x0 in itertools.product(range(0, height, TILE), range(0, width, TILE)):
@@ -111,8 +119,7 @@ def tile_loop(network: RRDBNet, picture: Picture, padding: int) -> tuple[Picture
             result[:, :, 4 * y0 : 4 * y1, 4 * x0 : 4 * x1] = network(tile)[
                 :, :, 4 * (y0 - top) : 4 * (y1 - top), 4 * (x0 - left) : 4 * (x1 - left)
             ]
-    pixels = result.squeeze(0).clamp_(0, 1).numpy()
-    return (np.transpose(pixels, (1, 2, 0)) * 255).round().astype(np.uint8), read
+    return result, read
 
 
 def load_network(path: Path) -> RRDBNet:
