@@ -234,8 +234,16 @@ def test_other_bad_arguments(synthesizer: Synthesizer, bundle_path: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"engine": "abacus"}, EngineError, "an engine of auto, onnxruntime; got 'abacus'"),
-        ({"engine": None}, EngineError, "an engine of auto, onnxruntime; got None"),
+        (
+            {"engine": "abacus"},
+            EngineError,
+            "an engine of auto, tensorrt-rtx, tensorrt, onnxruntime, openvino; got 'abacus'",
+        ),
+        (
+            {"engine": None},
+            EngineError,
+            "an engine of auto, tensorrt-rtx, tensorrt, onnxruntime, openvino; got None",
+        ),
         ({"threads": 1.5}, TypeError, "threads to be an integer, got 1.5"),
         ({"threads": "2"}, TypeError, "threads to be an integer, got '2'"),
         ({"threads": True}, TypeError, "threads to be an integer, got True"),
