@@ -33,9 +33,11 @@ from ourgan_sdk.arrays import Picture
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.engines import ENGINES, Engine, Options, TileFormat, WindowRules, candidates, open_first
 from ourgan_sdk.engines.devices import open_device
+from ourgan_sdk.engines.rules import DEVICE_SLOTS
 from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes import Pass
 from ourgan_sdk.plan import Tiling
+from ourgan_sdk.tile_loop import run_pass
 from trainers.networks import RRDBNet
 
 WIDTH, HEIGHT = 2048, 1080
@@ -188,7 +190,7 @@ def one_pass(contender: str, folder: Path) -> Enlarge:
         result = np.empty((target.height, target.width, 3), np.uint8)
         started, y = time.perf_counter(), 0
         one = Pass(1, upscaler.file, engine, _no_reference, grid, 4, 0.0, target, np.dtype(np.uint8))
-        for band in one.bands(one_band(picture), 0, stats, lambda _work: None):
+        for band in run_pass(one, one_band(picture), 0, stats, lambda _work: None):
             result[y : y + len(band)] = band
             y += len(band)
         return result, time.perf_counter() - started, stats.engine_seconds
@@ -257,7 +259,7 @@ class TorchEngine(Engine):
     ) -> "TorchEngine":
         """The engine of `upscaler`."""
         tile = TileFormat("float16", "uint8" if dtype == np.uint8 else "float16", interleaved=True)
-        rules = WindowRules(bytes_per_pixel=ACTIVATIONS, on_device=True, slots=3, format=tile)
+        rules = WindowRules(bytes_per_pixel=ACTIVATIONS, on_device=True, slots=DEVICE_SLOTS, format=tile)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "upscaler.onnx"
             path.write_bytes(bundle.read(upscaler.file))

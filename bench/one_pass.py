@@ -24,6 +24,7 @@ from ourgan_sdk.engines import HostEngine
 from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes import Bands, Pass
 from ourgan_sdk.plan import Tiling
+from ourgan_sdk.tile_loop import run_pass
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet
 
@@ -80,7 +81,7 @@ def run_pass(engine: HostEngine, upscaler: Upscaler, picture: Picture, output: P
     target = Box(0, 0, 4 * grid.height, 4 * grid.width)
     one = Pass(1, upscaler.file, engine, lambda: engine, grid, 4, 0.0, target, np.dtype(np.uint8))
     with open_writer(output, target.width, target.height) as writer:
-        for band in one.bands(one_band(picture), 0, RenderStats(), lambda _work: None):
+        for band in run_pass(one, one_band(picture), 0, RenderStats(), lambda _work: None):
             writer.write(band)
     return {"recomputed": grid.recomputation}
 

@@ -9,15 +9,13 @@ import numpy as np
 
 from ourgan_sdk import EngineError
 from ourgan_sdk.bundle import Manifest, Upscaler, Window
+from ourgan_sdk.engines.rules import DEVICE_SLOTS
 from ourgan_sdk.sizes import picture_sizes
 
-__all__ = ["SLOTS", "Needs", "choose_windows", "memory_of_render"]
+__all__ = ["Needs", "choose_windows", "memory_of_render"]
 
 TARGETS = ((3840, 2160), (7680, 4320), (15360, 8640), (3840, 2560), (7680, 5120), (15360, 10240))
 """(width, height) of the pictures that windows are chosen for: 4K, 8K and 16K, 16:9 and 3:2."""
-
-SLOTS = 3
-"""Tiles in flight on a GPU, each with an input and an output there."""
 
 ALIGNMENT = 32
 """Sides of windows are multiples of it."""
@@ -55,7 +53,7 @@ class Needs:
 
     @property
     def _per_pixel(self) -> int:
-        return self.activations + SLOTS * self.tile
+        return self.activations + DEVICE_SLOTS * self.tile
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .networks import Networks
 from .passes import Bands, Pass
 from .progress import RenderStats
 from .synthesizer import sample_bundle
+from .tile_loop import run_pass
 
 __all__ = ["Diagnosis", "diagnose", "run"]
 
@@ -113,7 +114,7 @@ def _enlarge(
     )
     stats = RenderStats()
     started = time.perf_counter()
-    (band,) = one.bands(_as_band(picture), 0, stats, lambda _work: None)
+    (band,) = run_pass(one, _as_band(picture), 0, stats, lambda _work: None)
     seconds = time.perf_counter() - started
     if stats.repaired_tiles:
         raise EngineError(f"overflows in {engine.precision}: build or choose another precision")

@@ -1,11 +1,9 @@
-"""Passes: x4 enlargements of a picture, tile by tile, as generators of bands.
+"""Passes: x4 enlargements of a picture, tile by tile: which tiles it takes, from where they are and to where.
 
-A pass pulls rows from its source only when its next tiles need them, and yields its bands from top to bottom.
-So passes chain: asking the last one for a band makes every earlier one work just far enough ahead, and no
-intermediate picture is ever whole in memory.
+Passes chain as generators of bands (`tile_loop.run_pass`): asking the last one for a band makes every earlier
+one work just far enough ahead, and no intermediate picture is ever whole in memory.
 """
 
-import contextlib
 import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -14,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ._core import Box, Grid, Pipeline, Tile
+from ._core import Box, Grid, Tile
 from .arrays import Picture
 from .cache import TileCache
 from .engines import Engine, HostEngine
-from .progress import RenderStats
-from .tile_loop import TileLoop
 
 __all__ = ["Bands", "Pass"]
 
@@ -83,38 +79,6 @@ class Pass:
             max(min(window.x0 for window in windows), 0),
             min(max(window.y1 for window in windows), self.grid.height),
             min(max(window.x1 for window in windows), self.grid.width),
-        )
-
-    def bands(self, source: Bands, seed: int, stats: RenderStats, advance: Callable[[int], object]) -> Bands:
-        """Yield the target's bands, (h, target's width, 3) of `dtype`; each belongs to whoever takes it.
-
-        `source` yields the part of the grid's picture that `self.source` names. `stats` is added to and
-        `advance` called with every tile's work. Closing the generator closes `source` and drains the tiles
-        in flight. Raises NonFiniteError if the network gives NaN or infinity in float32, MemoryError
-        (EngineMemoryError from the engine) if there is no room for the windows, EngineError.
-        """
-        if not self.missing:
-            source.close()
-            yield from map(self.known_band, self.tiles)
-            return
-        with contextlib.closing(source), self._open_pipeline() as pipeline:
-            try:
-                yield from TileLoop(self, pipeline, seed, stats).bands(source, advance)
-            finally:
-                stats.engine_seconds += pipeline.engine_seconds
-
-    def _open_pipeline(self) -> Pipeline:
-        rules = self.engine.rules
-        return Pipeline(
-            3,
-            self.grid.window_height,
-            self.grid.window_width,
-            self.scale,
-            rules.slots,
-            device=self.engine.device,
-            input_type=rules.format.input_type,
-            output_type=rules.format.output_type,
-            interleaved=rules.format.interleaved,
         )
 
     @property

@@ -18,6 +18,7 @@ from .networks import Networks
 from .passes import Bands, Pass
 from .plan import Plan, make_plan
 from .progress import Progress, RenderStats, reporting
+from .tile_loop import run_pass
 
 __all__ = ["Renderer"]
 
@@ -189,7 +190,7 @@ class _Route:
         """The bands of the target, from top to bottom."""
         bands = self._base(stats, advance)
         for one in self.passes:
-            bands = one.bands(bands, self.seed, stats, advance)
+            bands = run_pass(one, bands, self.seed, stats, advance)
         return bands
 
     def _base(self, stats: RenderStats, advance: Advance) -> Bands:

@@ -1,21 +1,20 @@
 """The loop over a pass's tiles: always a few in flight, and bands handed out once theirs have landed."""
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from ._core import Box, NonFiniteError, Pipeline, Tile, gather, scatter
 from .arrays import Picture
+from .passes import Bands, Pass
 from .progress import RenderStats
 
-if TYPE_CHECKING:
-    from .passes import Bands, Pass
-
-__all__ = ["STREAM", "TileLoop"]
+__all__ = ["STREAM", "run_pass"]
 
 STREAM = 256
 """Noise of pass p is drawn from stream 256 + p; the streams below belong to the structure."""
@@ -26,6 +25,44 @@ _REPAIR_SIDE = 128
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def run_pass(
+    one: Pass, source: Bands, seed: int, stats: RenderStats, advance: Callable[[int], object]
+) -> Bands:
+    """Yield the bands of a pass's target, (h, target's width, 3) of its dtype; each belongs to whoever takes it.
+
+    `source` yields the part of the grid's picture that `one.source` names; rows are pulled from it only when
+    the next tiles need them. `stats` is added to and `advance` called with every tile's work. Closing the
+    generator closes `source` and drains the tiles in flight.
+
+    Raises NonFiniteError if the network gives NaN or infinity in float32, MemoryError (EngineMemoryError from
+    the engine) if there is no room for the windows, EngineError.
+    """
+    if not one.missing:
+        source.close()
+        yield from map(one.known_band, one.tiles)
+        return
+    with contextlib.closing(source), _open_pipeline(one) as pipeline:
+        try:
+            yield from _TileLoop(one, pipeline, seed, stats).bands(source, advance)
+        finally:
+            stats.engine_seconds += pipeline.engine_seconds
+
+
+def _open_pipeline(one: Pass) -> Pipeline:
+    rules, grid = one.engine.rules, one.grid
+    return Pipeline(
+        3,
+        grid.window_height,
+        grid.window_width,
+        one.scale,
+        rules.slots,
+        device=one.engine.device,
+        input_type=rules.format.input_type,
+        output_type=rules.format.output_type,
+        interleaved=rules.format.interleaved,
+    )
 
 
 @dataclass(frozen=True)
@@ -52,17 +89,17 @@ class _Band:
     last: int
 
 
-class TileLoop:
+class _TileLoop:
     """One run of a pass: its missing tiles through `pipeline`."""
 
-    def __init__(self, owner: "Pass", pipeline: Pipeline, seed: int, stats: RenderStats) -> None:
+    def __init__(self, owner: Pass, pipeline: Pipeline, seed: int, stats: RenderStats) -> None:
         self._pass = owner
         self._pipeline = pipeline
         self._seed = seed
         self._stats = stats
 
-    def bands(self, source: "Bands", advance: Callable[[int], object]) -> "Bands":
-        """Yield the target's bands; `source` and `advance` as for `Pass.bands`."""
+    def bands(self, source: Bands, advance: Callable[[int], object]) -> Bands:
+        """Yield the target's bands; `source` and `advance` as for `run_pass`."""
         one, pipeline = self._pass, self._pipeline
         runs = [one.engine.bind(pipeline, slot) for slot in range(one.engine.rules.slots)]
         packed = _one_ahead(self._pack(source))
@@ -89,7 +126,7 @@ class TileLoop:
         while waiting:
             yield self._settle(waiting.popleft())
 
-    def _pack(self, source: "Bands") -> Iterator[tuple[int, Picture, tuple[int, int]]]:
+    def _pack(self, source: Bands) -> Iterator[tuple[int, Picture, tuple[int, int]]]:
         """Start packing one missing tile after the other; yield its slot, the rows it is from and where."""
         one = self._pass
         grid, part = one.grid, one.source

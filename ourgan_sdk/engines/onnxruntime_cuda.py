@@ -15,7 +15,7 @@ from ..precision import convert_upscaler
 from .devices import open_device
 from .onnxruntime import import_onnxruntime
 from .protocol import Engine, Options, Precision
-from .rules import TileFormat, TileType, WindowRules
+from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 
 __all__ = ["OnnxRuntimeCudaEngine"]
 
@@ -80,7 +80,11 @@ class OnnxRuntimeCudaEngine(Engine):
         )
         # As many bytes for half precision as for single: half of them for cuDNN's workspaces.
         rules = WindowRules(
-            largest_tensor=_LARGEST_TENSOR, on_device=True, slots=3, format=tile_format, alignment=8
+            largest_tensor=_LARGEST_TENSOR,
+            on_device=True,
+            slots=DEVICE_SLOTS,
+            format=tile_format,
+            alignment=8,
         )
         return cls(network, device, precision, rules)
 

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["TileFormat", "TileType", "WindowRules"]
+__all__ = ["DEVICE_SLOTS", "TileFormat", "TileType", "WindowRules"]
 
+
+DEVICE_SLOTS = 3
+"""Tiles in flight on a device, where one is copied there and one back while one is computed. Two are too few
+to keep it busy: csrc/tests/timeline_test.cpp."""
 
 TileType = Literal["float32", "float16", "uint8"]
 

@@ -21,13 +21,11 @@ from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavaila
 from ..precision import float_type
 from .devices import open_device
 from .protocol import Engine, Options, Precision
-from .rules import TileFormat, TileType, WindowRules
+from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 
 __all__ = ["RUNTIMES", "Runtime", "TensorRtEngine", "TensorRtRtxEngine", "make_logger"]
 
 _log = logging.getLogger(__name__)
-
-_SLOTS = 3
 
 _PREFERENCE: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
@@ -259,7 +257,7 @@ def _rules(record: EngineRecord) -> WindowRules:
         window=(height, width),
         bytes_per_pixel=-(-record.activation_bytes // (height * width)) or 1,
         on_device=True,
-        slots=_SLOTS,
+        slots=DEVICE_SLOTS,
         format=TileFormat(wide, record.output, interleaved=True),
     )
 
