@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.one_pass import SIZES, USUAL_PADDING, Picture, load_network, prepare, run_loop, run_pass
+from bench.one_pass import SIZES, USUAL_PADDING, Picture, load_network, prepare, run_engine, run_loop
 from bench.processes import measure, report
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
@@ -73,7 +73,7 @@ def run(contender: str, folder: Path) -> None:
         upscaler = Upscaler.model_validate_json((folder / "upscaler.json").read_text())
         upscaler = upscaler.model_copy(update={"halo": around})
         engine = OnnxRuntimeEngine((folder / "upscaler.onnx").read_bytes())
-        report(lambda: run_pass(engine, upscaler, picture, output))
+        report(lambda: run_engine(engine, upscaler, picture, output))
     else:
         network = load_network(folder / "upscaler.onnx")
         report(lambda: run_loop(network, around, picture, output))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.one_pass import SIZES, USUAL_PADDING, load_network, prepare, run_loop, run_pass
+from bench.one_pass import SIZES, USUAL_PADDING, load_network, prepare, run_engine, run_loop
 from bench.processes import measure, report
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.engines import HostEngine
@@ -76,7 +76,7 @@ def run(contender: str, folder: Path) -> None:
     else:
         upscaler = Upscaler.model_validate_json((folder / "upscaler.json").read_text())
         engine = ENGINES[contender]((folder / "upscaler.onnx").read_bytes())
-        report(lambda: run_pass(engine, upscaler, picture, output))
+        report(lambda: run_engine(engine, upscaler, picture, output))
 
 
 if __name__ == "__main__":

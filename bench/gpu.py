@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         contender, what, folder = options.one
-        report(lambda: {"pass": run_pass, "whole": run_whole}[what](contender, Path(folder)))
+        report(lambda: {"pass": run_one_pass, "whole": run_whole}[what](contender, Path(folder)))
         return
     if not CudaDevice.count():
         raise SystemExit("bench.gpu needs an NVIDIA GPU and its driver")
@@ -126,7 +126,7 @@ def agreement(folder: Path, contender: str) -> float:
     return float(np.mean(np.abs(one.astype(np.int16) - other) <= 1))
 
 
-def run_pass(contender: str, folder: Path) -> dict[str, Any]:
+def run_one_pass(contender: str, folder: Path) -> dict[str, Any]:
     """Enlarge the picture a few times; saves the result."""
     picture = np.load(folder / "picture.npy")
     with least_free_memory() as used:

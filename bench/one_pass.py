@@ -28,7 +28,7 @@ from ourgan_sdk.tile_loop import run_pass
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet
 
-__all__ = ["SIZES", "USUAL_PADDING", "Picture", "load_network", "prepare", "run_loop", "run_pass"]
+__all__ = ["SIZES", "USUAL_PADDING", "Picture", "load_network", "prepare", "run_engine", "run_loop"]
 
 TILE = 256
 USUAL_PADDING = 10
@@ -75,7 +75,7 @@ def random_network() -> RRDBNet:
     return network
 
 
-def run_pass(engine: HostEngine, upscaler: Upscaler, picture: Picture, output: Path) -> dict[str, Any]:
+def run_engine(engine: HostEngine, upscaler: Upscaler, picture: Picture, output: Path) -> dict[str, Any]:
     """Enlarge `picture` by this runtime into `output`; returns the share of pixels computed again."""
     grid = Tiling(len(picture), picture.shape[1], upscaler, engine.rules).plan(LARGEST_DEFAULT)
     target = Box(0, 0, 4 * grid.height, 4 * grid.width)

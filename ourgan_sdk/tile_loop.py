@@ -30,7 +30,7 @@ T = TypeVar("T")
 def run_pass(
     one: Pass, source: Bands, seed: int, stats: RenderStats, advance: Callable[[int], object]
 ) -> Bands:
-    """Yield the bands of a pass's target, (h, target's width, 3) of its dtype; each belongs to whoever takes it.
+    """Yield the bands of a pass's target, (h, width, 3) of its dtype; each belongs to whoever takes it.
 
     `source` yields the part of the grid's picture that `one.source` names; rows are pulled from it only when
     the next tiles need them. `stats` is added to and `advance` called with every tile's work. Closing the
