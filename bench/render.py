@@ -1,6 +1,6 @@
 """Renders one large picture into a file and prints what it took beside what it may take.
 
-python bench/render.py [BUNDLE] [--size 8192x4320] [--output picture.png]
+python -m bench.render [BUNDLE] [--size 8192x4320] [--engine onnxruntime] [--output picture.png]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ourgan_sdk import RenderStats, Synthesizer
+from ourgan_sdk.engines import engine_names
 from ourgan_sdk.sizes import parse_size
 
 LARGEST_RATIO = 1.15
@@ -24,11 +25,12 @@ def main() -> int:
     parser.add_argument("bundle", nargs="?", type=Path, help="default: the package's sample")
     parser.add_argument("--size", type=parse_size, default=(8192, 4320))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine", default="onnxruntime", choices=["auto", *engine_names()])
     parser.add_argument("--output", type=Path, help="a file to keep; its suffix chooses the format")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         output = options.output or Path(folder) / "picture.png"
-        stats = measure(options.bundle, options.size, options.seed, output)
+        stats = measure(options.bundle, options.engine, options.size, options.seed, output)
         size = output.stat().st_size
     ratio, memory = stats.seconds / stats.engine_seconds, peak_memory()
     width, height = options.size
@@ -46,10 +48,10 @@ def main() -> int:
     return 0 if ratio <= LARGEST_RATIO and memory <= LARGEST_MEMORY else 1
 
 
-def measure(bundle: Path | None, size: tuple[int, int], seed: int, output: Path) -> RenderStats:
+def measure(bundle: Path | None, engine: str, size: tuple[int, int], seed: int, output: Path) -> RenderStats:
     """The numbers of one render, opening the networks and encoding the file included."""
     stats = RenderStats()
-    Synthesizer(bundle).render(*size, seed, out=output, progress=True, stats=stats)
+    Synthesizer(bundle, engine=engine).render(*size, seed, out=output, progress=True, stats=stats)
     return stats
 
 

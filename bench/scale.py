@@ -59,7 +59,7 @@ def main() -> None:
 
 def run(bundle: Path | None, size: str, file: Path) -> None:
     """One render, in a process of its own."""
-    synthesizer = Synthesizer(bundle)
+    synthesizer = Synthesizer(bundle, engine="onnxruntime")
     canvas = synthesizer.canvas(*parse_size(size), seed=1)
 
     def prepare() -> None:
