@@ -69,10 +69,16 @@ std::vector<Split> splits(std::int64_t length, std::int64_t halo, std::int64_t a
     }
 }
 
-// What a side may be split into under the rules. A fixed window must hold more than two halos.
+// What a side may be split into under the rules: nothing, if max_side is too short for two halos and a pixel. A fixed
+// window must hold more than two halos.
 std::vector<Split> candidates(std::int64_t length, std::int64_t halo, const WindowRules& rules,
                               std::int64_t Size::* side) {
-    if (!rules.window) return splits(length, halo, rules.alignment);
+    if (!rules.window) {
+        std::vector<Split> found = splits(length, halo, rules.alignment);
+        const auto fits = [&](const Split& split) { return split.window <= rules.max_side; };
+        found.erase(found.begin(), std::find_if(found.begin(), found.end(), fits));
+        return found;
+    }
     const std::int64_t window = *rules.window.*side;
     return {{window, divide_up(length, window - 2 * halo)}};
 }
@@ -166,6 +172,11 @@ Grid plan_grid(std::int64_t height, std::int64_t width, std::int64_t halo, const
                           std::to_string(2 * halo + 1));
     }
     const std::vector<Split> vertical = candidates(height, halo, rules, &Size::height);
+    if (vertical.empty()) {
+        throw BudgetError("max_side is " + std::to_string(rules.max_side) + ": windows with a halo of " +
+                          std::to_string(halo) + " have sides of at least " +
+                          std::to_string(divide_up(2 * halo + 1, rules.alignment) * rules.alignment));
+    }
     std::vector<Split> horizontal = candidates(width, halo, rules, &Size::width);
     std::reverse(horizontal.begin(), horizontal.end());  // from the narrowest window to the widest
 

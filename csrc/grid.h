@@ -98,9 +98,11 @@ struct WindowRules {
     std::int64_t row_bytes = 0;    // in [0, 2^60]
     // Bounds window_height * window_width.
     std::int64_t max_pixels = std::numeric_limits<std::int64_t>::max();
+    // Bounds both sides of a window.
+    std::int64_t max_side = std::numeric_limits<std::int64_t>::max();
     // Both sides of a window are multiples of this.
     std::int64_t alignment = 1;
-    // The one window of an engine of fixed shape; `alignment` then does not matter.
+    // The one window of an engine of fixed shape; `alignment` and `max_side` then do not matter.
     std::optional<Size> window;
 };
 

@@ -302,10 +302,11 @@ void translate_device_errors(std::exception_ptr thrown) {
 
 Grid plan_grid(std::int64_t height, std::int64_t width, std::int64_t halo, std::int64_t budget,
                std::int64_t pixel_bytes, std::int64_t row_bytes, std::optional<std::int64_t> max_pixels,
-               std::int64_t alignment, const std::optional<Pair>& window) {
-    const std::int64_t most_pixels = max_pixels.value_or(std::numeric_limits<std::int64_t>::max());
-    return ourgan::plan_grid(height, width, halo,
-                             {budget, pixel_bytes, row_bytes, most_pixels, alignment, to_size(window)});
+               std::optional<std::int64_t> max_side, std::int64_t alignment, const std::optional<Pair>& window) {
+    constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
+    const ourgan::WindowRules rules{budget, pixel_bytes, row_bytes, max_pixels.value_or(kNoLimit),
+                                    max_side.value_or(kNoLimit), alignment, to_size(window)};
+    return ourgan::plan_grid(height, width, halo, rules);
 }
 
 py::tuple box_tuple(const Box& box) { return py::make_tuple(box.y0, box.x0, box.y1, box.x1); }
@@ -363,12 +364,13 @@ void bind_grid(py::module_& m) {
         });
 
     m.def("plan_grid", &plan_grid, "height"_a, "width"_a, "halo"_a, "budget"_a, py::kw_only(), "pixel_bytes"_a = 1,
-          "row_bytes"_a = 0, "max_pixels"_a = py::none(), "alignment"_a = 1, "window"_a = py::none(),
+          "row_bytes"_a = 0, "max_pixels"_a = py::none(), "max_side"_a = py::none(), "alignment"_a = 1,
+          "window"_a = py::none(),
           "The grid of least total window area that these rules allow; among equals the one with fewer tiles, then\n"
           "with fewer columns.\n\n"
           "budget: not passed by window_height * (window_width * pixel_bytes + row_bytes). row_bytes is what a row\n"
           "of a band, as wide as the picture, takes in memory: it lets wide low windows win in wide pictures.\n"
-          "max_pixels: the largest area of a window, if there is a limit.\n"
+          "max_pixels, max_side: the largest area and the longest side of a window, if there is a limit.\n"
           "alignment: the sides of a window are multiples of it.\n"
           "window: (height, width) of the only window of an engine of fixed shape, whatever the alignment.\n"
           "BudgetError: no window is allowed; the message says what budget or max_pixels would do, or how large a\n"

@@ -173,6 +173,7 @@ class Tiling:
             pixel_bytes=self.pixel_bytes,
             row_bytes=self.row_bytes,
             max_pixels=self.max_pixels(budget),
+            max_side=self.rules.max_side,
             alignment=self.rules.alignment,
             window=self.rules.window,
         )

@@ -96,6 +96,7 @@ class Rules:
     pixel_bytes: int = 1
     row_bytes: int = 0
     max_pixels: int | None = None
+    max_side: int | None = None
     alignment: int = 1
     window: tuple[int, int] | None = None
 
@@ -108,6 +109,7 @@ class Rules:
             pixel_bytes=self.pixel_bytes,
             row_bytes=self.row_bytes,
             max_pixels=self.max_pixels,
+            max_side=self.max_side,
             alignment=self.alignment,
             window=self.window,
         )
@@ -117,6 +119,7 @@ class Rules:
 
     def allow(self, height: int, width: int, budget: int) -> bool:
         fits = self.max_pixels is None or height * width <= self.max_pixels
+        fits &= self.max_side is None or max(height, width) <= self.max_side
         return fits and self.cost(height, width) <= budget
 
     def splits(self, length: int, halo: int, window: int | None) -> list[tuple[int, int]]:
@@ -145,6 +148,7 @@ small_rules = st.builds(
     pixel_bytes=st.integers(1, 4),
     row_bytes=st.integers(0, 100),
     max_pixels=st.none() | st.integers(1, 900),
+    max_side=st.none() | st.integers(1, 60),
     alignment=st.integers(1, 9),
 )
 
@@ -154,7 +158,7 @@ small_rules = st.builds(
 def test_plan_is_the_optimum(height: int, width: int, halo: int, budget: int, rules: Rules) -> None:
     expected = rules.best(height, width, halo, budget)
     if expected is None:
-        with pytest.raises(BudgetError, match="allow at least that"):
+        with pytest.raises(BudgetError, match=r"allow at least that|have sides of at least"):
             rules.plan(height, width, halo, budget)
         return
     grid = rules.plan(height, width, halo, budget)
@@ -222,7 +226,7 @@ def test_the_largest_picture_is_planned_quickly(halo: int, budget: int) -> None:
 def test_the_budget_an_error_names_is_enough_and_no_less_is(
     height: int, width: int, halo: int, rules: Rules
 ) -> None:
-    rules = replace(rules, max_pixels=None)
+    rules = replace(rules, max_pixels=None, max_side=None)
     with pytest.raises(BudgetError, match=r"budget is 0, but .* takes \d+: allow at least that") as error:
         rules.plan(height, width, halo, 0)
     needed = int(str(error.value).split(": allow")[0].split()[-1])
@@ -266,6 +270,11 @@ def test_expensive_rows_make_windows_low_and_wide() -> None:
             {"window": (32, 64), "row_bytes": 64},
             "budget is 4095, but the engine's window for a 200 x 100 picture with a halo of 8 "
             "is 64 x 32 pixels and takes 4096",
+        ),
+        (
+            (100, 200, 8, 9999),
+            {"max_side": 23, "alignment": 8},
+            r"max_side is 23: windows .* halo of 8 have sides of at least 24",
         ),
         ((100, 200, 8, 4096), {"window": (64, 64), "max_pixels": 4095}, "max_pixels is 4095, .* has 4096"),
         (

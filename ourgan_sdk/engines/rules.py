@@ -30,6 +30,8 @@ class WindowRules:
     """Both sides are multiples of it."""
     window: tuple[int, int] | None = None
     """(height, width), where the engine was built for one size alone."""
+    max_side: int | None = None
+    """No side of a window is longer, if there is a limit."""
     largest_tensor: int = 1 << 31
     """Elements that no tensor inside the network may exceed."""
     bytes_per_pixel: int | None = None
