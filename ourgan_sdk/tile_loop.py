@@ -22,6 +22,9 @@ STREAM = 256
 _REPAIR_SIDE = 128
 """Pixels of a damaged tile that are rendered again at a time, whatever the memory limit is."""
 
+_TOLD = frozenset(4**i for i in range(16))
+"""Of damaged tiles, those that are told of: the 1st, 4th, 16th, ..."""
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -174,12 +177,13 @@ class _TileLoop:
         where = f"tile of {one.file} at ({y}, {x}) of the {one.grid.width} x {one.grid.height} picture"
         if one.engine.precision == "fp32":
             raise NonFiniteError(f"the {where} has values that are not finite")
-        if not self._stats.repaired_tiles:
-            _log.warning(
-                "the %s is not finite in %s: it is rendered again in fp32, as others will be",
-                *(where, one.engine.precision),
-            )
         self._stats.repaired_tiles += 1
+        if self._stats.repaired_tiles in _TOLD:
+            _log.warning(
+                "the %s is not finite in %s: rendered again in fp32, as the %d. of this render; where there are "
+                "many, another precision is faster",
+                *(where, one.engine.precision, self._stats.repaired_tiles),
+            )
         network, whole = one.reference(), (one.grid.height, one.grid.width)
         for piece in _pieces(flight.tile.core):
             kept = _common(Box(*(one.scale * side for side in piece)), flight.part)
