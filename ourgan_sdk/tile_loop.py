@@ -180,8 +180,8 @@ class _TileLoop:
         self._stats.repaired_tiles += 1
         if self._stats.repaired_tiles in _TOLD:
             _log.warning(
-                "the %s is not finite in %s: rendered again in fp32, as the %d. of this render; where there are "
-                "many, another precision is faster",
+                "the %s is not finite in %s: rendered again in fp32, as the %d. of this render; where there "
+                "are many, another precision is faster",
                 *(where, one.engine.precision, self._stats.repaired_tiles),
             )
         network, whole = one.reference(), (one.grid.height, one.grid.width)
