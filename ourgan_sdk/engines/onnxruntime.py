@@ -125,6 +125,6 @@ def import_onnxruntime() -> Any:
         import onnxruntime  # noqa: PLC0415 - optional, and slow to import
     except ImportError as error:
         raise EngineUnavailableError(
-            'ONNX Runtime is not installed; for the CPU run: pip install "ourgan-sdk[cpu]"'
+            'ONNX Runtime is not installed: pip install "ourgan-sdk[cpu]", or "ourgan-sdk[cuda]" for a GPU'
         ) from error
     return onnxruntime

@@ -34,7 +34,8 @@ class Options:
 
     def __post_init__(self) -> None:
         kind, _, ordinal = self.device.partition(":")
-        known = self.device in ("auto", "cpu", "cuda") or (kind == "cuda" and ordinal.isdecimal())
+        is_number = ordinal.isascii() and ordinal.isdecimal()
+        known = self.device in ("auto", "cpu", "cuda") or (kind == "cuda" and is_number)
         if not known:
             raise EngineError(f"expected a device of auto, cpu, cuda or cuda:1; got {self.device!r}")
         if self.precision not in ("auto", *PRECISIONS):
