@@ -17,7 +17,11 @@ namespace {
 #ifdef _WIN32
 constexpr const char* kSystemLibrary = "nvcuda.dll";
 
-void* open_library(const std::string& path) { return reinterpret_cast<void*>(LoadLibraryA(path.c_str())); }
+// A bare name is looked for where the driver installs itself, never beside the program or in its working directory.
+void* open_library(const std::string& path) {
+    const DWORD search = path.find_first_of("\\/") == std::string::npos ? LOAD_LIBRARY_SEARCH_SYSTEM32 : 0;
+    return reinterpret_cast<void*>(LoadLibraryExA(path.c_str(), nullptr, search));
+}
 std::string open_error() { return "error " + std::to_string(GetLastError()); }
 void* find_function(void* library, const char* name) {
     return reinterpret_cast<void*>(GetProcAddress(reinterpret_cast<HMODULE>(library), name));

@@ -181,33 +181,34 @@ public:
     TilePipeline(std::int64_t channels, std::int64_t window_height, std::int64_t window_width, std::int64_t scale,
                  int slots, int threads, const std::optional<std::shared_ptr<CudaDevice>>& device,
                  const std::string& input_type, const std::string& output_type, bool interleaved)
-        : pipeline_(device ? std::shared_ptr<ourgan::Device>(*device) : std::make_shared<ourgan::HostDevice>(),
-                    {channels, window_height, window_width, scale},
-                    {type_of_tile(input_type), type_of_tile(output_type), interleaved}, slots,
+        : pipeline_(std::in_place,
+                    device ? std::shared_ptr<ourgan::Device>(*device) : std::make_shared<ourgan::HostDevice>(),
+                    ourgan::TileShape{channels, window_height, window_width, scale},
+                    ourgan::TileFormat{type_of_tile(input_type), type_of_tile(output_type), interleaved}, slots,
                     threads == 0 ? slots : threads, check_signals) {}
 
     ~TilePipeline() {
-        const py::gil_scoped_release release;
-        pipeline_.close();
+        const py::gil_scoped_release release;  // freeing a device's memory waits for all of its work
+        pipeline_.reset();
     }
     TilePipeline(const TilePipeline&) = delete;
     TilePipeline& operator=(const TilePipeline&) = delete;
 
     static py::array input(const py::object& self, int slot) {
-        const ourgan::Pipeline& pipeline = self.cast<TilePipeline&>().pipeline_;
+        const ourgan::Pipeline& pipeline = *self.cast<TilePipeline&>().pipeline_;
         return view(self, pipeline.input(slot), pipeline.format().input, 1);
     }
 
     static py::array output(const py::object& self, int slot) {
-        const ourgan::Pipeline& pipeline = self.cast<TilePipeline&>().pipeline_;
+        const ourgan::Pipeline& pipeline = *self.cast<TilePipeline&>().pipeline_;
         return view(self, pipeline.output(slot), pipeline.format().output, pipeline.shape().scale);
     }
 
-    std::uintptr_t device_input(int slot) const { return pipeline_.input(slot).device(); }
-    std::uintptr_t device_output(int slot) const { return pipeline_.output(slot).device(); }
-    std::uintptr_t device_check(int slot) const { return pipeline_.check(slot).device(); }
-    std::uintptr_t stream() const { return pipeline_.stream().native(); }
-    double engine_seconds() const { return pipeline_.engine_seconds(); }
+    std::uintptr_t device_input(int slot) const { return pipeline_->input(slot).device(); }
+    std::uintptr_t device_output(int slot) const { return pipeline_->output(slot).device(); }
+    std::uintptr_t device_check(int slot) const { return pipeline_->check(slot).device(); }
+    std::uintptr_t stream() const { return pipeline_->stream().native(); }
+    double engine_seconds() const { return pipeline_->engine_seconds(); }
 
     int pack(const py::array& picture, const Box& window, Pair origin, const std::optional<Pair>& extent,
              std::uint64_t seed, std::uint32_t stream, float deviation) {
@@ -216,7 +217,7 @@ public:
         int slot = 0;
         {
             const py::gil_scoped_release release;
-            slot = pipeline_.pack(source, window, {seed, stream, deviation});
+            slot = pipeline_->pack(source, window, {seed, stream, deviation});
         }
         const py::object previous = std::exchange(packing_[slot], picture);
         return slot;
@@ -225,7 +226,7 @@ public:
     void packed(int slot) {
         {
             const py::gil_scoped_release release;
-            pipeline_.packed(slot);
+            pipeline_->packed(slot);
         }
         const py::object source = std::exchange(packing_[slot], py::object());
     }
@@ -236,7 +237,7 @@ public:
         std::int64_t ticket = 0;
         {
             const py::gil_scoped_release release;
-            ticket = pipeline_.unpack(slot, crop, target, y, x);
+            ticket = pipeline_->unpack(slot, crop, target, y, x);
         }
         unpacking_.emplace(ticket, std::move(picture));
         return ticket;
@@ -246,7 +247,7 @@ public:
         std::vector<std::int64_t> non_finite;
         {
             const py::gil_scoped_release release;
-            non_finite = pipeline_.wait(ticket);
+            non_finite = pipeline_->wait(ticket);
         }
         forget_unpacked();
         return non_finite;
@@ -255,7 +256,7 @@ public:
     void close() {
         {
             const py::gil_scoped_release release;
-            pipeline_.close();
+            pipeline_->close();
         }
         forget_unpacked();
         packing_.clear();
@@ -263,7 +264,7 @@ public:
 
 private:
     static py::array view(const py::object& owner, const ourgan::Buffer& buffer, PixelType type, std::int64_t scale) {
-        const ourgan::Pipeline& pipeline = owner.cast<TilePipeline&>().pipeline_;
+        const ourgan::Pipeline& pipeline = *owner.cast<TilePipeline&>().pipeline_;
         const ourgan::TileShape& shape = pipeline.shape();
         const std::int64_t height = scale * shape.height, width = scale * shape.width;
         using Shape = py::array::ShapeContainer;
@@ -273,7 +274,7 @@ private:
     }
 
     void forget_unpacked() {
-        const std::int64_t unfinished = pipeline_.unfinished_ticket();
+        const std::int64_t unfinished = pipeline_->unfinished_ticket();
         while (!unpacking_.empty() && unpacking_.begin()->first < unfinished) {
             // Taken out of the map first: dropping the last reference may run Python code.
             const auto done = unpacking_.extract(unpacking_.begin());
@@ -282,7 +283,7 @@ private:
 
     std::map<int, py::object> packing_;
     std::map<std::int64_t, py::object> unpacking_;
-    ourgan::Pipeline pipeline_;
+    std::optional<ourgan::Pipeline> pipeline_;  // empty in the destructor alone
 };
 
 // The package's own exceptions are Python classes, imported when one is first needed.

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -219,6 +220,31 @@ def test_a_tile_given_up_is_waited_for(fake_cuda: FakeCuda) -> None:
         fail_in_between()
     check = ctypes.c_float.from_address(pipeline.device_check(0))  # NaN until the kernel sets it
     assert check.value > 0
+
+
+def test_other_threads_run_while_memory_is_freed(fake_cuda: FakeCuda) -> None:
+    """The driver waits for all of the device's work then, also for what another pipeline has queued."""
+    device = fake_cuda.device()
+    pipeline = new_pipeline(device)
+    with new_pipeline(device) as other:
+        fake_cuda.set_durations(copy_in=500)
+        other.packed(other.pack(make_source(), TILES[0].window))  # is on its way
+        has_ended = threading.Event()
+        wakes: list[float] = []
+
+        def wake() -> None:
+            while not has_ended.wait(0.01):
+                wakes.append(time.monotonic())
+
+        thread = threading.Thread(target=wake)
+        thread.start()
+        started = time.monotonic()
+        del pipeline
+        ended = time.monotonic()
+        has_ended.set()
+        thread.join()
+        assert ended - started > 0.2
+        assert sum(started < moment < ended for moment in wakes) > 5
 
 
 def test_ctrl_c_ends_a_wait_and_drains_the_device(fake_cuda: FakeCuda) -> None:
