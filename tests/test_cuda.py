@@ -228,7 +228,8 @@ def test_other_threads_run_while_memory_is_freed(fake_cuda: FakeCuda) -> None:
     pipeline = new_pipeline(device)
     with new_pipeline(device) as other:
         fake_cuda.set_durations(copy_in=500)
-        other.packed(other.pack(make_source(), TILES[0].window))  # is on its way
+        other.pack(make_source(), TILES[0].window)
+        time.sleep(0.1)  # a worker queues the copy, in a stream that this pipeline's end does not wait for
         has_ended = threading.Event()
         wakes: list[float] = []
 
