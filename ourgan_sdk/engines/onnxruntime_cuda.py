@@ -176,9 +176,9 @@ class OnnxRuntimeCudaEngine(Engine):
         if session.get_providers()[0] != _PROVIDER:  # it falls back without an exception
             cuda = getattr(self._ort, "cuda_version", "") or "(unknown)"
             raise EngineUnavailableError(
-                f"ONNX Runtime cannot load its CUDA provider, built for CUDA {cuda}; stderr tells why. CUDA and "
-                'cuDNN come with pip install "ourgan-sdk[cuda]"; where they are there, the driver may be too old '
-                "for them"
+                f"ONNX Runtime cannot load its CUDA provider, built for CUDA {cuda}; stderr tells why. CUDA "
+                'and cuDNN come with pip install "ourgan-sdk[cuda]"; where they are installed, the driver '
+                "may be too old for them"
             )
         _check_assignment(session)
         return session
