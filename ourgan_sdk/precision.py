@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .errors import EngineError
+from .even_strips import ALIGNMENT, make_strips_even
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
@@ -76,7 +77,8 @@ def convert_upscaler(
 
     In bf16 that is the trunk, from behind the first convolution to the last one before enlargement; the rest
     is in float16, since 8 bits of mantissa would draw bands there.
-    `output` is uint8 or `float_type(precision)`; `window` is (height, width), None for tiles of any size.
+    `output` is uint8 or `float_type(precision)`. `window` is (height, width); None: tiles of any size that is
+    a multiple of `even_strips.ALIGNMENT`, which networks ask for that compute their end in strips.
 
     Raises EngineError if `onnx` is not installed, or the network cannot be had so.
     """
@@ -89,6 +91,8 @@ def convert_upscaler(
         _check_signature(model.graph)
         if model.opset_import[0].version < _OPSET:
             model = onnx.version_converter.convert_version(model, _OPSET)
+        if window is None or window[0] % ALIGNMENT == 0:
+            make_strips_even(model)
         model = onnx.compose.add_prefix(model, _PREFIX)
         _convert(model, precision, output, window)
         onnx.checker.check_model(model, full_check=True)
