@@ -10,9 +10,11 @@ from typing import Any
 
 from ourgan_sdk import EngineError
 from ourgan_sdk._core import CudaDevice
+from ourgan_sdk.bundle import Window
 from ourgan_sdk.engines.tensorrt import Runtime, make_logger
+from ourgan_sdk.errors import EngineUnavailableError
 
-__all__ = ["BuiltPlan", "PlanBuilder", "pick_capabilities"]
+__all__ = ["BuiltPlan", "PlanBuilder", "check_gpu", "pick_capabilities"]
 
 
 @dataclass(frozen=True)
@@ -32,23 +34,31 @@ class PlanBuilder:
         self.capabilities = list(capabilities)
         self._trt = runtime.load()
 
-    def build(self, network: bytes) -> BuiltPlan:
-        """The plan of an ONNX network with static shapes.
+    def build(self, network: bytes, smallest: Window, largest: Window) -> BuiltPlan:
+        """The plan of an ONNX network by :mod:`ourgan_sdk.precision`, for windows of all sizes in between.
+
+        It is at its best with the largest ones; where both are equal, the network may have that size itself.
 
         Raises:
             EngineError: TensorRT does not take a node of the network, or cannot build it.
             EngineMemoryError: It lacks the memory.
         """
         started = time.perf_counter()
-        logger = make_logger(self._trt)
+        lines: list[str] = []
+        logger = make_logger(self._trt, lines)
         builder = self._trt.Builder(logger)
         # TensorRT 11 and TensorRT for RTX know no other networks, 10 does.
         definition = builder.create_network(1 << int(self._trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         self._parse(network, definition, logger)
-        plan = builder.build_serialized_network(definition, self._configure(builder))
+        config = self._configure(builder)
+        profile = builder.create_optimization_profile()
+        shapes = [(1, window.height, window.width, 3) for window in (smallest, largest, largest)]
+        profile.set_shape("pixels", *shapes)
+        config.add_optimization_profile(profile)
+        plan = builder.build_serialized_network(definition, config)
         if plan is None:
             raise logger.error(f"{self.runtime.title} cannot build the engine")
-        return BuiltPlan(bytes(plan), _activation_bytes(logger.lines), time.perf_counter() - started)
+        return BuiltPlan(bytes(plan), _activation_bytes(lines), time.perf_counter() - started)
 
     def _parse(self, network: bytes, definition: Any, logger: Any) -> None:
         parser = self._trt.OnnxParser(definition, logger)
@@ -95,6 +105,19 @@ def pick_capabilities(runtime: Runtime, asked: str, precision: str) -> list[str]
             )
         found.append(capability)
     return list(dict.fromkeys(found))
+
+
+def check_gpu(runtime: Runtime) -> None:
+    """Raises EngineUnavailableError if there is a GPU here that the runtime builds no engines for."""
+    if not CudaDevice.count():
+        return
+    gpu = CudaDevice()
+    known, own = _known_capabilities(runtime), ".".join(map(str, gpu.compute_capability))
+    if own not in known:
+        raise EngineUnavailableError(
+            f"{runtime.title} builds for GPUs of compute capability {', '.join(known)}, {gpu.name} has "
+            f"{own}: choose others with --gpu"
+        )
 
 
 _WITHOUT_BFLOAT16 = ("7.5",)

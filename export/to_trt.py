@@ -4,7 +4,8 @@ python export/to_trt.py photo.ourgan     writes them into photo.ourgan
 python export/to_trt.py                  into the newest bundle of trainers.fit here, or a copy of the sample
 python export/to_trt.py photo.ourgan --precision bf16 --memory 6GiB --gpu sm86,sm89
 
-Every upscaler becomes two engines, for pictures of 8 bits and of 16 bits, both for one size of window.
+Every upscaler becomes two engines, for pictures of 8 bits and of 16 bits, each for windows of any size up to
+the largest with which a render stays within the memory.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,16 @@ import numpy as np
 if __package__ in (None, ""):  # run as a script: the checkout's root is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from export.plans import BuiltPlan, PlanBuilder, pick_capabilities
-from export.windows import ALIGNMENT, Needs, choose_windows, memory_of_render
-from ourgan_sdk import Bundle, BundleError, OurganError, OutputError, SizeError
+from export.plans import BuiltPlan, PlanBuilder, check_gpu, pick_capabilities
+from ourgan_sdk import Bundle, BundleError, EngineError, OurganError, OutputError, SizeError
 from ourgan_sdk.bundle import EngineRecord, Manifest, Window, add_engines
+from ourgan_sdk.engines.gpu_memory import (
+    bytes_per_pixel,
+    memory_of_render,
+    resized,
+    slot_bytes,
+    smallest_window,
+)
 from ourgan_sdk.engines.protocol import PRECISIONS, Precision
 from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime
 from ourgan_sdk.errors import EngineUnavailableError
@@ -38,15 +45,16 @@ from ourgan_sdk.synthesizer import sample_bundle
 MEMORY = 3 << 30  # bytes, what a card of 4 GB has to spare
 RESERVE = 1 << 30  # of a card's memory, for its desktop and for CUDA itself
 CARDS = (4, 6, 8, 12)  # GB
-TRIAL = Window(height=256, width=256)
+STEP = 32  # pixels; the sides of the largest windows are multiples of it
+LARGEST = 2048  # pixels; longer sides spare hardly anything: two halos are a few percent of them
+TRIAL = 256  # pixels
 
-Plans = dict[tuple[str, str], BuiltPlan]
-"""By an upscaler's file and the type of the output."""
+Engines = list[tuple[EngineRecord, BuiltPlan]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to build, into which bundle."""
+    """What to build, into which bundle. ``window`` is the only one that engines are for, None for many."""
 
     bundle: Bundle
     builder: PlanBuilder
@@ -69,33 +77,32 @@ class Job:
         """The types of pixels that each needs an engine for."""
         return ["uint8", float_type(self.precision).name]
 
-    def build(
-        self, windows: Mapping[str, Window], outputs: Sequence[str], advance: Callable[[int], object]
-    ) -> Plans:
-        """The plans for these windows; ``advance`` is called after each."""
-        plans = {}
+    @property
+    def smallest_side(self) -> int:
+        """Below this, the largest windows would not hold all upscalers' halos."""
+        return max(smallest_window(upscaler).height for upscaler in self.manifest.upscalers)
+
+    def build(self, largest: Window, outputs: Sequence[str], advance: Callable[[int], object]) -> Engines:
+        """All upscalers' engines, for windows of up to that size; ``advance`` is called after each."""
+        engines = []
         for file in self.files:
-            network, window = self.bundle.read(file), windows[file]
+            network = self.bundle.read(file)
+            smallest = self.window or self._smallest_window(file)
+            size = (self.window.height, self.window.width) if self.window else None
             for output in outputs:
-                size = window.height, window.width
                 typed = convert_upscaler(network, self.precision, np.dtype(output), size)
-                plans[file, output] = self.builder.build(typed)
+                plan = self.builder.build(typed, smallest, largest)
+                engines.append((self._record(file, output, plan, smallest, largest), plan))
                 advance(1)
-        return plans
+        return engines
 
-    def needs(self, plan: BuiltPlan, window: Window, output: str) -> Needs:
-        """What one engine takes of the GPU's memory."""
-        tile = 3 * (float_type(self.precision).itemsize + 16 * np.dtype(output).itemsize)
-        return Needs(len(plan.data), math.ceil(plan.activation_bytes / (window.height * window.width)), tile)
+    def _smallest_window(self, file: str) -> Window:
+        windows = [smallest_window(upscaler) for upscaler in self.manifest.upscalers if upscaler.file == file]
+        return min(windows, key=lambda window: window.height)
 
-    def needs_of_upscalers(self, plans: Plans, windows: Mapping[str, Window]) -> dict[str, Needs]:
-        """What each upscaler's engines take: the weights of both, and the larger tiles."""
-        found: dict[str, Needs] = {}
-        for (file, output), plan in plans.items():
-            found[file] = found.get(file, Needs(0, 0, 0)).together(self.needs(plan, windows[file], output))
-        return found
-
-    def record(self, file: str, output: str, plan: BuiltPlan, window: Window) -> EngineRecord:
+    def _record(
+        self, file: str, output: str, plan: BuiltPlan, smallest: Window, largest: Window
+    ) -> EngineRecord:
         """What the bundle says of a plan."""
         runtime = self.builder.runtime
         return EngineRecord.model_validate(
@@ -108,58 +115,78 @@ class Job:
                 "precision": self.precision,
                 "output": output,
                 "compute_capabilities": self.builder.capabilities,
-                "window": window,
+                "smallest_window": smallest,
+                "window": largest,
                 "activation_bytes": plan.activation_bytes,
             }
         )
 
 
-def build_engines(job: Job, advance: Callable[[int], object]) -> tuple[Plans, dict[str, Window]]:
-    """All plans, and the windows that they are for.
+def build_engines(job: Job, advance: Callable[[int], object]) -> Engines:
+    """All engines.
 
-    Where no window is asked for, the memory that small engines take chooses it; it is chosen again if those
-    that were built take more.
+    Where no window is asked for, the memory that small engines take says how large windows may be; less is
+    tried if those that were built take more.
     """
     if job.window is not None:
-        windows = dict.fromkeys(job.files, job.window)
-        return job.build(windows, job.outputs, advance), windows
-    windows = dict.fromkeys(job.files, TRIAL)
-    trial = job.build(windows, job.outputs[1:], advance)
-    needs = job.needs_of_upscalers(trial, windows)
-    needs = {file: need.together(need) for file, need in needs.items()}  # the trial has one engine of two
+        return job.build(job.window, job.outputs, advance)
+    side = max(TRIAL, job.smallest_side)
+    trial = job.build(Window(height=side, width=side), job.outputs[1:], advance)
     budget = job.memory
     while True:
-        windows = choose_windows(job.manifest, needs, budget)
-        plans = job.build(windows, job.outputs, advance)
-        used = memory_of_render(job.manifest, job.needs_of_upscalers(plans, windows), windows)
+        engines = job.build(largest_window(job, trial, budget), job.outputs, advance)
+        used = memory_of_render(job.manifest, [record for record, _ in engines], weights(engines))
         if used <= job.memory:
-            return plans, windows
+            return engines
         budget = budget * job.memory // used
 
 
-def write_engines(job: Job, plans: Plans, windows: Mapping[str, Window], target: Path) -> Bundle:
+def largest_window(job: Job, trial: Engines, budget: int) -> Window:
+    """The largest square window with which a render takes ``budget`` bytes of the GPU's memory at most.
+
+    ``trial`` holds one engine of each upscaler, of two that there will be.
+
+    Raises:
+        EngineError: There is none that holds all halos.
+    """
+    first = -(-job.smallest_side // STEP) * STEP
+    for side in range(max(LARGEST, first), first - 1, -STEP):
+        window = Window(height=side, width=side)
+        records = [resized(record, window) for record, _ in trial]
+        if memory_of_render(job.manifest, records, 2 * weights(trial)) <= budget:
+            return window
+    raise EngineError(
+        "engines of this bundle do not fit into so little of the GPU's memory: allow more, or choose a small "
+        "window"
+    )
+
+
+def weights(engines: Engines) -> int:
+    """Bytes of the GPU's memory that the engines take by themselves."""
+    return sum(len(plan.data) for _, plan in engines)
+
+
+def write_engines(job: Job, engines: Engines, target: Path) -> Bundle:
     """Writes the plans into the bundle, or into a copy of it as ``target``."""
-    engines = [
-        (job.record(file, output, plan, windows[file]), plan.data) for (file, output), plan in plans.items()
-    ]
-    return add_engines(job.bundle, engines, target)
+    return add_engines(job.bundle, [(record, plan.data) for record, plan in engines], target)
 
 
-def table(job: Job, plans: Plans, windows: Mapping[str, Window]) -> str:
+def table(engines: Engines) -> str:
     """What was built, and the largest square window that each engine could have on cards of several sizes."""
-    header = ["engine", "window", "size", "built in", "activations", *(f"{card} GB card" for card in CARDS)]
+    header = ["engine", "windows", "size", "built in", "activations", *(f"{card} GB card" for card in CARDS)]
     rows = [header]
-    for (file, output), plan in plans.items():
-        window = windows[file]
-        needs = job.needs(plan, window, output)
+    for record, plan in engines:
+        pixel = bytes_per_pixel(record) + slot_bytes(record)
+        free = [(card << 30) - RESERVE - len(plan.data) for card in CARDS]
         rows.append(
             [
-                f"{file.removesuffix('.onnx')} {job.precision} {output}",
-                f"{window.width}x{window.height}",
+                f"{record.network.removesuffix('.onnx')} {record.precision} {record.output}",
+                f"{'' if record.smallest_window == record.window else 'to '}"
+                f"{record.window.width}x{record.window.height}",
                 f"{len(plan.data) / 1e6:.1f} MB",
                 f"{plan.seconds:.1f} s",
                 f"{plan.activation_bytes / (1 << 20):.0f} MiB",
-                *(_largest_square(needs, (card << 30) - RESERVE) for card in CARDS),
+                *(_largest_square(memory // pixel) for memory in free),
             ]
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -167,8 +194,8 @@ def table(job: Job, plans: Plans, windows: Mapping[str, Window]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _largest_square(needs: Needs, memory: int) -> str:
-    side = math.isqrt(needs.pixels_within(memory - needs.weights)) // ALIGNMENT * ALIGNMENT
+def _largest_square(pixels: int) -> str:
+    side = math.isqrt(pixels) // STEP * STEP
     return f"{side}x{side}" if side else "none"
 
 
@@ -209,8 +236,10 @@ def _is_sample(path: Path) -> bool:
     return False
 
 
-def pick_runtime(name: str) -> Runtime:
+def pick_runtime(name: str, gpu: str) -> Runtime:
     """The runtime called ``name``; "auto" is the first that is installed.
+
+    It builds for the GPU here, if there is one and none are asked for by name: ``gpu`` is "all".
 
     Raises:
         EngineUnavailableError: It is not installed, or none is.
@@ -219,6 +248,8 @@ def pick_runtime(name: str) -> Runtime:
     for runtime in RUNTIMES.values() if name == "auto" else [RUNTIMES[name]]:
         try:
             runtime.load()
+            if (name, gpu) == ("auto", "all"):
+                check_gpu(runtime)
         except EngineUnavailableError as e:  # noqa: PERF203 - there are two
             reasons.append(str(e))
         else:
@@ -251,7 +282,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--window",
         type=_window,
         metavar="WIDTHxHEIGHT",
-        help="of all engines (default: auto, what recomputes least at 4K to 16K)",
+        help="the only one of all engines (default: auto, all sizes that the memory allows)",
     )
     parser.add_argument(
         "--memory",
@@ -294,7 +325,7 @@ def run(options: argparse.Namespace) -> None:
     bundle, target = pick_bundle(options.bundle, options.output)
     if options.window:
         _check_window(bundle.manifest, options.window)
-    runtime = pick_runtime(options.runtime)
+    runtime = pick_runtime(options.runtime, options.gpu)
     capabilities = pick_capabilities(runtime, options.gpu, options.precision)
     print(f"bundle: {bundle.path}")
     print(f"{runtime.title} {runtime.version()}, {options.precision}, for GPUs of {', '.join(capabilities)}")
@@ -302,9 +333,9 @@ def run(options: argparse.Namespace) -> None:
     job = Job(bundle, builder, options.precision, options.window, options.memory or MEMORY)
     total = len(job.files) * (2 if options.window else 3)
     with reporting(not options.quiet, total, description="build") as advance:
-        plans, windows = build_engines(job, advance)
-    write_engines(job, plans, windows, target)
-    print(table(job, plans, windows))
+        engines = build_engines(job, advance)
+    write_engines(job, engines, target)
+    print(table(engines))
     print(f"written: {target} ({target.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -177,7 +177,8 @@ class EngineRecord(_Record):
 
     It belongs to the member `network` as long as that has the hash `network_sha256`, runs on the runtime's
     `version` alone, and on GPUs of the `compute_capabilities`, such as "8.6". `output` is the type of its
-    pixels. It takes `activation_bytes` of the GPU's memory for activations.
+    pixels. It takes windows from `smallest_window` to `window`, which may be the same, and for the largest
+    one `activation_bytes` of the GPU's memory for activations.
     """
 
     file: str
@@ -190,8 +191,16 @@ class EngineRecord(_Record):
     compute_capabilities: Annotated[
         list[Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]$")]], Field(min_length=1)
     ]
+    smallest_window: Window
     window: Window
     activation_bytes: Count
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> "EngineRecord":
+        small, large = self.smallest_window, self.window
+        if small.height > large.height or small.width > large.width:
+            raise ValueError("smallest_window: expected it not to be larger than window")
+        return self
 
     @property
     def replaces(self) -> tuple[str, str, str, str]:

@@ -16,7 +16,7 @@ import numpy as np
 from . import doctor
 from ._compiled import BudgetError, NonFiniteError
 from ._version import __version__
-from .bundle import Bundle
+from .bundle import Bundle, EngineRecord
 from .calibration import command as calibration
 from .engines import PRECISIONS, engine_names
 from .errors import OurganError
@@ -291,12 +291,17 @@ def _info(options: argparse.Namespace) -> None:
     for engine in manifest.engines:
         lines[engine.file] = (
             f"{engine.network} for {engine.runtime} {engine.version}, {engine.precision} to {engine.output}, "
-            f"windows of {engine.window.width} x {engine.window.height}, {engine.activation_bytes} bytes of "
-            f"activations, compute capability {', '.join(engine.compute_capabilities)}"
+            f"windows of {_window_sizes(engine)}, {engine.activation_bytes} bytes of activations, "
+            f"capability {', '.join(engine.compute_capabilities)}"
         )
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():
         print(f"{name + ':':<24} {text}")
+
+
+def _window_sizes(engine: EngineRecord) -> str:
+    small, large = (f"{window.width} x {window.height}" for window in (engine.smallest_window, engine.window))
+    return large if small == large else f"{small} to {large}"
 
 
 if __name__ == "__main__":

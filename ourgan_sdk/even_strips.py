@@ -57,7 +57,7 @@ def make_strips_even(model: "ModelProto") -> None:
 class _Strips:
     """In which a network computes its output.
 
-    `cuts` take them from the rows of `features`, each with `margin` rows of its neighbours; `crops` take these
+    `cuts` take them from the rows of `features`, with `margin` rows of their neighbours; `crops` take these
     off the results, where they are `scale` times as high.
     """
 

@@ -7,8 +7,8 @@ import importlib
 import logging
 import threading
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -18,8 +18,10 @@ from .._atomic import atomic_file
 from .._core import CudaDevice, DeviceMemory, Pipeline
 from ..bundle import Bundle, EngineRecord, Upscaler
 from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavailableError, OutputError
+from ..even_strips import ALIGNMENT
 from ..precision import float_type
 from .devices import open_device
+from .gpu_memory import bytes_per_pixel, memory_of_render, resized
 from .protocol import Engine, Options, Precision
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 
@@ -63,21 +65,20 @@ RUNTIMES = {runtime.name: runtime for runtime in (_RTX, _CLASSIC)}
 """By name, in order of preference."""
 
 
-def make_logger(trt: Any) -> Any:
-    """A logger for the module `trt` that keeps what it is told."""
+def make_logger(trt: Any, lines: list[str] | None = None) -> Any:
+    """A logger for the module `trt`, which appends what is worth knowing to `lines`, if they are given."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
-        """`lines`: what is worth knowing, in order; `errors`: those of them that say what went wrong."""
+        """`errors` say what went wrong: to be cleared before a call whose errors are wanted."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.lines: list[str] = []
             self.errors: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
             """Called by TensorRT, from any of its threads."""
-            if severity != trt.ILogger.VERBOSE:
-                self.lines.append(message)
+            if lines is not None and severity != trt.ILogger.VERBOSE:
+                lines.append(message)
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.errors.append(message)
 
@@ -107,24 +108,29 @@ class _Engine(Engine):
         self.precision = record.precision
         self.rules = _rules(record)
         self._logger = make_logger(self._trt)
-        with device:
-            self._runtime = self._trt.Runtime(self._logger)
-            self._engine = self._runtime.deserialize_cuda_engine(plan)
-            if self._engine is None:
-                raise self._logger.error(f"{self.RUNTIME.title} refuses {record.file}")
-            self._prepare(plan)
         self._lock = threading.Lock()
-        self._idle: list[Any] = []  # contexts of slots that are no more
-        self._scratch: weakref.WeakKeyDictionary[Pipeline, DeviceMemory] = weakref.WeakKeyDictionary()
+        self._bound: weakref.WeakKeyDictionary[Pipeline, _Bound] = weakref.WeakKeyDictionary()
+        try:
+            with device:
+                self._runtime = self._trt.Runtime(self._logger)
+                self._engine = self._runtime.deserialize_cuda_engine(plan)
+                if self._engine is None:
+                    raise self._logger.error(f"{self.RUNTIME.title} refuses {record.file}")
+                self._prepare(plan)
+                # The first context now, while there still is a choice of engines, should it fail.
+                self._idle = [self._create_context()]  # those of slots that are not, or are no more
+        except EngineError:
+            raise
+        except Exception as error:  # of any kind, where a version lacks what is used here
+            raise EngineError(f"{self.RUNTIME.title} {self.version()} cannot be used: {error}") from error
 
     @classmethod
     def open(cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options) -> "_Engine":
         """The engine of `upscaler` that the bundle holds, by default in half precision."""
         cls.version()
-        record = _find_record(cls.RUNTIME, bundle, upscaler, dtype, options)
+        records = _find_records(cls.RUNTIME, bundle, upscaler, dtype, options)
         device = open_device(options.ordinal)
-        _check_built_for(cls.RUNTIME, bundle, record, device)
-        _check_memory(cls.RUNTIME, bundle, record, options.memory_limit)
+        record = _first_usable(cls.RUNTIME, bundle, records, device, options.memory_limit)
         try:
             plan = bundle.read(record.file)
         except BundleError as error:  # other engines may need no plan
@@ -139,41 +145,67 @@ class _Engine(Engine):
             "check": pipeline.device_check(slot),
         }
         with self._lock, self.device:
-            scratch = self._scratch_of(pipeline)
-            # One for each slot, so that what TensorRT records of a run stays good for the next one.
+            self._logger.errors.clear()
+            # One for each slot, so that a context's addresses and shapes are set once.
             context = self._idle.pop() if self._idle else self._create_context()
-            weakref.finalize(pipeline, self._idle.append, context)
-            context.set_device_memory(scratch.address, scratch.bytes)
+            shape = pipeline.input(slot).shape
+            if not context.set_input_shape("pixels", shape):
+                raise self._logger.error(f"{self.RUNTIME.title} takes no tiles of {shape}")
+            bound = self._bind_context(pipeline, context)
+            context.set_device_memory(bound.scratch.address, bound.scratch.bytes)
             for name, address in addresses.items():
                 if not context.set_tensor_address(name, address):
                     raise self._logger.error(f"{self.RUNTIME.title} has no tensor {name!r}")
         return functools.partial(self._enqueue, context, pipeline.stream)
 
     def _enqueue(self, context: Any, stream: int) -> None:
+        self._logger.errors.clear()
         with self.device:
             if not context.execute_async_v3(stream):
                 raise self._logger.error(f"{self.RUNTIME.title} failed")
 
-    def _scratch_of(self, pipeline: Pipeline) -> DeviceMemory:
-        """Memory for activations, for as long as the pipeline lives: its slots are computed in turn."""
-        scratch = self._scratch.get(pipeline)
-        if scratch is None:
-            scratch = self.device.allocate(max(1, self._engine.device_memory_size_v2))
-            self._scratch[pipeline] = scratch
-        return scratch
+    def _bind_context(self, pipeline: Pipeline, context: Any) -> "_Bound":
+        """What `pipeline` has for all its slots; `context`, whose shapes are set, is one of them now."""
+        needed = self._scratch_bytes(context)
+        bound = self._bound.get(pipeline)
+        if bound is None:
+            bound = _Bound(self.device.allocate(max(1, needed)))
+            self._bound[pipeline] = bound
+            weakref.finalize(pipeline, self._release, bound.contexts)
+        bound.contexts.append(context)
+        return bound
+
+    def _scratch_bytes(self, context: Any) -> int:
+        """What activations take for the shapes of `context`; where that is not told, for the largest."""
+        if hasattr(context, "update_device_memory_size_for_shapes"):
+            return int(context.update_device_memory_size_for_shapes())
+        return int(self._engine.device_memory_size_v2)
+
+    def _release(self, contexts: list[Any]) -> None:
+        """A pipeline is no more; its contexts serve again."""
+        self._idle.extend(contexts)
 
     def _prepare(self, plan: bytes) -> None:
         """Called once, when the engine is there."""
 
     def _create_context(self) -> Any:
         """A context without memory of its own for activations; the device's is current."""
-        strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        return self._checked(self._engine.create_execution_context(strategy))
-
-    def _checked(self, context: Any) -> Any:
-        if context is None:
+        context = self._engine.create_execution_context(self._context_settings())
+        # Only the first context has its profile, the only one, without being told.
+        if context is None or not context.set_optimization_profile_async(0, self.device.stream):
             raise self._logger.error(f"{self.RUNTIME.title} cannot prepare the engine")
         return context
+
+    def _context_settings(self) -> Any:
+        return self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What a pipeline's slots compute with: memory for activations, in turn, and a context for each."""
+
+    scratch: DeviceMemory
+    contexts: list[Any] = field(default_factory=list)
 
 
 class TensorRtEngine(_Engine):
@@ -204,17 +236,35 @@ class TensorRtRtxEngine(_Engine):
         self._config.set_execution_context_allocation_strategy(
             self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
         )
-        self._config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        # CUDA graphs stay off: a capture would take in what other threads queue on the device's stream
+        # meanwhile, and tiles take so long that their launches are ahead of the GPU without.
+        # Kernels for a window's size are compiled before they are first used: by default others stand in
+        # until then, whose pixels may differ.
+        self._config.dynamic_shapes_kernel_specialization_strategy = (
+            self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        )
         self._cache = self._config.create_runtime_cache()
         self._kernels = _KernelCache(self.device, self.version(), plan)
         if self._kernels.content is not None and not self._cache.deserialize(self._kernels.content):
             _log.info("kernels in %s are not for this GPU and driver: compiling them", self._kernels.path)
         self._config.set_runtime_cache(self._cache)
 
+    def _context_settings(self) -> Any:
+        return self._config
+
     def _create_context(self) -> Any:
-        context = self._checked(self._engine.create_execution_context(self._config))
-        self._kernels.save(bytes(self._cache.serialize()))
+        context = super()._create_context()
+        self._keep_kernels()
         return context
+
+    def _release(self, contexts: list[Any]) -> None:
+        super()._release(contexts)
+        self._keep_kernels()  # those for a window's size are compiled by its first tile
+
+    def _keep_kernels(self) -> None:
+        content = self._cache.serialize()
+        if content is not None:
+            self._kernels.save(bytes(content))
 
 
 class _KernelCache:
@@ -252,24 +302,26 @@ def _cache_folder() -> Path:
 
 def _rules(record: EngineRecord) -> WindowRules:
     height, width = record.window.height, record.window.width
+    is_fixed = record.smallest_window == record.window
     wide = cast("TileType", float_type(record.precision).name)
     return WindowRules(
-        window=(height, width),
-        bytes_per_pixel=-(-record.activation_bytes // (height * width)) or 1,
+        alignment=1 if is_fixed else ALIGNMENT,
+        window=(height, width) if is_fixed else None,
+        max_side=None if is_fixed else min(height, width),
+        bytes_per_pixel=bytes_per_pixel(record),
         on_device=True,
         slots=DEVICE_SLOTS,
         format=TileFormat(wide, record.output, interleaved=True),
     )
 
 
-def _find_record(
+def _find_records(
     runtime: Runtime, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options
-) -> EngineRecord:
-    """What the bundle says of the engine that was asked for.
+) -> list[EngineRecord]:
+    """What the bundle says of the engines that were asked for, the preferred one first.
 
-    Raises EngineUnavailableError if it has none, and EngineError if it was made of another network.
+    Raises EngineUnavailableError if it has none.
     """
-    network = bundle.manifest.files[upscaler.file]
     records = {
         record.precision: record
         for record in bundle.manifest.engines
@@ -277,24 +329,41 @@ def _find_record(
         and record.output == ("uint8" if dtype == np.uint8 else float_type(record.precision).name)
     }
     wanted = _PREFERENCE if options.precision == "auto" else (options.precision,)
-    record = next((records[precision] for precision in wanted if precision in records), None)
-    if record is None:
+    found = [records[precision] for precision in wanted if precision in records]
+    if not found:
         kind = "" if options.precision == "auto" else f"{options.precision} "
         raise EngineUnavailableError(
             f"the bundle holds no {kind}engine of {upscaler.file} for {runtime.title}: "
             f"{_build_command(runtime, bundle, options.precision)}"
         )
-    if record.network_sha256 != network.sha256:
-        raise EngineError(
-            f"{record.file} was built from another {upscaler.file} than the bundle's: build it again with "
-            f"{_build_command(runtime, bundle, record.precision)}"
-        )
-    return record
+    return found
+
+
+def _first_usable(
+    runtime: Runtime,
+    bundle: Bundle,
+    records: Sequence[EngineRecord],
+    device: CudaDevice,
+    memory_limit: int | None,
+) -> EngineRecord:
+    """The first that can be used on the device; raises what is wrong with the first one if none can."""
+    problems = []
+    for record in records:
+        try:
+            _check_built_for(runtime, bundle, record, device)
+            _check_memory(runtime, bundle, record, memory_limit)
+        except EngineError as error:  # noqa: PERF203 - there are three
+            problems.append(error)
+        else:
+            return record
+    raise problems[0]
 
 
 def _check_built_for(runtime: Runtime, bundle: Bundle, record: EngineRecord, device: CudaDevice) -> None:
-    """Raises EngineError if it was built by another version than the one that is here, or for other GPUs."""
+    """Raises EngineError if it was built of another network, by another version, or for other GPUs."""
     again = f"build it again with {_build_command(runtime, bundle, record.precision)}"
+    if record.network_sha256 != bundle.manifest.files[record.network].sha256:
+        raise EngineError(f"{record.file} was built from another {record.network} than the bundle's: {again}")
     installed = runtime.version()
     if record.version != installed:
         raise EngineError(
@@ -309,12 +378,22 @@ def _check_built_for(runtime: Runtime, bundle: Bundle, record: EngineRecord, dev
 
 
 def _check_memory(runtime: Runtime, bundle: Bundle, record: EngineRecord, memory_limit: int | None) -> None:
-    """Raises EngineError if its activations alone take more than a render may."""
-    if memory_limit is not None and record.activation_bytes > memory_limit:
+    """Raises EngineError if a render takes more than it may even with the smallest windows."""
+    if memory_limit is None:
+        return
+    together = [
+        resized(other, other.smallest_window)
+        for other in bundle.manifest.engines
+        if (other.runtime, other.precision) == (record.runtime, record.precision)
+    ]
+    weights = sum(bundle.manifest.files[other.file].size for other in together)
+    needed = memory_of_render(bundle.manifest, together, weights)
+    if needed > memory_limit:
         command = _build_command(runtime, bundle, record.precision)
         raise EngineError(
-            f"{record.file} takes {record.activation_bytes} bytes of the GPU's memory, memory_limit is "
-            f"{memory_limit}: allow more, or build it for smaller windows with {command} --memory BYTES"
+            f"{record.precision} engines for {runtime.title} take {needed} bytes of the GPU's memory, "
+            f"memory_limit is {memory_limit}: allow more, or build them for smaller windows with {command} "
+            "--window WIDTHxHEIGHT"
         )
 
 
