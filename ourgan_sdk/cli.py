@@ -292,7 +292,7 @@ def _info(options: argparse.Namespace) -> None:
         lines[engine.file] = (
             f"{engine.network} for {engine.runtime} {engine.version}, {engine.precision} to {engine.output}, "
             f"windows of {_window_sizes(engine)}, {engine.activation_bytes} bytes of activations, "
-            f"capability {', '.join(engine.compute_capabilities)}"
+            f"compute capability {', '.join(engine.compute_capabilities)}"
         )
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():

@@ -361,6 +361,7 @@ def engine_record(**changes: object) -> EngineRecord:
         "precision": "fp16",
         "output": "uint8",
         "compute_capabilities": ["8.6", "12.0"],
+        "smallest_window": Window(height=64, width=64),
         "window": Window(height=640, width=1088),
         "activation_bytes": 5 << 30,
     }
@@ -421,6 +422,7 @@ def test_failed_adding_leaves_the_bundle(path: Path, monkeypatch: pytest.MonkeyP
         ({"compute_capabilities": ["sm86"]}, r"engines\.0\.compute_capabilities\.0: "),
         ({"compute_capabilities": []}, r"engines\.0\.compute_capabilities: "),
         ({"window": {"height": 0, "width": 1}}, r"engines\.0\.window\.height: "),
+        ({"window": {"height": 40, "width": 1}}, "smallest_window: expected it not to be larger than window"),
         ({"file": "absent.plan"}, r"names engine 'absent\.plan', which is not among the members"),
         ({"file": "upscaler.onnx"}, "engines: expected each in a member of its own"),
     ],

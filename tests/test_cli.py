@@ -149,16 +149,24 @@ def test_info_of_engines(bundle_path: Path, tmp_path: Path, capsys: pytest.Captu
         precision="fp16",
         output="uint8",
         compute_capabilities=["8.6", "12.0"],
+        smallest_window=Window(height=640, width=1088),
         window=Window(height=640, width=1088),
         activation_bytes=123456,
     )
-    path = add_engines(bundle, [(record, b"plan")], tmp_path / "with.ourgan").path
+    change = {
+        "file": "engines/free.plan",
+        "smallest_window": Window(height=64, width=32),
+        "output": "float16",
+    }
+    records = [record, record.model_copy(update=change)]
+    path = add_engines(bundle, [(one, b"plan") for one in records], tmp_path / "with.ourgan").path
     assert main(["info", str(path)]) == 0
     lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["engines/later.plan"].strip() == (
         "upscaler_later.onnx for tensorrt-rtx 1.7.1.116, fp16 to uint8, windows of 1088 x 640, "
         "123456 bytes of activations, compute capability 8.6, 12.0"
     )
+    assert "fp16 to float16, windows of 32 x 64 to 1088 x 640, 123456 bytes" in lines["engines/free.plan"]
 
 
 def test_verbose(bundle_path: Path, tmp_path: Path) -> None:

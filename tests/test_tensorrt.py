@@ -1,5 +1,6 @@
 """Engines of TensorRT, on stand-ins for its run time and for the driver; and the real one, without a GPU."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -16,12 +17,16 @@ from fake_cuda import FakeCuda
 from ourgan_sdk import Bundle, EngineError, RenderStats, Synthesizer
 from ourgan_sdk.bundle import EngineRecord, Window, add_engines
 from ourgan_sdk.engines import Options, selection
+from ourgan_sdk.engines.gpu_memory import memory_of_render, smallest_window
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.engines.tensorrt import TensorRtEngine, TensorRtRtxEngine
 from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
+from ourgan_sdk.even_strips import ALIGNMENT
 
 SIZE = (700, 500)
-WINDOW = Window(height=40, width=56)
+SMALLEST, LARGEST = Window(height=16, width=16), Window(height=48, width=48)
+FIXED = Window(height=40, width=56)
+PER_PIXEL = 40
 VERSION = "1.7.1.116"
 UINT8, UINT16 = np.dtype(np.uint8), np.dtype(np.uint16)
 
@@ -36,7 +41,7 @@ class StandIn(ModuleType):
         self.contexts: list[Context] = []
         self.compiled = 0
         self.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="user managed")
-        self.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph")
+        self.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
 
     class ILogger:
         VERBOSE, ERROR, INTERNAL_ERROR = "verbose", "error", "internal error"
@@ -57,7 +62,8 @@ class StandIn(ModuleType):
 class CudaEngine:
     def __init__(self, trt: StandIn, logger: Any, plan: dict[str, Any]) -> None:
         self.trt, self.logger, self.plan = trt, logger, plan
-        self.device_memory_size_v2 = plan["scratch"]
+        self.device_memory_size_v2 = PER_PIXEL * LARGEST.height * LARGEST.width
+        self.cache = RuntimeCache()
 
     def create_runtime_config(self) -> "RuntimeConfig":
         return RuntimeConfig()
@@ -68,13 +74,17 @@ class CudaEngine:
             return None
         if isinstance(settings, RuntimeConfig):
             assert settings.strategy == "user managed"
-            assert settings.cuda_graph_strategy == "whole graph"
-            if settings.cache.content != b"kernels":
-                self.trt.compiled += 1
-                settings.cache.content = b"kernels"
+            assert settings.dynamic_shapes_kernel_specialization_strategy == "eager"
+            self.cache = settings.cache
+            self.compile(b"kernels")
         else:
             assert settings == "user managed"
         return Context(self)
+
+    def compile(self, kernels: bytes) -> None:
+        if kernels not in self.cache.content:
+            self.trt.compiled += 1
+            self.cache.content += kernels
 
 
 class RuntimeConfig:
@@ -92,16 +102,16 @@ class RuntimeConfig:
 
 
 class RuntimeCache:
-    content = b""
+    content: bytes = b""
 
     def deserialize(self, content: bytes) -> bool:
-        if content != b"kernels":
+        if not content.startswith(b"kernels"):
             return False
         self.content = content
         return True
 
-    def serialize(self) -> memoryview:
-        return memoryview(self.content)
+    def serialize(self) -> memoryview | None:
+        return memoryview(self.content) if self.content else None
 
 
 class Context:
@@ -109,7 +119,26 @@ class Context:
         self.engine = engine
         self.addresses: dict[str, int] = {}
         self.memory = (0, 0)
+        self.profile: int | None = None
+        self.shape: tuple[int, ...] = ()
         engine.trt.contexts.append(self)
+
+    def set_optimization_profile_async(self, index: int, _stream: int) -> bool:
+        self.profile = index
+        return index == 0
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        assert (name, self.profile) == ("pixels", 0)
+        self.shape = shape
+        smallest, largest = self.engine.plan["windows"]
+        if all(a <= b <= c for a, b, c in zip(smallest, shape[1:3], largest, strict=True)):
+            return True
+        self.engine.logger.log("error", f"not within the profile: {shape}")
+        return False
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        _, height, width, _ = self.shape
+        return PER_PIXEL * height * width
 
     def set_device_memory(self, address: int, size: int) -> None:
         self.memory = (address, size)
@@ -122,12 +151,14 @@ class Context:
         trt, plan = self.engine.trt, self.engine.plan
         assert trt.fake.current_context() is not None
         assert self.memory[0]
-        assert self.memory[1] >= plan["scratch"]
+        assert self.memory[1] >= PER_PIXEL * self.shape[1] * self.shape[2]
+        if trt.__name__ == "tensorrt_rtx":
+            self.engine.compile(b" for %d x %d" % self.shape[1:3])
         try:
             trt.fake.launch_upscale(
                 stream,
                 *(self.addresses[name] for name in ("pixels", "upscaled", "check")),
-                (*plan["window"], 3),
+                self.shape[1:],
                 4,
                 plan["input"],
                 plan["output"],
@@ -177,13 +208,16 @@ def with_engines(
                     "precision": "fp16",
                     "output": output,
                     "compute_capabilities": capabilities,
-                    "window": WINDOW,
-                    "activation_bytes": 100_000,
+                    "smallest_window": SMALLEST,
+                    "window": LARGEST,
+                    "activation_bytes": PER_PIXEL * LARGEST.height * LARGEST.width,
                 }
                 | changes
             )
-            content = {"window": (WINDOW.height, WINDOW.width), "network": network, "scratch": 5000}
-            content |= {"input": "float16", "output": output}
+            content: dict[str, Any] = {"network": network, "input": "float16", "output": output}
+            content["windows"] = [
+                (window.height, window.width) for window in (record.smallest_window, record.window)
+            ]
             data = plan if isinstance(plan, bytes) else json.dumps(content | (plan or {})).encode()
             engines.append((record, data))
     return add_engines(bundle, engines, target).path
@@ -233,22 +267,57 @@ def test_slots_have_contexts_of_their_own_and_share_scratch(
     by_engine: dict[int, list[Context]] = {}
     for context in trt.contexts:
         by_engine.setdefault(id(context.engine), []).append(context)
-    assert [len(contexts) for contexts in by_engine.values()] == [3] * len(by_engine)
-    for contexts in by_engine.values():
-        assert len({context.addresses["pixels"] for context in contexts}) == 3
+    used = [contexts for contexts in by_engine.values() if len(contexts) > 1]
+    assert used
+    for contexts in used:
+        assert len(contexts) == len({context.addresses["pixels"] for context in contexts}) == 3
         assert len({context.memory for context in contexts}) == 1
     count = len(trt.contexts)
     renderer.render(*SIZE)
     assert len(trt.contexts) == count  # the contexts serve again
 
 
-def test_the_window_and_types_are_the_records(make: Callable[..., Path], name: str) -> None:
-    path = make()
-    engine = open_engine(path, name, dtype=UINT16)
+def test_windows_and_types_are_the_records(make: Callable[..., Path], name: str) -> None:
+    engine = open_engine(make(), name, dtype=UINT16)
     assert engine.precision == "fp16"
-    assert engine.rules.window == (WINDOW.height, WINDOW.width)
+    assert (engine.rules.window, engine.rules.max_side, engine.rules.alignment) == (None, 48, ALIGNMENT)
     assert (engine.rules.format.input_type, engine.rules.format.output_type) == ("float16", "float16")
-    assert engine.rules.bytes_per_pixel == -(-100_000 // (WINDOW.height * WINDOW.width))
+    assert engine.rules.bytes_per_pixel == PER_PIXEL
+    engine = open_engine(make(smallest_window=FIXED, window=FIXED, activation_bytes=100_000), name)
+    assert (engine.rules.window, engine.rules.max_side) == ((40, 56), None)
+    assert engine.rules.bytes_per_pixel == -(-100_000 // (40 * 56))
+
+
+def test_windows_are_within_the_profile(make: Callable[..., Path], name: str, trt: StandIn) -> None:
+    """Pictures of any size: windows of two halos and a pixel at least, which the profile begins with."""
+    path = make()
+    for upscaler in Bundle.open(path).manifest.upscalers:
+        assert smallest_window(upscaler) == SMALLEST
+    renderer = synthesizer(path, name)
+    for size in ((1, 1), (16, 500), (90, 3), (900, 700)):
+        renderer.render(*size)
+    shapes = {context.shape[1:3] for context in trt.contexts}
+    assert len(shapes) > 1
+    assert all(16 <= side <= 48 and side % ALIGNMENT == 0 for shape in shapes for side in shape)
+
+
+def test_scratch_is_as_large_as_the_window_asks_for(
+    make: Callable[..., Path], name: str, trt: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthesizer(make(), name).render(100, 80)
+    smaller = max(context.memory[1] for context in trt.contexts)
+    assert smaller < PER_PIXEL * 48 * 48
+    monkeypatch.delattr(Context, "update_device_memory_size_for_shapes")
+    synthesizer(make(), name).render(100, 80)
+    assert max(context.memory[1] for context in trt.contexts) == PER_PIXEL * 48 * 48
+
+
+def test_fixed_windows(make: Callable[..., Path], name: str, trt: StandIn) -> None:
+    free = synthesizer(make(), name).render(*SIZE)
+    trt.contexts.clear()
+    fixed = synthesizer(make(smallest_window=FIXED, window=FIXED), name).render(*SIZE)
+    assert {context.shape[1:3] for context in trt.contexts} == {(40, 56), ()}  # and one that only opened
+    np.testing.assert_array_equal(fixed, free)
 
 
 def test_half_precision_is_preferred(make: Callable[..., Path], name: str) -> None:
@@ -263,12 +332,20 @@ def test_half_precision_is_preferred(make: Callable[..., Path], name: str) -> No
         record.model_copy(update=change)
         for record, change in zip(bundle.manifest.engines, changes, strict=True)
     ]
-    add_engines(bundle, [(record, b'{"scratch": 1}') for record in records])
+    add_engines(bundle, [(record, b"{}") for record in records])
     assert open_engine(path, name).precision == "fp16"
     assert open_engine(path, name, "fp32").precision == "fp32"
     assert open_engine(path, name, "fp32", UINT16).rules.format.output_type == "float32"
     with pytest.raises(EngineUnavailableError, match=r"no bf16 engine of upscaler\.onnx .*--precision bf16"):
         open_engine(path, name, "bf16")
+    bundle = Bundle.open(path)
+    outdated = [
+        record.model_copy(update={"version": "1.6"}) for record in bundle.manifest.engines[:4]
+    ]  # those in fp16
+    add_engines(bundle, [(record, b"{}") for record in outdated])
+    assert open_engine(path, name).precision == "fp32"
+    with pytest.raises(EngineError, match=r"built by TensorRT.* 1\.6"):
+        open_engine(path, name, "fp16")
 
 
 @pytest.mark.parametrize(
@@ -291,10 +368,18 @@ def test_refused_by_name(make: Callable[..., Path], name: str, changes: dict[str
 
 
 def test_a_limit_lower_than_its_memory(make: Callable[..., Path], name: str) -> None:
-    path = make(activation_bytes=1 << 20)
-    with pytest.raises(EngineError, match=r"takes 1048576 bytes of the GPU's memory, memory_limit is 999999"):
-        Synthesizer(path, engine=name, memory_limit=999_999).canvas(*SIZE)
+    """Of fixed windows: those of all passes count. Of others: the smallest ones."""
+    path = make(smallest_window=FIXED, window=FIXED, activation_bytes=1 << 20)
+    bundle = Bundle.open(path)
+    needed = memory_of_render(bundle.manifest, bundle.manifest.engines, weights=1000)
+    slots = 3 * 3 * (2 + 16 * 2) * 40 * 56
+    passes = 5  # 16K, from a base of 12 x 18
+    assert passes * ((1 << 20) + slots) <= needed - 1000 < passes * ((1 << 20) + 40 * 56 + slots)
+    words = r"fp16 engines for TensorRT.* take \d+ bytes of the GPU's memory, memory_limit is 8000000: allow"
+    with pytest.raises(EngineError, match=words):
+        Synthesizer(path, engine=name, memory_limit=8_000_000).canvas(*SIZE)
     Synthesizer(path, engine=name, memory_limit=1 << 30).canvas(*SIZE)
+    Synthesizer(make(activation_bytes=1 << 20), engine=name, memory_limit=8_000_000).canvas(*SIZE)
 
 
 def test_not_there(
@@ -312,7 +397,7 @@ def test_not_there(
 def test_damaged_plan(make: Callable[..., Path], name: str) -> None:
     path = make()
     data = bytearray(path.read_bytes())
-    data[data.index(b'{"window"') + 1] ^= 1
+    data[data.index(b'{"network"') + 1] ^= 1
     path.write_bytes(data)
     with pytest.raises(EngineError, match="is damaged"):
         open_engine(path, name)
@@ -330,13 +415,34 @@ def test_what_cannot_be_used_is_passed_over(
 
 
 def test_failures_while_it_runs(make: Callable[..., Path], name: str, trt: StandIn) -> None:
-    with pytest.raises(EngineMemoryError, match="cannot prepare the engine: Error Code 2: OutOfMemory"):
-        synthesizer(make({"fails": "Error Code 2: OutOfMemory (Requested size was 5)"}), name).render(*SIZE)
-    with pytest.raises(EngineError, match="cannot prepare the engine: other reasons"):
-        synthesizer(make({"fails": "other reasons"}), name).render(*SIZE)
+    outside = make({"windows": [(16, 16), (32, 32)]})
+    with pytest.raises(EngineError, match=r"takes no tiles of \(1, .*: not within the profile"):
+        synthesizer(outside, name).render(*SIZE)
     trt.fake.fail("launch", 5)
     with pytest.raises(EngineError, match=r"TensorRT.* failed: Cuda Runtime \(launch failed with 719\)"):
         synthesizer(make(), name).render(*SIZE)
+
+
+def test_failures_while_it_is_opened(
+    make: Callable[..., Path], name: str, trt: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineMemoryError, match="cannot prepare the engine: Error Code 2: OutOfMemory"):
+        open_engine(make({"fails": "Error Code 2: OutOfMemory (Requested size was 5)"}), name)
+    with pytest.raises(EngineError, match="cannot prepare the engine: other reasons"):
+        open_engine(make({"fails": "other reasons"}), name)
+    monkeypatch.delattr(trt, "ExecutionContextAllocationStrategy")  # as in other versions
+    with pytest.raises(EngineError, match=rf"{VERSION} cannot be used: .*ExecutionContextAllocationStrategy"):
+        open_engine(make(), name)
+
+
+def test_old_messages_are_no_reasons(make: Callable[..., Path], name: str, trt: StandIn) -> None:
+    renderer = synthesizer(make(), name)
+    renderer.render(*SIZE)
+    for context in trt.contexts:
+        context.engine.logger.log("error", "an old one")
+    trt.fake.fail("launch", 5)
+    with pytest.raises(EngineError, match=r"failed: Cuda Runtime \(launch failed with 719\)$"):
+        renderer.render(*SIZE)
 
 
 def cached(tmp_path: Path) -> list[Path]:
@@ -350,14 +456,16 @@ class TestCompiledKernels:
     ) -> None:
         path = make()
         first = synthesizer(path, name).render(*SIZE)
-        assert trt.compiled == len(cached(tmp_path)) > 0
-        assert {file.read_bytes() for file in cached(tmp_path)} == {b"kernels"}
         compiled = trt.compiled
+        gc.collect()
+        contents = [file.read_bytes() for file in cached(tmp_path)]
+        assert sum(content.count(b" for ") + 1 for content in contents) == compiled > len(contents) > 0
         np.testing.assert_array_equal(synthesizer(path, name).render(*SIZE), first)
         assert trt.compiled == compiled
         trt.__version__ = "1.8"
         synthesizer(make(version="1.8"), name).render(*SIZE)
-        assert len(cached(tmp_path)) == 2 * compiled
+        assert trt.compiled == 2 * compiled
+        assert len(cached(tmp_path)) == 2 * len(contents)
 
     def test_are_made_anew_where_they_are_damaged(
         self, make: Callable[..., Path], name: str, trt: StandIn, tmp_path: Path
@@ -369,7 +477,14 @@ class TestCompiledKernels:
             file.write_bytes(b"kern")
         synthesizer(path, name).render(*SIZE)
         assert trt.compiled == 2 * compiled
-        assert {file.read_bytes() for file in cached(tmp_path)} == {b"kernels"}
+        assert all(file.read_bytes().startswith(b"kernels") for file in cached(tmp_path))
+
+    def test_are_not_kept_where_there_is_nothing_to_keep(
+        self, make: Callable[..., Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(RuntimeCache, "serialize", lambda _self: None)
+        synthesizer(make(), name).render(*SIZE)
+        assert not cached(tmp_path)
 
     def test_need_no_folder(self, make: Callable[..., Path], name: str, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("a file in the folder's place")

@@ -1,18 +1,17 @@
 """Building TensorRT engines into bundles, for real: TensorRT for RTX builds without a GPU."""
 
 import json
-import math
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from conftest import Graph, upscaler_network
@@ -20,11 +19,12 @@ from conftest import Graph, upscaler_network
 from export import to_trt
 from export.plans import PlanBuilder, pick_capabilities
 from export.to_onnx import export_upscaler
-from export.windows import Needs, choose_windows, memory_of_render
 from ourgan_sdk import Bundle, EngineError, Manifest, write_bundle
 from ourgan_sdk._core import plan_grid
 from ourgan_sdk.bundle import Window
+from ourgan_sdk.engines.gpu_memory import memory_of_render, resized, smallest_window
 from ourgan_sdk.engines.tensorrt import RUNTIMES
+from ourgan_sdk.even_strips import ALIGNMENT
 from ourgan_sdk.precision import convert_upscaler
 from ourgan_sdk.sizes import picture_sizes
 from ourgan_sdk.synthesizer import sample_bundle
@@ -32,6 +32,7 @@ from trainers.networks import RRDBNet
 
 RTX = RUNTIMES["tensorrt-rtx"]
 UINT8 = np.dtype(np.uint8)
+SMALL = Window(height=32, width=64)
 
 
 @pytest.fixture
@@ -83,7 +84,9 @@ def test_sample(command: Callable[..., str]) -> None:
         assert (engine.runtime, engine.version) == (RTX.name, RTX.version())
         assert engine.compute_capabilities == ["7.5", "8.0", "8.6", "8.9", "12.0", "12.1"]
         assert engine.network_sha256 == sample.manifest.files[engine.network].sha256
-        assert engine.window.height % 32 == engine.window.width % 32 == 0
+        assert engine.window.height == engine.window.width
+        assert engine.window.height > 1200
+        assert engine.smallest_window == Window(height=32, width=32)
         pixels = engine.window.height * engine.window.width
         assert 500 < engine.activation_bytes / pixels < 1200
         assert len(bundle.read(engine.file)) > 1e6
@@ -94,7 +97,7 @@ def test_sample(command: Callable[..., str]) -> None:
     engines = Bundle.open("canyon.ourgan").manifest.engines
     assert [engine.precision for engine in engines] == ["fp16"] * 4 + ["bf16"] * 4
     assert engines[-1].compute_capabilities == ["8.6"]
-    assert engines[-1].window == Window(height=96, width=64)
+    assert engines[-1].window == engines[-1].smallest_window == Window(height=96, width=64)
 
 
 @needs_rtx
@@ -104,22 +107,24 @@ def test_large_network(command: Callable[..., str], manifest: Manifest, tmp_path
     one = manifest.model_copy(update={"upscalers": manifest.upscalers[:1]})
     members = {"structure.onnx": b"", "upscaler.onnx": export_upscaler(RRDBNet(64, 23, 32))}
     path = write_bundle(tmp_path / "large.ourgan", one, members).path
-    command(path, "--window", "512x256")
+    command(path, "--memory", "512MiB")
     engines = Bundle.open(path).manifest.engines
     assert [engine.output for engine in engines] == ["uint8", "float16"]
     for engine in engines:
         assert len(engine.compute_capabilities) == 6
-        assert 1000 < engine.activation_bytes / (512 * 256) < 1600
+        assert engine.window.height >= 256
+        assert 1000 < engine.activation_bytes / engine.window.height**2 < 1600
 
 
 @needs_rtx
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_every_precision_builds(precision: Any) -> None:
     builder = PlanBuilder(RTX, ["8.6"])
-    typed = convert_upscaler(upscaler_network(), precision, UINT8, (32, 64))
-    plan = builder.build(typed)
-    assert plan.activation_bytes > 0
-    assert builder.build(typed).data == plan.data
+    for window in ((32, 64), None):
+        typed = convert_upscaler(upscaler_network(), precision, UINT8, window)
+        plan = builder.build(typed, SMALL, SMALL)
+        assert plan.activation_bytes > 0
+        assert builder.build(typed, SMALL, SMALL).data == plan.data
 
 
 @needs_rtx
@@ -230,63 +235,106 @@ def test_tensorrt_builds_for_the_gpu_at_hand(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(EngineError, match=r"TensorRT builds fp16 engines for sm90 here; got 'sm86'"):
         pick_capabilities(classic, "sm86", "fp16")
     typed = convert_upscaler(upscaler_network(), "fp16", UINT8, (32, 64))
-    assert PlanBuilder(classic, ["9.0"]).build(typed).data
+    assert PlanBuilder(classic, ["9.0"]).build(typed, SMALL, SMALL).data
 
 
-GPU = Needs(weights=10 << 20, activations=1500, tile=102)
+def test_tensorrt_where_the_other_builds_for_no_gpu_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    classic, rtx = ModuleType("tensorrt"), ModuleType("tensorrt_rtx")
+    rtx.ComputeCapability = SimpleNamespace(SM86=0, SM120=1)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorrt", classic)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
+
+    class Device(SimpleNamespace):
+        name, compute_capability, present = "Fake H100", (9, 0), 1
+
+        @classmethod
+        def count(cls) -> int:
+            return cls.present
+
+    monkeypatch.setattr("export.plans.CudaDevice", Device)
+    assert to_trt.pick_runtime("auto", "all").name == "tensorrt"
+    assert to_trt.pick_runtime("auto", "sm86").name == "tensorrt-rtx"
+    assert to_trt.pick_runtime("tensorrt-rtx", "all").name == "tensorrt-rtx"
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(EngineError, match=r"of compute capability 8\.6, 12\.0, Fake H100 has 9\.0: choose"):
+        to_trt.pick_runtime("auto", "all")
+    for Device.compute_capability, Device.present in (((8, 6), 1), ((9, 0), 0)):
+        monkeypatch.setitem(sys.modules, "tensorrt", classic)
+        assert to_trt.pick_runtime("auto", "all").name == "tensorrt-rtx"
 
 
-@pytest.fixture(scope="module")
-def trained() -> Manifest:
-    return Bundle.open(sample_bundle()).manifest
+@pytest.fixture
+def job() -> to_trt.Job:
+    builder = SimpleNamespace(
+        runtime=SimpleNamespace(name=RTX.name, version=lambda: "1"), capabilities=["8.6"]
+    )
+    return to_trt.Job(Bundle.open(sample_bundle()), cast("PlanBuilder", builder), "fp16", None, 3 << 30)
 
 
-def overhead(manifest: Manifest, window: Window) -> float:
-    """What the last passes of 4K, 8K and 4K in 3:2 recompute, as a share of their pictures; the mean."""
-    trained, upscaler = manifest.structure.scales[-1], manifest.upscalers[-1]
-    shares = []
+def pretend_to_build(job: to_trt.Job, monkeypatch: pytest.MonkeyPatch, greed: float) -> list[Window]:
+    """Engines take 700 bytes per pixel, larger ones `greed` times as much; returns the windows built for."""
+    built: list[Window] = []
+
+    def build(_network: bytes, smallest: Window, largest: Window) -> to_trt.BuiltPlan:
+        assert (smallest.height, smallest.width) == (32, 32)
+        built.append(largest)
+        area = largest.height * largest.width
+        pixel = 700 * (1 if largest.height == to_trt.TRIAL else greed)
+        return to_trt.BuiltPlan(bytes(5 << 20), round(pixel * area), 0.0)
+
+    monkeypatch.setattr(job.builder, "build", build, raising=False)
+    return built
+
+
+def used(job: to_trt.Job, engines: to_trt.Engines) -> int:
+    return memory_of_render(job.manifest, [record for record, _ in engines], to_trt.weights(engines))
+
+
+def test_windows_are_as_large_as_the_memory_allows(job: to_trt.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_to_build(job, monkeypatch, 1)
+    sides = []
+    for memory in (128 << 20, 512 << 20, 3 << 30):
+        engines = to_trt.build_engines(replace(job, memory=memory), lambda _: None)
+        assert len(engines) == 4
+        (side,) = {record.window.height for record, _ in engines}
+        assert used(job, engines) <= memory
+        larger = Window(height=side + to_trt.STEP, width=side + to_trt.STEP)
+        assert used(job, [(resized(record, larger), plan) for record, plan in engines]) > memory
+        sides.append(side)
+    assert sides[-1] > 1200
+    assert sides == sorted(sides)
+    with pytest.raises(EngineError, match="do not fit into so little of the GPU's memory: allow more"):
+        to_trt.build_engines(replace(job, memory=21 << 20), lambda _: None)
+    engines = to_trt.build_engines(replace(job, memory=1 << 40), lambda _: None)
+    assert {record.window.height for record, _ in engines} == {to_trt.LARGEST}
+
+
+def test_windows_are_chosen_again_where_engines_take_more(
+    job: to_trt.Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = pretend_to_build(job, monkeypatch, 1.5)
+    engines = to_trt.build_engines(job, lambda _: None)
+    assert used(job, engines) <= job.memory
+    assert len(built) == 2 + 4 + 4  # tried, too large, and right
+
+
+def test_windows_that_the_planner_makes_recompute_little(
+    job: to_trt.Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 4K and 8K, where the engines are for a card of 4 GB."""
+    pretend_to_build(job, monkeypatch, 1)
+    side = to_trt.build_engines(job, lambda _: None)[0][0].window.height
+    trained, upscaler = job.manifest.structure.scales[-1], job.manifest.upscalers[-1]
     for width, height in ((3840, 2160), (7680, 4320), (3840, 2560)):
         picture = picture_sizes(height, width, trained.height, trained.width)[-2]
-        grid = plan_grid(*picture, upscaler.halo, 1 << 60, window=(window.height, window.width))
-        shares.append(grid.recomputation)
-    return sum(shares) / len(shares)
+        grid = plan_grid(*picture, upscaler.halo, 1 << 60, max_side=side, alignment=ALIGNMENT)
+        assert grid.recomputation < 0.13
 
 
-def test_windows_recompute_little_within_the_memory(trained: Manifest) -> None:
-    needs = {upscaler.file: GPU for upscaler in trained.upscalers}
-    shares = []
-    for memory in (128 << 20, 512 << 20, 3 << 30):
-        windows = choose_windows(trained, needs, memory)
-        assert memory_of_render(trained, needs, windows) <= memory
-        window = windows[trained.upscalers[-1].file]
-        shares.append(overhead(trained, window))
-        side = math.isqrt(window.height * window.width) // 32 * 32
-        assert shares[-1] < overhead(trained, Window(height=side, width=side))
-    assert shares == sorted(shares, reverse=True)
-    assert shares[-1] < 0.25
-    with pytest.raises(EngineError, match="do not fit into so little of the GPU's memory"):
-        choose_windows(trained, needs, 21 << 20)
-
-
-@needs_rtx
-def test_windows_are_chosen_again_where_the_engine_takes_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the small engine that was tried told too little."""
-    real, windows_built = PlanBuilder.build, []
-
-    def greedy(builder: PlanBuilder, network: bytes) -> Any:
-        plan = real(builder, network)
-        _, height, width, _ = (
-            dimension.dim_value
-            for dimension in onnx.load_model_from_string(network).graph.input[0].type.tensor_type.shape.dim
-        )
-        windows_built.append((height, width))
-        more = 1 if (height, width) == (to_trt.TRIAL.height, to_trt.TRIAL.width) else 2
-        return to_trt.BuiltPlan(plan.data, plan.activation_bytes * more, plan.seconds)
-
-    monkeypatch.setattr(PlanBuilder, "build", greedy)
-    memory = 512 << 20
-    job = to_trt.Job(Bundle.open(sample_bundle()), PlanBuilder(RTX, ["8.6"]), "fp16", None, memory)
-    plans, windows = to_trt.build_engines(job, lambda _: None)
-    actual = job.needs_of_upscalers(plans, windows)
-    assert memory_of_render(job.manifest, actual, windows) <= memory
-    assert len(windows_built) >= 2 + 4 + 4  # tried, too large, and right
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 300), (300, 7), (33, 40)])
+def test_no_window_is_smaller_than_the_smallest(height: int, width: int) -> None:
+    for upscaler in Bundle.open(sample_bundle()).manifest.upscalers:
+        smallest = smallest_window(upscaler)
+        grid = plan_grid(height, width, upscaler.halo, 1 << 60, max_side=128, alignment=ALIGNMENT)
+        assert grid.window_height >= smallest.height
+        assert grid.window_width >= smallest.width
