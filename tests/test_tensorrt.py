@@ -238,10 +238,13 @@ def synthesizer(path: Path, name: str, **options: Any) -> Synthesizer:
     return Synthesizer(path, engine=name, device="cuda", **options)
 
 
-def open_engine(path: Path, name: str, precision: Any = "auto", dtype: np.dtype[Any] = UINT8) -> Any:
+def open_engine(
+    path: Path, name: str, precision: Any = "auto", dtype: np.dtype[Any] = UINT8, upscaler: Any = None
+) -> Any:
     bundle = Bundle.open(path)
+    upscaler = upscaler or bundle.manifest.upscalers[0]
     kind = {"tensorrt-rtx": TensorRtRtxEngine, "tensorrt": TensorRtEngine}[name]
-    return kind.open(bundle, bundle.manifest.upscalers[0], dtype, Options(precision=precision))
+    return kind.open(bundle, upscaler, dtype, Options(precision=precision))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -338,14 +341,22 @@ def test_half_precision_is_preferred(make: Callable[..., Path], name: str) -> No
     assert open_engine(path, name, "fp32", UINT16).rules.format.output_type == "float32"
     with pytest.raises(EngineUnavailableError, match=r"no bf16 engine of upscaler\.onnx .*--precision bf16"):
         open_engine(path, name, "bf16")
+
+
+def test_what_cannot_be_used_hides_no_other_precision(make: Callable[..., Path], name: str) -> None:
+    path = make(version="1.6")
     bundle = Bundle.open(path)
-    outdated = [
-        record.model_copy(update={"version": "1.6"}) for record in bundle.manifest.engines[:4]
-    ]  # those in fp16
-    add_engines(bundle, [(record, b"{}") for record in outdated])
-    assert open_engine(path, name).precision == "fp32"
-    with pytest.raises(EngineError, match=r"built by TensorRT.* 1\.6"):
-        open_engine(path, name, "fp16")
+    single = [
+        record.model_copy(update={"precision": "fp32", "version": version, "file": f"engines/{version}"})
+        for record, version in zip(bundle.manifest.engines[::2], ("1.5", VERSION), strict=True)
+    ]
+    add_engines(bundle, [(record, b"{}") for record in single])
+    later = bundle.manifest.upscalers[1]
+    with pytest.raises(EngineError, match=r"engines/upscaler\.onnx-uint8\.plan was built by .* 1\.6"):
+        open_engine(path, name)
+    assert open_engine(path, name, upscaler=later).precision == "fp32"
+    with pytest.raises(EngineError, match=r"engines/.*later.*-uint8\.plan was built by .* 1\.6"):
+        open_engine(path, name, "fp16", upscaler=later)
 
 
 @pytest.mark.parametrize(
@@ -375,11 +386,11 @@ def test_a_limit_lower_than_its_memory(make: Callable[..., Path], name: str) -> 
     slots = 3 * 3 * (2 + 16 * 2) * 40 * 56
     passes = 5  # 16K, from a base of 12 x 18
     assert passes * ((1 << 20) + slots) <= needed - 1000 < passes * ((1 << 20) + 40 * 56 + slots)
-    words = r"fp16 engines for TensorRT.* take \d+ bytes of the GPU's memory, memory_limit is 8000000: allow"
+    words = r"fp16 engines for TensorRT.* take \d+ bytes of the GPU's memory, memory_limit is 7000000: allow"
     with pytest.raises(EngineError, match=words):
-        Synthesizer(path, engine=name, memory_limit=8_000_000).canvas(*SIZE)
+        Synthesizer(path, engine=name, memory_limit=7_000_000).canvas(*SIZE)
     Synthesizer(path, engine=name, memory_limit=1 << 30).canvas(*SIZE)
-    Synthesizer(make(activation_bytes=1 << 20), engine=name, memory_limit=8_000_000).canvas(*SIZE)
+    Synthesizer(make(activation_bytes=1 << 20), engine=name, memory_limit=7_000_000).canvas(*SIZE)
 
 
 def test_not_there(
@@ -435,14 +446,26 @@ def test_failures_while_it_is_opened(
         open_engine(make(), name)
 
 
-def test_old_messages_are_no_reasons(make: Callable[..., Path], name: str, trt: StandIn) -> None:
+def test_old_messages_are_no_reasons(
+    make: Callable[..., Path], name: str, trt: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def speaking(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(context: Context, *arguments: Any) -> Any:
+            result = method(context, *arguments)
+            context.engine.logger.log("error", "an old one")
+            return result
+
+        return call
+
+    monkeypatch.setattr(Context, "set_device_memory", speaking(Context.set_device_memory))
     renderer = synthesizer(make(), name)
-    renderer.render(*SIZE)
-    for context in trt.contexts:
-        context.engine.logger.log("error", "an old one")
     trt.fake.fail("launch", 5)
     with pytest.raises(EngineError, match=r"failed: Cuda Runtime \(launch failed with 719\)$"):
         renderer.render(*SIZE)
+    profiles = speaking(Context.set_optimization_profile_async)
+    monkeypatch.setattr(Context, "set_optimization_profile_async", profiles)
+    with pytest.raises(EngineError, match=r"takes no tiles of \(.*\): not within the profile: \(.*\)$"):
+        synthesizer(make({"windows": [(16, 16), (32, 32)]}), name).render(*SIZE)
 
 
 def cached(tmp_path: Path) -> list[Path]:
