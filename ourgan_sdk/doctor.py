@@ -81,7 +81,8 @@ def diagnose(bundle: Bundle, kind: type[Engine], options: Options) -> Diagnosis:
 
 
 def _test(networks: Networks, upscaler: Upscaler, engine: Engine, name: str) -> Diagnosis:
-    side = min([_SIDE, *(length - 2 * upscaler.halo for length in engine.rules.window or ())])
+    longest = [*(engine.rules.window or ()), engine.rules.max_side or _SIDE + 2 * upscaler.halo]
+    side = min(_SIDE, *(length - 2 * upscaler.halo for length in longest))
     picture = networks.structure(side, side, 0, np.dtype(np.uint16), RenderStats())
     reference = networks.on_cpu(upscaler.file)
     expected, _ = _enlarge(picture, upscaler, reference, reference)

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._core import CudaDevice, Pipeline
 from ..bundle import Bundle, Upscaler
+from ..even_strips import ALIGNMENT
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
 from ..precision import convert_upscaler
 from .devices import open_device
@@ -98,7 +99,7 @@ class OnnxRuntimeCudaEngine(Engine):
             on_device=True,
             slots=DEVICE_SLOTS,
             format=tile_format,
-            alignment=8,
+            alignment=ALIGNMENT,
         )
         return cls(_lower(network), device, precision, rules)
 
