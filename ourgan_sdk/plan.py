@@ -139,6 +139,12 @@ class Tiling:
         return self.slot_bytes if self.rules.on_device else self.slot_bytes + self.activation_bytes
 
     @property
+    def device_bytes(self) -> int:
+        """Memory of a device that a pixel takes of a window whose size the planner is free to choose."""
+        is_free = self.rules.on_device and self.rules.window is None
+        return self.slot_bytes + self.activation_bytes if is_free else 0
+
+    @property
     def row_bytes(self) -> int:
         """Memory that a row of a window takes, by the bands that are as wide as the picture."""
         return _BAND_BYTES * self.upscaler.scale**2 * self.width
@@ -152,15 +158,16 @@ class Tiling:
         return self.bytes(side, side)
 
     def bytes(self, window_height: int, window_width: int) -> int:
-        """Memory that a window takes, with the bands that are made of it."""
-        return window_height * (window_width * self.pixel_bytes + self.row_bytes)
+        """Memory that a window takes, of the host, with the bands that are made of it, or of the device."""
+        host = window_height * (window_width * self.pixel_bytes + self.row_bytes)
+        return max(host, window_height * window_width * self.device_bytes)
 
     def max_pixels(self, budget: int) -> int:
         """How large a window may be, if a device has as much memory to give as the host: `budget` bytes."""
         # No tensor is larger than all activations together.
         pixels = self.rules.largest_tensor * _BYTES_PER_ELEMENT // self.activation_bytes
-        if self.rules.on_device and self.rules.window is None:
-            pixels = min(pixels, budget // (self.activation_bytes + self.slot_bytes))
+        if self.device_bytes:
+            pixels = min(pixels, budget // self.device_bytes)
         return max(1, pixels)
 
     def plan(self, budget: int) -> Grid:

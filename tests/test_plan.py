@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ourgan_sdk import Box, BudgetError, EngineError, RenderStats, Synthesizer, memory
 from ourgan_sdk.cache import TileCache
-from ourgan_sdk.engines import WindowRules
+from ourgan_sdk.engines import TileFormat, WindowRules
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
 from ourgan_sdk.memory import LARGEST_DEFAULT, available_memory, default_memory_limit
@@ -241,3 +241,16 @@ def test_regions_are_kept_within_a_quarter_of_the_limit(bundle_path: Path) -> No
     )
     small.read(Box(5, 10, 50, 90), stats=again)
     assert first.tiles == again.tiles == again.engine_seconds == 0
+
+
+def test_a_device_gets_windows_where_the_host_has_room_for_larger_ones() -> None:
+    """On a device a window takes more than on the host: the shares of earlier passes heed that as well."""
+    tile_format = TileFormat("float16", "uint8", interleaved=True)
+    for limit in (24 << 20, 64 << 20, 768 << 20):
+        plan = sample_plan(8192, 4320, limit, on_device=True, slots=3, alignment=16, format=tile_format)
+        taken = 0
+        for grid, upscaler in zip(plan.grids, plan.upscalers, strict=True):
+            assert grid.window_height % 16 == grid.window_width % 16 == 0
+            slots = 3 * 3 * (2 + 16)
+            taken += grid.window_height * grid.window_width * (upscaler.bytes_per_pixel + slots)
+        assert limit / 4 < taken <= limit

@@ -13,8 +13,8 @@ import numpy as np
 
 from .._core import CudaDevice, Pipeline
 from ..bundle import Bundle, Upscaler
-from ..even_strips import ALIGNMENT
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from ..even_strips import ALIGNMENT
 from ..precision import convert_upscaler
 from .devices import open_device
 from .onnxruntime import import_onnxruntime
