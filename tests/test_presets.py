@@ -1,0 +1,57 @@
+"""The preset `paper` against OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), value by value."""
+
+from typing import Any
+
+import pytest
+
+from trainers.presets import PAPER
+
+TABLE_3 = {
+    "vae_steps": 5000,  # iterations per scale
+    "gan_steps": 5000,
+    "layers": 5,
+    "channels": 64,
+    "long_side": 256,
+    "betas": (0.5, 0.999),
+    "learning_rate": 0.0005,
+    "clip": 5,
+    "reconstruction": 10,
+    "kl": 1,
+    "adversarial": 1,
+    "encoder_blocks": 2,
+    "vae_scales": 3,
+    "factor": 0.75,
+    "decay": 0,  # all scales are trained alike
+}
+TABLE_4 = {
+    "features": 64,
+    "patch": 128,
+    "betas": (0.9, 0.999),
+    "learning_rate": 0.0001,
+    "perceptual": 1.0,
+    "reconstruction": 0.01,
+    "adversarial": 0.005,
+    "blocks": 23,
+    "noise": 0.1,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), TABLE_3.items())
+def test_structure(name: str, value: Any) -> None:
+    assert getattr(PAPER.structure, name) == value
+
+
+def test_scales() -> None:
+    assert PAPER.structure.scales - PAPER.structure.vae_scales == 6
+    assert {PAPER.structure.steps(scale) for scale in range(PAPER.structure.scales)} == {5000}
+
+
+@pytest.mark.parametrize(("name", "value"), TABLE_4.items())
+def test_upscaler(name: str, value: Any) -> None:
+    assert getattr(PAPER.upscaler, name) == value
+
+
+def test_steps_of_the_upscaler() -> None:
+    steps = PAPER.upscaler.l1_steps + PAPER.upscaler.gan_steps
+    assert steps == 100_000
+    assert [share * steps for share in PAPER.upscaler.halvings] == [30_000, 60_000, 90_000]
