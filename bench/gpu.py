@@ -70,9 +70,7 @@ def compare(folder: Path) -> None:
     contenders = [LOOP, IN_PIPELINE, *prepare(folder)]
     gpu = CudaDevice()
     print(f"{gpu.name}, RRDB-23/64 in fp16, {WIDTH} x {HEIGHT} -> {4 * WIDTH} x {4 * HEIGHT}")
-    print(
-        "| | seconds | against the loop | compute stream busy | GPU memory, GB | within a level of the loop |"
-    )
+    print("| | seconds | against the loop | in the engine | GPU memory, GB | within a level of the loop |")
     print("|---|---|---|---|---|---|")
     results: dict[str, dict[str, Any]] = {}
     for one in contenders:
@@ -173,7 +171,7 @@ def least_free_memory() -> Iterator[Callable[[], int]]:
 
 
 Enlarge = Callable[[Picture], tuple[Picture, float, float]]
-"""The result, uint8, the seconds it took, and those in which the compute stream was busy."""
+"""The result, uint8, the seconds it took, and those between the events around the engine's work."""
 
 
 def one_pass(contender: str, folder: Path) -> Enlarge:

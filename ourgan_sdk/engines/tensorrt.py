@@ -125,6 +125,11 @@ class _Engine(Engine):
             raise EngineError(f"{self.RUNTIME.title} {self.version()} cannot be used: {error}") from error
 
     @classmethod
+    def version(cls) -> str:
+        """Of the installed runtime; raises EngineUnavailableError if there is none."""
+        return cls.RUNTIME.version()
+
+    @classmethod
     def open(cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options) -> "_Engine":
         """The engine of `upscaler` that the bundle holds, by default in half precision."""
         cls.version()
@@ -214,22 +219,12 @@ class TensorRtEngine(_Engine):
     NAME = _CLASSIC.name
     RUNTIME = _CLASSIC
 
-    @staticmethod
-    def version() -> str:
-        """Of the installed TensorRT; raises EngineUnavailableError if there is none."""
-        return _CLASSIC.version()
-
 
 class TensorRtRtxEngine(_Engine):
     """TensorRT for RTX: portable engines, whose kernels are compiled for the GPU at hand, and kept."""
 
     NAME = _RTX.name
     RUNTIME = _RTX
-
-    @staticmethod
-    def version() -> str:
-        """Of the installed TensorRT for RTX; raises EngineUnavailableError if there is none."""
-        return _RTX.version()
 
     def _prepare(self, plan: bytes) -> None:
         self._config = self._engine.create_runtime_config()
