@@ -96,6 +96,7 @@ class Training(_Record):
     upscaler_steps: Count
     seconds: NonNegative
     perceptual: str | None
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the photograph's width, at its right
 
 
 class Scale(_Record):

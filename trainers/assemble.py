@@ -92,6 +92,7 @@ def describe(
             upscaler_steps=preset.upscaler.l1_steps + preset.upscaler.gan_steps,
             seconds=round(run.seconds, 1),
             perceptual="vgg19" if run.config["vgg"] else None,
+            held_out=preset.upscaler.held_out,
         ),
         structure=describe_structure(model),
         upscalers=upscalers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,11 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         except (ImageCms.PyCMSError, OSError) as e:
             log.warning("the photograph's colour profile is not usable (%s); taken as sRGB", e)
     return image.convert("RGB")
+
+
+def held_out_part(photo: Photo, held_out: float) -> Photo:
+    """The right ``held_out`` (0 to 1) of the photograph's width: what upscalers are evaluated on."""
+    return replace(photo, pixels=photo.pixels[..., photo.width - round(photo.width * held_out) :])
 
 
 def to_float(pixels: Tensor) -> Tensor:

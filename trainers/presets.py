@@ -22,6 +22,7 @@ class StructureConfig:
     layers: int = 5  # intermediate blocks of generators and critics
     latent: int = 128  # channels of z_0 (HP-VAE-GAN)
     encoder_blocks: int = 2
+    vertical_coordinates: bool = True  # off for comparison only
     vae_steps: int = 5000
     gan_steps: int = 5000
     decay: float = 0.0  # High-Res-SinGAN: share of gan_steps that each further GAN scale does without
@@ -64,6 +65,7 @@ class UpscalerConfig:
     discriminator_channels: int = 64
     discriminator_levels: int = 4
     noise: float = 0.1  # deviation of the noise added to pass 1's input
+    held_out: float = 0.0  # share of the photograph's width, at its right, that is kept for evaluation
     first_share: float = 0.5  # of the steps: the pass-1 upscaler starts from the trained later one
 
 

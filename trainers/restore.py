@@ -51,7 +51,9 @@ def restore_network(path: Path) -> Restored:
 def _structure(state: dict[str, Any], preset: Preset, height: int, width: int, scales: int) -> Restored:
     """The structure's first ``scales`` scales: those that were trained."""
     config = preset.structure
-    network = Structure(config.scales, config.channels, config.layers, config.latent)
+    network = Structure(
+        config.scales, config.channels, config.layers, config.latent, vertical=config.vertical_coordinates
+    )
     network.load_state_dict(state["network"])
     network.generators = network.generators[:scales]
     sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)

@@ -26,9 +26,11 @@ class StructureModel:
         self.sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)
         self.deviations = [1.0] + [0.0] * (config.scales - 1)  # z_m's, known once scale m is trained
         self.device = device
-        network = Structure(config.scales, config.channels, config.layers, config.latent)
+        vertical = config.vertical_coordinates
+        network = Structure(config.scales, config.channels, config.layers, config.latent, vertical=vertical)
         self.network = place(network, device)
-        self.encoder = place(Encoder(config.channels, config.latent, config.encoder_blocks), device)
+        encoder = Encoder(config.channels, config.latent, config.encoder_blocks, vertical=vertical)
+        self.encoder = place(encoder, device)
 
     def noises(self, scales: int, count: int = 1) -> list[Tensor]:
         """Random z_0 .. z_{scales - 1} for ``count`` samples of the training size."""
@@ -114,7 +116,8 @@ class GanScale:
         self.real = pyramid[scale]
         config = model.config
         self.generator = model.network.generators[scale]
-        self.critic = place(PatchCritic(config.channels, config.layers), model.device)
+        critic_network = PatchCritic(config.channels, config.layers, vertical=config.vertical_coordinates)
+        self.critic = place(critic_network, model.device)
         if critic is not None:
             self.critic.load_state_dict(critic.state_dict())
         self.generator_optimizer, self.critic_optimizer = (

@@ -6,6 +6,7 @@ noise, for the structure's picture) starts from its weights.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,15 +33,18 @@ class Pair:
     low: Tensor  # (3, h, w) float32 in [0, 1]
 
 
-def make_pairs(photo: Photo, long_sides: list[int]) -> list[Pair]:
-    """Training pairs at the given sizes (long side of the high-resolution picture, pixels)."""
+def make_pairs(photo: Photo, long_sides: list[int], held_out: float = 0.0) -> list[Pair]:
+    """Training pairs at the given sizes (long side of the whole high-resolution picture, pixels).
+
+    The right ``held_out`` of the width is left away.
+    """
     full = to_float(photo.pixels)[None]
     ratio = 1 / max(photo.height, photo.width)
     pairs = []
     for long_side in long_sides:
         h, w = (max(1, round(n * ratio * long_side / SCALE)) for n in (photo.height, photo.width))
-        high = reduce(full, h * SCALE, w * SCALE)
-        low = reduce(high, h, w)
+        high = reduce(full, h * SCALE, w * SCALE)[..., : SCALE * (w - math.ceil(w * held_out))]
+        low = reduce(high, h, high.shape[-1] // SCALE)
         pairs.append(Pair((high[0] * 255).round().to(torch.uint8), low[0]))
     return pairs
 
@@ -190,12 +194,11 @@ def train_upscalers(
     ``structure_long`` is the long side of the structure's finest scale; ``vgg``: perceptual features for the
     adversarial phase, where weights for them were given.
     """
-    patches = Patches(
-        make_pairs(photo, later_sizes(photo, structure_long, config.patch)), config, 0.0, run.device
-    )
+    pairs = make_pairs(photo, later_sizes(photo, structure_long, config.patch), config.held_out)
+    patches = Patches(pairs, config, 0.0, run.device)
     training = UpscalerTraining(config, config.l1_steps, config.gan_steps, patches, vgg)
     later = _train(run, "upscaler-later", training)
-    pairs = make_pairs(photo, first_sizes(photo, structure_long, config.patch))
+    pairs = make_pairs(photo, first_sizes(photo, structure_long, config.patch), config.held_out)
     patches = Patches(pairs, config, config.noise, run.device)
     l1_steps, gan_steps = (round(n * config.first_share) for n in (config.l1_steps, config.gan_steps))
     training = UpscalerTraining(config, l1_steps, gan_steps, patches, vgg)

@@ -24,18 +24,23 @@ class CoordConv2d(nn.Module):
     Replicate padding instead of the reference's zeros: zeros tell the network where the left and right
     borders are, which shows as faint frames and ties samples to the photograph's layout.
 
-    Input (N, in_channels, H, W), output (N, out_channels, H, W).
+    Input (N, in_channels, H, W), output (N, out_channels, H, W). Without ``vertical`` it is a usual
+    convolution with replicate padding: what the coordinates are compared with.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, vertical: bool = True) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels + 1, 3, 3))
+        self.vertical = vertical
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels + vertical, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.normal_(self.weight, 0.0, 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight
-        y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight[:, :-1], self.bias)
+        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        if not self.vertical:
+            return F.conv2d(padded, weight, self.bias)
+        y = F.conv2d(padded, weight[:, :-1], self.bias)
         rows = F.pad(row_positions(x)[None, None], (1, 1), mode="replicate")  # (1, 1, H + 2)
         share = F.conv1d(rows, weight[:, -1:].sum(-1))  # (1, out_channels, H)
         return y + share[..., None]

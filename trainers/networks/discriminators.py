@@ -15,16 +15,16 @@ class PatchCritic(nn.Module):
     (N, 3, H, W) -> (N, 1, H, W), one score per patch of ``2 * layers + 5`` pixels.
     """
 
-    def __init__(self, channels: int, layers: int) -> None:
+    def __init__(self, channels: int, layers: int, *, vertical: bool = True) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         for i in range(layers + 1):
             blocks += [
-                spectral_norm(CoordConv2d(3 if i == 0 else channels, channels)),
+                spectral_norm(CoordConv2d(3 if i == 0 else channels, channels, vertical=vertical)),
                 nn.LeakyReLU(SLOPE),
             ]
         self.blocks = nn.Sequential(*blocks)
-        self.tail = CoordConv2d(channels, 1)
+        self.tail = CoordConv2d(channels, 1, vertical=vertical)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tail(self.blocks(x))

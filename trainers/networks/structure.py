@@ -46,17 +46,17 @@ class SampleNorm(nn.Module):
 class Generator(nn.Module):
     """G_m: head, ``layers`` intermediate blocks conv-norm-LeakyReLU, tail: (N, C_in, H, W) to 3 channels."""
 
-    def __init__(self, in_channels: int, channels: int, layers: int) -> None:
+    def __init__(self, in_channels: int, channels: int, layers: int, *, vertical: bool = True) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         for i in range(layers + 1):
             blocks += [
-                CoordConv2d(in_channels if i == 0 else channels, channels),
+                CoordConv2d(in_channels if i == 0 else channels, channels, vertical=vertical),
                 SampleNorm(channels),
                 nn.LeakyReLU(SLOPE),
             ]
         self.blocks = nn.Sequential(*blocks)
-        self.tail = CoordConv2d(channels, 3)
+        self.tail = CoordConv2d(channels, 3, vertical=vertical)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tail(self.blocks(x))
@@ -65,17 +65,17 @@ class Generator(nn.Module):
 class Encoder(nn.Module):
     """E: photograph at scale 0 (N, 3, H, W) -> mean and log-variance of z_0, each (N, latent, H, W)."""
 
-    def __init__(self, channels: int, latent: int, blocks: int) -> None:
+    def __init__(self, channels: int, latent: int, blocks: int, *, vertical: bool = True) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(blocks):
             layers += [
-                spectral_norm(CoordConv2d(3 if i == 0 else channels, channels)),
+                spectral_norm(CoordConv2d(3 if i == 0 else channels, channels, vertical=vertical)),
                 nn.LeakyReLU(SLOPE),
             ]
         self.blocks = nn.Sequential(*layers)
-        self.mean = CoordConv2d(channels, latent)
-        self.log_variance = CoordConv2d(channels, latent)
+        self.mean = CoordConv2d(channels, latent, vertical=vertical)
+        self.log_variance = CoordConv2d(channels, latent, vertical=vertical)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.blocks(x)
@@ -90,11 +90,13 @@ def upsample(x: Tensor, like: Tensor) -> Tensor:
 class Structure(nn.Module):
     """All generators G_0 .. G_M as one network: noise maps in, picture in [-1, 1] out."""
 
-    def __init__(self, scales: int, channels: int, layers: int, latent: int) -> None:
+    def __init__(
+        self, scales: int, channels: int, layers: int, latent: int, *, vertical: bool = True
+    ) -> None:
         super().__init__()
         self.latent = latent
         self.generators = nn.ModuleList(
-            Generator(latent if m == 0 else 3, channels, layers) for m in range(scales)
+            Generator(latent if m == 0 else 3, channels, layers, vertical=vertical) for m in range(scales)
         )
 
     def step(self, m: int, previous: Tensor, noise: Tensor) -> Tensor:
