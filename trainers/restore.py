@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .esrgan import LayoutError, read_upscaler
 from .networks import RRDBNet, Structure
 from .photo import scale_sizes
 from .presets import Preset
@@ -27,25 +28,59 @@ class Restored:
 
 
 def restore_network(path: Path) -> Restored:
-    """The network in a checkpoint of ``trainers.fit``, on the CPU.
+    """The network in a checkpoint of ``trainers.fit`` or in a public one of ESRGAN, on the CPU.
 
     Raises:
         RestoreError: the file is missing, broken, or not such a checkpoint.
     """
+    content = read_checkpoint(path)
+    if not isinstance(content, dict) or "model" not in content:
+        return Restored(_upscaler(path, content), [], [])
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        config = state["config"]
-        preset = Preset.from_dict(config["preset"])
-        if "model" in state:
-            photo = config["photo"]
-            return _structure(state["model"], preset, photo["height"], photo["width"], state["scale"] + 1)
-        upscaler = RRDBNet(preset.upscaler.features, preset.upscaler.blocks, preset.upscaler.growth)
-        upscaler.load_state_dict(state["generator"])
-        return Restored(upscaler, [], [])
+        preset = Preset.from_dict(content["config"]["preset"])
+        photo = content["config"]["photo"]
+        return _structure(content["model"], preset, photo["height"], photo["width"], content["scale"] + 1)
+    except Exception as e:  # other programs' checkpoints differ in any way
+        raise RestoreError(f"{path} is not a checkpoint of trainers.fit: {type(e).__name__}: {e}") from e
+
+
+def restore_upscaler(path: Path) -> RRDBNet:
+    """The upscaler in a checkpoint, of this project or public (:mod:`trainers.esrgan`), on the CPU.
+
+    Raises:
+        RestoreError: the file is missing or broken, or holds something else.
+    """
+    return _upscaler(path, read_checkpoint(path))
+
+
+def read_checkpoint(path: Path) -> object:
+    """What a .pt, .pth or .safetensors file holds, on the CPU; runs no code from it.
+
+    Raises:
+        RestoreError: the file is missing, or is no such file, or the package safetensors is.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file  # noqa: PLC0415 - where it is installed
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError as e:
+        raise RestoreError(f"{path} needs the package safetensors: pip install safetensors") from e
     except FileNotFoundError as e:
         raise RestoreError(f"there is no checkpoint {path}: has the run come that far?") from e
     except Exception as e:  # torch raises many kinds for a file that is not a checkpoint
-        raise RestoreError(f"{path} is not a checkpoint of trainers.fit: {type(e).__name__}: {e}") from e
+        reason = str(e).splitlines()[0] if str(e) else ""
+        raise RestoreError(
+            f"{path} is not a checkpoint that can be read: {type(e).__name__}: {reason}"
+        ) from e
+
+
+def _upscaler(path: Path, content: object) -> RRDBNet:
+    try:
+        return read_upscaler(content)
+    except LayoutError as e:
+        raise RestoreError(f"{path} is not a checkpoint of an upscaler: {e}") from e
 
 
 def _structure(state: dict[str, Any], preset: Preset, height: int, width: int, scales: int) -> Restored:
