@@ -26,7 +26,8 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 # torch first and by its exact version: a range could bring another build of it. The build's own requirements
-# lie in the environment, pinned: --no-build-isolation.
+# lie in the environment, pinned: --no-build-isolation. Spandrel asks for torchvision, which asks for a torch of
+# its own choice, and is not needed for the networks that the tests open with it: --no-deps.
 $(VENV)/.tools: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	|| { echo "error: Python 3.10 or later is needed, $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -43,6 +44,7 @@ $(VENV)/.train: $(VENV)/.tools $(CORE)
 
 $(VENV)/.test: $(VENV)/.tools $(CORE)
 	@$(INSTALL) --no-build-isolation -C cmake.define.OURGAN_WERROR=ON -e ".[cpu,train,test]"
+	@$(INSTALL) --no-deps spandrel safetensors einops
 	@touch $@ $(VENV)/.train
 
 clean:
