@@ -2,7 +2,7 @@
 
 RUN/config.json             preset, seed, photograph (path and hash)
 RUN/checkpoints/PHASE.pt    newest state of each phase: weights, optimizers, RNG, position
-RUN/checkpoints/PHASE-N.pt  the state after each part (structure scale) of a phase
+RUN/checkpoints/PHASE-N.pt  the state after each part of a phase: structure scale N, an upscaler's L1 phase
 RUN/samples/*.png           picture grids
 RUN/erf-*.png               effective receptive fields of the upscalers
 RUN/metrics.jsonl           one JSON object per line
@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +30,8 @@ from tqdm import tqdm
 from ourgan_sdk._atomic import atomic_file
 
 PARTS = ("checkpoints", "samples")
-KEYS = {"photo", "output", "preset", "seed", "vgg"}  # of config.json
+KEYS = frozenset({"photo", "output", "preset", "seed", "vgg"})  # of a fit's config.json
+PART = re.compile(r"-(\d+|l1)$")  # in the names of checkpoints of a phase's parts
 CHECKPOINT_SECONDS = 120.0
 METRICS_EVERY = 10  # steps
 
@@ -72,6 +77,7 @@ class Run:
         self.quiet = quiet
         self._last_checkpoint = self._started = time.monotonic()
         self._seconds_before = 0.0  # of earlier sessions that this one resumes
+        self._interrupted = False
         self._tensorboard = self._open_tensorboard()
 
     @classmethod
@@ -90,11 +96,13 @@ class Run:
         return cls(directory, json.loads(text), device, quiet=quiet)
 
     @classmethod
-    def open(cls, directory: Path, device: torch.device, *, quiet: bool = False) -> Run:
+    def open(
+        cls, directory: Path, device: torch.device, *, quiet: bool = False, keys: frozenset[str] = KEYS
+    ) -> Run:
         """An existing run, to go on with.
 
         Raises:
-            RunError: ``directory`` is no run, or its configuration is broken.
+            RunError: ``directory`` is no run, or its configuration is broken or lacks one of ``keys``.
         """
         try:
             config = json.loads((directory / "config.json").read_text())
@@ -104,8 +112,11 @@ class Run:
             ) from e
         except ValueError as e:
             raise RunError(f"{directory / 'config.json'} is broken: {e}") from e
-        if not isinstance(config, dict) or not config.keys() >= KEYS:
-            raise RunError(f"{directory / 'config.json'} is broken: expected {', '.join(sorted(KEYS))}")
+        if not isinstance(config, dict) or not config.keys() >= keys:
+            raise RunError(
+                f"{directory / 'config.json'} is broken or of another command: expected "
+                f"{', '.join(sorted(keys))}"
+            )
         for part in PARTS:
             (directory / part).mkdir(exist_ok=True)
         return cls(directory, config, device, quiet=quiet)
@@ -150,10 +161,15 @@ class Run:
         return self.directory / "checkpoints" / f"{name}.pt"
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
-        """Writes ``state``, the configuration, the time spent and the generators' states, atomically."""
+        """Writes ``state``, the configuration, the time spent and the generators' states, atomically.
+
+        Raises:
+            RunError: the disk did not take it.
+            KeyboardInterrupt: Ctrl-C was waiting for this (:meth:`saving_when_interrupted`).
+        """
         whole = {
             **state,
-            "phase": name.rstrip("-0123456789"),  # structure-3 is the structure's, too
+            "phase": PART.sub("", name),  # structure-3 is the structure's, too
             "config": self.config,
             "seconds": self.seconds,
             "rng": rng_state(self.device),
@@ -165,6 +181,8 @@ class Run:
         except (RuntimeError, OSError) as e:  # torch's writer turns a full disk into a RuntimeError
             raise RunError(f"cannot write {path} ({e}); is the disk full? The one before it is kept") from e
         self._last_checkpoint = time.monotonic()
+        if self._interrupted and not PART.search(name):
+            raise KeyboardInterrupt
 
     def load_checkpoint(self, name: str) -> dict[str, Any] | None:
         """The state of phase ``name``, or None where there is none; restores the generators' states."""
@@ -178,11 +196,39 @@ class Run:
         if state.get("phase") != name or state["config"]["preset"] != self.config["preset"]:
             raise RunError(f"{path} is not this run's checkpoint of {name}; delete it to repeat that phase")
         set_rng_state(state["rng"], self.device)
-        self._seconds_before = state["seconds"]
+        self._seconds_before, self._started = state["seconds"], time.monotonic()
         return state
 
     def checkpoint_due(self) -> bool:
-        return time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
+        """Whether the last whole step should be saved now."""
+        return self._interrupted or time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
+
+    @contextlib.contextmanager
+    def saving_when_interrupted(self) -> Iterator[None]:
+        """Within, Ctrl-C ends training only once the next checkpoint is due and saved: after the step.
+
+        A second one ends it at once. Nothing changes where Ctrl-C does not raise KeyboardInterrupt: in other
+        threads than the main one, and where somebody else handles or ignores it.
+        """
+        usual = signal.getsignal(signal.SIGINT)
+        if (
+            threading.current_thread() is not threading.main_thread()
+            or usual is not signal.default_int_handler
+        ):
+            yield
+            return
+
+        def interrupt(_number: int, _frame: FrameType | None) -> None:
+            self._interrupted = True
+            signal.signal(signal.SIGINT, usual)
+
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def save_samples(self, name: str, pictures: Tensor, columns: int = 4) -> None:
         """A grid of ``pictures`` (N, 3, H, W) in [0, 1] as samples/NAME.png."""
