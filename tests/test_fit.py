@@ -124,6 +124,46 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert len(steps) == len(set(steps))
 
 
+@pytest.mark.parametrize("stop_at", [2, 15, 46])
+def test_ctrl_c_saves_the_step_that_it_comes_in(
+    finished: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    monkeypatch.setattr(fit, "assemble", lambda *_: (tmp_path / "part.ourgan").touch())
+    backward, calls = torch.autograd.backward, 0
+
+    def interrupted_backward(loss: torch.Tensor) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        backward(loss)
+
+    monkeypatch.setattr(torch.autograd, "backward", interrupted_backward)
+    directory = tmp_path / "part"
+    assert fit.main(arguments(photo, directory)) == 130
+    saved = max((directory / "checkpoints").glob("*.pt"), key=lambda path: path.stat().st_mtime_ns)
+    before = torch.load(saved, weights_only=True)["step"]
+    assert before > 0
+    assert calls <= stop_at + 1  # a step of an adversarial phase goes back twice
+    assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
+    assert_same_weights(directory, finished)
+
+
+def test_a_second_ctrl_c_stops_at_once(finished: Path) -> None:
+    started = run.Run.open(finished, torch.device("cpu"))
+
+    def interrupt_twice() -> None:
+        with started.saving_when_interrupted():
+            signal.raise_signal(signal.SIGINT)
+            assert started.checkpoint_due()
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("training went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_twice()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_killed_and_resumed_makes_the_bundle(finished: Path, photo: Path, tmp_path: Path) -> None:
     script = Path(__file__).with_name("tiny.py")
     directory = tmp_path / "killed"

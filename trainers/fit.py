@@ -107,8 +107,9 @@ def fit(options: argparse.Namespace) -> Path:
     log.info("run directory: %s (%s, %s, seed %d)", run.directory, preset.name, device, config["seed"])
     torch.manual_seed(config["seed"])
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
-    structure = train_structure(run, photo, preset.structure)
-    first, later = train_upscalers(run, photo, preset.upscaler, preset.structure.long_side, vgg)
+    with run.saving_when_interrupted():
+        structure = train_structure(run, photo, preset.structure)
+        first, later = train_upscalers(run, photo, preset.upscaler, preset.structure.long_side, vgg=vgg)
     assemble(run, photo, Trained(structure, first, later), output)
     log.info(
         "bundle: %s (%.1f MB), trained for %s", output, output.stat().st_size / 1e6, minutes(run.seconds)
@@ -121,7 +122,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     image: Path = options.image
     preset = PRESETS[options.preset or "standard"]
     photo = load_photo(image)
-    check_photo(photo, preset.structure, preset.upscaler.patch)
+    check_photo(photo, preset.structure, preset.upscaler.patch, preset.upscaler.held_out)
     output: Path = options.output or Path(f"{image.stem}.ourgan")
     check_output(output)
     if options.vgg:

@@ -105,6 +105,13 @@ def held_out_part(photo: Photo, held_out: float) -> Photo:
     return replace(photo, pixels=photo.pixels[..., photo.width - round(photo.width * held_out) :])
 
 
+def smallest_long_side(photo: Photo, patch: int, held_out: float) -> float:
+    """Long side of the smallest reduction in which a patch fits beside the part held out, in pixels."""
+    margin = 8 if held_out else 0  # the part's border is rounded to what an upscaler enlarges, twice
+    room = min(photo.height, photo.width * (1 - held_out))
+    return (patch + margin) * max(photo.height, photo.width) / room
+
+
 def to_float(pixels: Tensor) -> Tensor:
     """uint8 (..., H, W) -> float32 in [0, 1]."""
     return pixels.to(torch.float32) / 255
@@ -137,19 +144,22 @@ def structure_pyramid(photo: Photo, sizes: list[tuple[int, int]]) -> list[Tensor
     return [reduce(finest, h, w) * 2 - 1 for h, w in sizes[:-1]] + [finest * 2 - 1]
 
 
-def check_photo(photo: Photo, config: StructureConfig, patch: int) -> None:
-    """Refuses a photograph that training cannot learn from; ``patch`` is the upscaler's, in pixels.
+def check_photo(photo: Photo, config: StructureConfig, patch: int, held_out: float = 0.0) -> None:
+    """Refuses a photograph that training cannot learn from.
+
+    ``patch`` (pixels) and ``held_out`` are the upscaler's.
 
     Raises:
         PhotoError: it is smaller than the structure's finest scale, has no room for one patch, or is so
             elongated that hardly anything is left of it at the coarsest scale.
     """
-    long, short = max(photo.height, photo.width), min(photo.height, photo.width)
+    long = max(photo.height, photo.width)
+    beside = f", beside the {held_out:.0%} of the width that are held out" if held_out else ""
     size = f"the photograph has {photo.width} x {photo.height} pixels"
-    if long < config.long_side or short < patch:
+    if long < max(config.long_side, smallest_long_side(photo, patch, held_out)):
         raise PhotoError(
             f"{size}; training needs at least {config.long_side} on the long side and {patch} on the short "
-            "side (a few thousand are better): use a larger photograph"
+            f"side{beside} (a few thousand are better): use a larger photograph"
         )
     sizes = scale_sizes(photo.height, photo.width, config.long_side, config.scales, config.factor)
     if min(sizes[0]) < SMALLEST_SIDE:

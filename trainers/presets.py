@@ -67,6 +67,12 @@ class UpscalerConfig:
     noise: float = 0.1  # deviation of the noise added to pass 1's input
     held_out: float = 0.0  # share of the photograph's width, at its right, that is kept for evaluation
     first_share: float = 0.5  # of the steps: the pass-1 upscaler starts from the trained later one
+    tuning_l1_steps: int = 0  # in place of l1_steps from pre-trained weights: Algorithm 3 has one phase only
+
+    def steps(self, *, pretrained: bool, share: float = 1.0) -> tuple[int, int]:
+        """Training steps of the L1 phase and of the adversarial one."""
+        l1_steps = self.tuning_l1_steps if pretrained else self.l1_steps
+        return round(l1_steps * share), round(self.gan_steps * share)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ PAPER = Preset("paper", StructureConfig(), UpscalerConfig())
 # A good picture in tens of minutes on a consumer GPU, an hour or two on a CPU. Against the paper: fewer
 # steps, falling with scale (the finest scales cost most and change least), one sample per step, channels in
 # between HP-VAE-GAN's smallest and the paper's (half the time per step), and an upscaler that is small enough
-# to render 8K on a CPU: it has to know one photograph only.
+# to render 8K on a CPU: it has to know one photograph only. A twelfth of the photograph is held out, so that
+# every bundle's upscalers can be measured on what they have not seen.
 STANDARD = Preset(
     "standard",
     replace(PAPER.structure, channels=48, vae_steps=1500, gan_steps=800, decay=0.1, batch=1),
@@ -114,6 +121,7 @@ STANDARD = Preset(
         learning_rate=4e-4,
         discriminator_channels=16,
         discriminator_levels=3,
+        held_out=1 / 12,
     ),
 )
 

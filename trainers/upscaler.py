@@ -1,28 +1,41 @@
-"""Steps 2 and 3: training the upscalers on patches of the photograph and of its own reductions.
+"""Steps 2 and 3: training upscalers on patches of pictures and of their own reductions.
 
-Two networks of one kind: ``later`` (clean input; passes 2, 3, ...) is trained first; ``first`` (input with
-noise, for the structure's picture) starts from its weights.
+A fit has two networks of one kind: ``later`` (clean input; passes 2, 3, ...) is trained first; ``first``
+(input with noise, for the structure's picture) starts from its weights. Where they start from nothing they
+take Algorithm 2's two phases, on the one photograph; where they start from pre-trained weights Algorithm 3's,
+which is the second of them. :mod:`trainers.pretrain` trains one on any number of photographs.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .losses import relativistic_loss
 from .networks import RRDBNet, UpscalerDiscriminator
 from .networks.rrdb import SCALE
 from .networks.vgg import VGGFeatures
-from .photo import Photo, reduce, to_float
+from .photo import Photo, reduce, smallest_long_side, to_float
 from .presets import UpscalerConfig
-from .run import METRICS_EVERY, Run, place
+from .run import METRICS_EVERY, Run, RunError, place
+from .stability import DivergedError, DriftWatch, GuardedOptimizer
+
+log = logging.getLogger(__name__)
+
+VALIDATE_EVERY = 500  # steps
+MOST_RETREATS = 2  # to the last checkpoint, each time with half the learning rate
+DRIFT, HARMLESS_ERROR = 4.0, 0.05  # see DriftWatch; mean absolute error in [0, 1]
 
 Metrics = dict[str, Tensor]
+Validation = Callable[[RRDBNet], Metrics]
 
 
 @dataclass(frozen=True)
@@ -49,41 +62,59 @@ def make_pairs(photo: Photo, long_sides: list[int], held_out: float = 0.0) -> li
     return pairs
 
 
-def later_sizes(photo: Photo, structure_long: int, patch: int) -> list[int]:
+def later_sizes(photo: Photo, structure_long: int, patch: int, held_out: float = 0.0) -> list[int]:
     """Long sides for the later passes.
 
-    The photograph's own, and every half octave down to what pass 1 makes, or as far as patches fit.
+    The photograph's own, and every half octave down to what pass 1 makes, or as far as patches fit beside
+    the part held out.
     """
     native = max(photo.height, photo.width)
-    smallest = max(SCALE * structure_long, patch * native / min(photo.height, photo.width))
+    smallest = max(SCALE * structure_long, smallest_long_side(photo, patch, held_out))
     sizes = [native / 2 ** (i / 2) for i in range(12)]
     return [round(s) for s in sizes if s >= smallest] or [native]
 
 
-def first_sizes(photo: Photo, structure_long: int, patch: int) -> list[int]:
+def first_sizes(photo: Photo, structure_long: int, patch: int, held_out: float = 0.0) -> list[int]:
     """Long sides for pass 1: around 4 x the structure's, as the photograph allows."""
     native = max(photo.height, photo.width)
-    smallest = patch * native / min(photo.height, photo.width)
+    smallest = smallest_long_side(photo, patch, held_out)
     return [round(min(max(SCALE * structure_long * f, smallest), native)) for f in (0.8, 1.0, 1.25)]
 
 
 class Patches:
-    """Random aligned patches of the pairs, mirrored at random (step T of the paper's algorithms)."""
+    """Random aligned patches, mirrored at random (step T of the paper's algorithms).
 
-    def __init__(self, pairs: list[Pair], config: UpscalerConfig, noise: float, device: torch.device) -> None:
+    ``pairs`` gives the pictures to cut them from at a step. With ``turned`` they are also turned by right
+    angles, as ESRGAN does; not where what is learned is one photograph, which has an above and a below.
+    """
+
+    def __init__(
+        self,
+        pairs: Callable[[int], Sequence[Pair]],
+        config: UpscalerConfig,
+        noise: float,
+        device: torch.device,
+        *,
+        turned: bool = False,
+    ) -> None:
         self.pairs, self.config, self.noise, self.device = pairs, config, noise, device
+        self.turned = turned
 
-    def __call__(self) -> tuple[Tensor, Tensor]:
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Low (batch, 3, patch / 4, patch / 4) with noise added, high (batch, 3, patch, patch)."""
+        pairs = self.pairs(step)
         size = self.config.patch // SCALE
         lows, highs = [], []
-        for which in torch.randint(len(self.pairs), (self.config.batch,)).tolist():
-            pair = self.pairs[which]
+        for which in torch.randint(len(pairs), (self.config.batch,)).tolist():
+            pair = pairs[which]
             y, x = (int(torch.randint(n - size + 1, ())) for n in pair.low.shape[1:])
             low = pair.low[:, y : y + size, x : x + size]
             high = pair.high[:, SCALE * y : SCALE * (y + size), SCALE * x : SCALE * (x + size)]
             if torch.rand(()) < 0.5:
                 low, high = low.flip(-1), high.flip(-1)
+            if self.turned:
+                quarters = int(torch.randint(4, ()))
+                low, high = (torch.rot90(picture, quarters, (1, 2)) for picture in (low, high))
             lows.append(low)
             highs.append(high)
         low = torch.stack(lows).to(self.device)
@@ -95,6 +126,16 @@ class Patches:
 def channels_last(x: Tensor) -> Tensor:
     """``x`` in the memory layout that convolutions on processors and tensor cores like."""
     return x.contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Gradients flow through ``module``, but not to its weights."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
 
 
 class UpscalerTraining:
@@ -110,29 +151,44 @@ class UpscalerTraining:
         self.generator = place(generator, patches.device)
         self.discriminator = place(discriminator, patches.device)
         self.generator_optimizer, self.discriminator_optimizer = (
-            torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=config.betas)
+            GuardedOptimizer(torch.optim.Adam(module.parameters(), config.learning_rate, config.betas))
             for module in (self.generator, self.discriminator)
         )
+        self.drift = DriftWatch(DRIFT, HARMLESS_ERROR)
+        self.done = 0  # steps
+        self.retreats = 0
 
     @property
     def steps(self) -> int:
         return self.l1_steps + self.gan_steps
 
-    def step(self, step: int) -> Metrics:
-        rate = self.config.learning_rate * 0.5 ** sum(step >= self.steps * h for h in self.config.halvings)
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        low, high = self.patches()
+    def step(self) -> Metrics:
+        """One step of the phase that is on.
+
+        Raises:
+            DivergedError: training has run away.
+        """
+        self._set_learning_rate()
+        low, high = self.patches(self.done)
         fake = self.generator(low)
-        if step < self.l1_steps:
-            return self._train_l1(fake, high)
-        discriminator_metrics = self._train_discriminator(fake.detach(), high)
-        return {**discriminator_metrics, **self._train_adversarial(fake, high)}
+        if self.done < self.l1_steps:
+            metrics = self._train_l1(fake, high)
+        else:
+            metrics = self._train_discriminator(fake.detach(), high)
+            metrics |= self._train_adversarial(fake, high)
+        self.drift.update(float(metrics["reconstruction"]))
+        self.done += 1
+        return metrics
+
+    def _set_learning_rate(self) -> None:
+        halvings = self.retreats + sum(self.done >= self.steps * share for share in self.config.halvings)
+        for guarded in (self.generator_optimizer, self.discriminator_optimizer):
+            for group in guarded.optimizer.param_groups:
+                group["lr"] = self.config.learning_rate * 0.5**halvings
 
     def _train_l1(self, fake: Tensor, high: Tensor) -> Metrics:
         reconstruction = F.l1_loss(fake, high)
-        self._update_generator(reconstruction)
+        self.generator_optimizer.step(reconstruction)
         return {"reconstruction": reconstruction.detach()}
 
     def _train_discriminator(self, fake: Tensor, high: Tensor) -> Metrics:
@@ -140,17 +196,15 @@ class UpscalerTraining:
         loss = (
             relativistic_loss(real_scores, fake_scores, 1) + relativistic_loss(fake_scores, real_scores, 0)
         ) / 2
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.discriminator_optimizer.step()
+        self.discriminator_optimizer.step(loss)
         return {"discriminator": loss.detach()}
 
     def _train_adversarial(self, fake: Tensor, high: Tensor) -> Metrics:
         reconstruction = F.l1_loss(fake, high)
-        self.discriminator.requires_grad_(False)
         with torch.no_grad():
             real_scores = self.discriminator(high)
-        fake_scores = self.discriminator(fake)
+        with frozen(self.discriminator):
+            fake_scores = self.discriminator(fake)
         adversarial = (
             relativistic_loss(fake_scores, real_scores, 1) + relativistic_loss(real_scores, fake_scores, 0)
         ) / 2
@@ -162,77 +216,133 @@ class UpscalerTraining:
             perceptual = F.l1_loss(self.vgg(fake), self.vgg(high))
             metrics["perceptual"] = perceptual.detach()
             loss = loss + self.config.reconstruction * reconstruction + self.config.perceptual * perceptual
-        self._update_generator(loss)
-        self.discriminator.requires_grad_(True)
+        self.generator_optimizer.step(loss)
         return metrics
 
-    def _update_generator(self, loss: Tensor) -> None:
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.generator_optimizer.step()
-
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-        }
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {**parts, "step": self.done, "retreats": self.retreats}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.done, self.retreats = state["step"], state["retreats"]
+
+    def _parts(self) -> dict[str, nn.Module | GuardedOptimizer | DriftWatch]:
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+            "drift": self.drift,
+        }
 
 
 def train_upscalers(
-    run: Run, photo: Photo, config: UpscalerConfig, structure_long: int, vgg: VGGFeatures | None = None
+    run: Run,
+    photo: Photo,
+    config: UpscalerConfig,
+    structure_long: int,
+    *,
+    vgg: VGGFeatures | None = None,
+    init: RRDBNet | None = None,
+    init_first: RRDBNet | None = None,
 ) -> tuple[RRDBNet, RRDBNet]:
     """Trains both upscalers, from where the run's checkpoints stand; returns (first, later).
 
     ``structure_long`` is the long side of the structure's finest scale; ``vgg``: perceptual features for the
-    adversarial phase, where weights for them were given.
+    adversarial phase, where weights for them were given. ``init`` and ``init_first``: pre-trained networks of
+    the configuration's size that the later and the first one start from.
     """
-    pairs = make_pairs(photo, later_sizes(photo, structure_long, config.patch), config.held_out)
-    patches = Patches(pairs, config, 0.0, run.device)
-    training = UpscalerTraining(config, config.l1_steps, config.gan_steps, patches, vgg)
-    later = _train(run, "upscaler-later", training)
-    pairs = make_pairs(photo, first_sizes(photo, structure_long, config.patch), config.held_out)
-    patches = Patches(pairs, config, config.noise, run.device)
-    l1_steps, gan_steps = (round(n * config.first_share) for n in (config.l1_steps, config.gan_steps))
-    training = UpscalerTraining(config, l1_steps, gan_steps, patches, vgg)
-    training.generator.load_state_dict(later.state_dict())
-    first = _train(run, "upscaler-first", training)
+    limits = (structure_long, config.patch, config.held_out)
+
+    def train(
+        name: str, sizes: list[int], noise: float, steps: tuple[int, int], start: RRDBNet | None
+    ) -> RRDBNet:
+        pairs = make_pairs(photo, sizes, config.held_out)
+        patches = Patches(lambda _: pairs, config, noise, run.device)
+        training = UpscalerTraining(config, *steps, patches, vgg)
+        if start is not None:
+            training.generator.load_state_dict(start.state_dict())
+        return train_upscaler(run, name, training)
+
+    steps = config.steps(pretrained=init is not None)
+    later = train("upscaler-later", later_sizes(photo, *limits), 0.0, steps, init)
+    steps = config.steps(pretrained=init_first is not None, share=config.first_share)
+    first = train("upscaler-first", first_sizes(photo, *limits), config.noise, steps, init_first or later)
     return first, later
 
 
-def _train(run: Run, name: str, training: UpscalerTraining) -> RRDBNet:
+def train_upscaler(
+    run: Run, name: str, training: UpscalerTraining, validate: Validation | None = None
+) -> RRDBNet:
+    """Trains one upscaler to its end, from where the run's checkpoint ``name`` stands.
+
+    The state after the L1 phase stays in checkpoint NAME-l1. ``validate`` adds to the metrics now and then.
+    Where training diverges it goes back to the last checkpoint, and on from there more slowly.
+
+    Raises:
+        RunError: it diverged there, too.
+    """
     saved = run.load_checkpoint(name)
-    first_step = 0
-    if saved is not None:
+    if saved is None:
+        run.save_checkpoint(name, training.state_dict())  # what can be gone back to
+    else:
         training.load_state_dict(saved)
-        first_step = saved["step"]
-    run.forget_metrics(name, first_step)
-    with run.progress(name.replace("-", " "), first_step, training.steps) as bar:
-        for step in range(first_step, training.steps):
-            metrics = training.step(step)
-            if step % METRICS_EVERY == 0 or step == training.steps - 1:
-                run.metrics(name, step, metrics)
-            if run.checkpoint_due():
-                run.save_checkpoint(name, {**training.state_dict(), "step": step + 1})
-            bar.update()
-    if first_step < training.steps:
-        with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
-            _save_samples(run, name, training)
-        run.save_checkpoint(name, {**training.state_dict(), "step": training.steps})
+    if training.done == training.steps:
+        return training.generator
+    while training.done < training.steps:
+        _train(run, name, training, validate)
+    with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
+        _save_samples(run, name, training)
+    run.save_checkpoint(name, training.state_dict())
     return training.generator
+
+
+def _train(run: Run, name: str, training: UpscalerTraining, validate: Validation | None) -> None:
+    """Trains to the end, or until it has diverged and gone back."""
+    run.forget_metrics(name, training.done)
+    with run.progress(name.replace("-", " "), training.done, training.steps) as bar:
+        while training.done < training.steps:
+            step = training.done
+            try:
+                metrics = training.step()
+            except DivergedError as e:
+                _retreat(run, name, training, e)
+                return
+            phase_ended = training.done in (training.l1_steps, training.steps)
+            if validate is not None and (phase_ended or training.done % VALIDATE_EVERY == 0):
+                metrics |= validate(training.generator)
+            if phase_ended or training.done % VALIDATE_EVERY == 0 or step % METRICS_EVERY == 0:
+                run.metrics(name, step, metrics)
+            if training.done == training.l1_steps:
+                run.save_checkpoint(f"{name}-l1", training.state_dict())
+            if training.done == training.l1_steps or run.checkpoint_due():
+                run.save_checkpoint(name, training.state_dict())
+            bar.update()
+
+
+def _retreat(run: Run, name: str, training: UpscalerTraining, error: DivergedError) -> None:
+    """Sets ``training`` back to its last checkpoint, with half the learning rate from there on."""
+    step, retreats = training.done, training.retreats + 1
+    saved = run.load_checkpoint(name)
+    if saved is None or retreats > MOST_RETREATS:
+        raise RunError(
+            f"{name} diverged at step {step}: {error}; the last good state is in {run.checkpoint_path(name)}"
+        ) from error
+    training.load_state_dict(saved)
+    training.retreats = retreats
+    run.save_checkpoint(name, training.state_dict())
+    log.warning(
+        "%s diverged at step %d (%s): going on from step %d at half the learning rate",
+        *(name, step, error, training.done),
+    )
 
 
 @torch.no_grad()
 def _save_samples(run: Run, name: str, training: UpscalerTraining, count: int = 4) -> None:
     """Rows of: input (enlarged by repetition), output, photograph."""
-    low, high = (x[:count] for x in training.patches())
+    low, high = (x[:count] for x in training.patches(training.done))
     enlarged = F.interpolate(low, scale_factor=float(SCALE), mode="nearest")
     rows = torch.stack([enlarged, training.generator(low), high], 1).flatten(0, 1)
     run.save_samples(name, rows, columns=3)
