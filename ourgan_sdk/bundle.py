@@ -28,6 +28,7 @@ from .sizes import LARGEST_SIDE
 
 __all__ = [
     "Bundle",
+    "Checkpoint",
     "EngineRecord",
     "Erf",
     "FileEntry",
@@ -87,6 +88,13 @@ class Photo(_Record):
     sha256: Sha256
 
 
+class Checkpoint(_Record):
+    """A file of pre-trained weights."""
+
+    file: str
+    sha256: Sha256
+
+
 class Training(_Record):
     """How the networks were trained; for people to read, no render depends on it."""
 
@@ -97,6 +105,8 @@ class Training(_Record):
     seconds: NonNegative
     perceptual: str | None
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the photograph's width, at its right
+    init: Checkpoint | None = None  # what the upscaler of later passes was started from
+    init_first: Checkpoint | None = None  # and that of pass 1, where it is not the trained later one
 
 
 class Scale(_Record):

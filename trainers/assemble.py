@@ -89,14 +89,22 @@ def describe(
             preset=preset.name,
             seed=run.config["seed"],
             structure_steps=[preset.structure.steps(m) for m in range(preset.structure.scales)],
-            upscaler_steps=preset.upscaler.l1_steps + preset.upscaler.gan_steps,
+            upscaler_steps=sum(preset.upscaler.steps(pretrained=run.config.get("init") is not None)),
             seconds=round(run.seconds, 1),
             perceptual="vgg19" if run.config["vgg"] else None,
             held_out=preset.upscaler.held_out,
+            init=checkpoint(run, "init"),
+            init_first=checkpoint(run, "init_first"),
         ),
         structure=describe_structure(model),
         upscalers=upscalers,
     )
+
+
+def checkpoint(run: Run, name: str) -> bundle.Checkpoint | None:
+    """The manifest's entry of what an upscaler was started from."""
+    record = run.config.get(name)
+    return bundle.Checkpoint(**record) if record else None
 
 
 def describe_structure(model: StructureModel) -> bundle.Structure:

@@ -3,6 +3,7 @@
 python -m trainers.fit photo.jpg                      -> photo.ourgan
 python -m trainers.fit photo.jpg --preset standard -o sunset.ourgan
 python -m trainers.fit --resume runs/photo-standard   goes on where a run was stopped
+python -m trainers.fit photo.jpg --init RealESRGAN_x4plus.pth   fine-tunes its upscalers (Algorithm 3)
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,18 @@ from export.to_onnx import ExportError
 from ourgan_sdk import OurganError
 
 from .assemble import Trained, assemble
-from .networks.vgg import VGGFeatures
+from .networks.vgg import VGGFeatures, find_weights
 from .photo import Photo, PhotoError, check_photo, load_photo
 from .presets import PRESETS, Preset
+from .pretrained import adopt_size, keep, kept, read_pretrained
+from .restore import RestoreError
 from .run import Run, RunError
 from .structure import train_structure
 from .upscaler import train_upscalers
 
 log = logging.getLogger("trainers")
+
+VGG_HELP = "torchvision's VGG19 weight file, for perceptual features (default: torch hub's, where it has one)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.INFO)
     try:
         fit(options)
-    except (PhotoError, RunError, ExportError, OurganError, ValueError, OSError) as e:
+    except (PhotoError, RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -65,16 +71,38 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
     parser.add_argument("--run", type=Path, help="the run directory (default: runs/NAME-PRESET)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
-    parser.add_argument("--vgg", type=Path, help="torchvision's VGG19 weight file, for perceptual features")
+    parser.add_argument("--vgg", type=Path, help=VGG_HELP)
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="start the upscalers from this one, of its size: a checkpoint of this project or of ESRGAN x4",
+    )
+    parser.add_argument(
+        "--init-first",
+        type=Path,
+        metavar="FILE",
+        help="start that of pass 1 from another, used to noise (trainers.pretrain --noise 0.1)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     if (options.image is None) == (options.resume is None):
         parser.error("give either a photograph or --resume RUN")
     if options.resume:
-        for name in ("preset", "seed", "run", "vgg"):
-            if getattr(options, name) is not None:
-                parser.error(f"--{name} was settled when the run began; with --resume it cannot be given")
+        refuse_settled(parser, options, ("preset", "seed", "run", "vgg", "init", "init_first"))
+    if options.init_first and not options.init:
+        parser.error("--init-first needs --init, for the passes after the first")
     return options
+
+
+def refuse_settled(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, names: Sequence[str]
+) -> None:
+    """Ends the command where an option is given that a resumed run has settled."""
+    for name in names:
+        if getattr(options, name) is not None:
+            option = name.replace("_", "-")
+            parser.error(f"--{option} was settled when the run began; with --resume it cannot be given")
 
 
 def parse_seed(text: str) -> int:
@@ -101,15 +129,19 @@ def fit(options: argparse.Namespace) -> Path:
     photo = load_photo(config["photo"]["path"])
     if photo.sha256 != config["photo"]["sha256"]:
         raise RunError(f"{config['photo']['path']} is not the photograph this run was started with")
-    vgg = VGGFeatures.load(config["vgg"]).to(device) if config["vgg"] else None
-    if vgg is None:
-        log.info("no VGG19 weights given (--vgg): the adversarial phase goes without perceptual features")
+    vgg = load_vgg(config["vgg"], device)
+    init, init_first = kept(run, "init"), kept(run, "init_first")
     log.info("run directory: %s (%s, %s, seed %d)", run.directory, preset.name, device, config["seed"])
     torch.manual_seed(config["seed"])
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
     with run.saving_when_interrupted():
         structure = train_structure(run, photo, preset.structure)
-        first, later = train_upscalers(run, photo, preset.upscaler, preset.structure.long_side, vgg=vgg)
+        first, later = train_upscalers(
+            *(run, photo, preset.upscaler, preset.structure.long_side),
+            vgg=vgg,
+            init=init,
+            init_first=init_first,
+        )
     assemble(run, photo, Trained(structure, first, later), output)
     log.info(
         "bundle: %s (%.1f MB), trained for %s", output, output.stat().st_size / 1e6, minutes(run.seconds)
@@ -125,16 +157,45 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     check_photo(photo, preset.structure, preset.upscaler.patch, preset.upscaler.held_out)
     output: Path = options.output or Path(f"{image.stem}.ourgan")
     check_output(output)
-    if options.vgg:
-        VGGFeatures.load(options.vgg)
+    vgg = check_vgg(options.vgg)
+    files = {"init": options.init, "init_first": options.init_first}
+    pretrained = {name: read_pretrained(path) for name, path in files.items() if path}
+    preset = replace(preset, upscaler=adopt_size(preset.upscaler, pretrained.values()))
     config = {
         "photo": describe(photo, image),
         "output": str(output.resolve()),
         "preset": preset.as_dict(),
         "seed": options.seed or 0,
-        "vgg": str(options.vgg.resolve()) if options.vgg else None,
+        "vgg": vgg,
+        **{name: pretrained[name].record() if name in pretrained else None for name in files},
     }
-    return Run.create(options.run or unused_directory(image, preset), config, device, quiet=options.quiet)
+    directory = options.run or unused_directory(image.stem, preset)
+    run = Run.create(directory, config, device, quiet=options.quiet)
+    for name, one in pretrained.items():
+        keep(run, name, one)
+    return run
+
+
+def check_vgg(given: Path | None) -> str | None:
+    """The path of VGG19's weights, given or found, once they have been read; None where there are none.
+
+    Raises:
+        ValueError: they are not what they should be.
+    """
+    path = find_weights(given)
+    if path is None:
+        return None
+    VGGFeatures.load(path)
+    return str(path.resolve())
+
+
+def load_vgg(path: str | None, device: torch.device) -> VGGFeatures | None:
+    """The perceptual features of a run, and a word about them."""
+    if path is None:
+        log.info("no VGG19 weights (--vgg, or torch hub's): adversarial training without perceptual features")
+        return None
+    log.info("perceptual features: %s", path)
+    return VGGFeatures.load(path).to(device)
 
 
 def check_output(path: Path) -> None:
@@ -160,9 +221,9 @@ def describe(photo: Photo, path: Path) -> dict[str, object]:
     return {"path": str(path.resolve()), "sha256": photo.sha256, "width": photo.width, "height": photo.height}
 
 
-def unused_directory(image: Path, preset: Preset) -> Path:
+def unused_directory(name: str, preset: Preset) -> Path:
     """runs/NAME-PRESET, with a number where that exists."""
-    base = Path("runs") / f"{image.stem}-{preset.name}"
+    base = Path("runs") / f"{name}-{preset.name}"
     candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 10_000))]
     return next(path for path in candidates if not path.exists())
 

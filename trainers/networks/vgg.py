@@ -31,6 +31,15 @@ LAYERS = (
 )  # 0: max-pool
 
 
+FILE = "vgg19-dcbb9e9d.pth"  # torchvision's
+
+
+def find_weights(given: Path | None) -> Path | None:
+    """The weight file given; else the one that torch hub has downloaded before; None where there is none."""
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    return given or (cached if cached.is_file() else None)
+
+
 class VGGFeatures(nn.Module):
     """(N, 3, H, W) in [0, 1] -> (N, 512, H / 16, W / 16); frozen.
 
@@ -73,8 +82,7 @@ class VGGFeatures(nn.Module):
             wanted = [key for key in network.state_dict() if key.startswith("features.")]
             network.load_state_dict({key: state[key] for key in wanted}, strict=False)
         except Exception as e:  # torch raises many kinds for a file that is not a checkpoint
-            message = (
-                f"{path} is not torchvision's VGG19 weight file (vgg19-dcbb9e9d.pth): {type(e).__name__}: {e}"
-            )
+            reason = str(e).splitlines()[0] if str(e) else ""
+            message = f"{path} is not torchvision's VGG19 weight file ({FILE}): {type(e).__name__}: {reason}"
             raise ValueError(message) from e
         return network.eval()

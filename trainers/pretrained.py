@@ -1,0 +1,66 @@
+"""Upscalers that a run starts from (``--init``), kept in the run so that their files may go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ourgan_sdk._atomic import atomic_file
+
+from .networks import RRDBNet
+from .presets import UpscalerConfig
+from .restore import RestoreError, restore_upscaler
+from .run import Run
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An upscaler, and the file that it came from."""
+
+    network: RRDBNet
+    file: str  # its name
+    sha256: str
+
+    def record(self) -> dict[str, str]:
+        """What a run's configuration and a bundle's manifest say of it."""
+        return {"file": self.file, "sha256": self.sha256}
+
+
+def read_pretrained(path: Path) -> Pretrained:
+    """Reads a checkpoint, of this project or public; raises RestoreError where it is neither."""
+    network = restore_upscaler(path)
+    return Pretrained(network, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def adopt_size(config: UpscalerConfig, pretrained: Collection[Pretrained]) -> UpscalerConfig:
+    """``config`` with the features, blocks and growth of the networks that training starts from.
+
+    Raises:
+        RestoreError: they are of different sizes.
+    """
+    sizes = {one.file: (one.network.features, one.network.blocks, one.network.growth) for one in pretrained}
+    if len(set(sizes.values())) > 1:
+        found = "; ".join(f"{name} {size}" for name, size in sizes.items())
+        raise RestoreError(f"both upscalers must have the same features, blocks and growth, found {found}")
+    for features, blocks, growth in sizes.values():
+        config = replace(config, features=features, blocks=blocks, growth=growth)
+    return config
+
+
+def keep(run: Run, name: str, pretrained: Pretrained) -> None:
+    """Copies the network into the run's checkpoint ``name``."""
+    with atomic_file(run.checkpoint_path(name)) as path:
+        torch.save({"params": pretrained.network.state_dict()}, path)
+
+
+def kept(run: Run, name: str) -> RRDBNet | None:
+    """The network that the run keeps as ``name``, or None where it was started without.
+
+    Raises:
+        RestoreError: it is missing or broken.
+    """
+    return restore_upscaler(run.checkpoint_path(name)) if run.config.get(name) else None
