@@ -16,10 +16,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import torch
@@ -28,37 +26,40 @@ from tqdm import tqdm
 
 from ourgan_sdk import OurganError, Synthesizer, __version__
 from ourgan_sdk._atomic import atomic_file
-from ourgan_sdk.bundle import Bundle, Manifest
 
-from .assemble import as_function
 from .fit import minutes, parse_seed, pick_device
-from .metrics.diversity import diversity
-from .metrics.layout import layout_drift
-from .metrics.nearest_patches import NearestPatches
-from .metrics.restoration import Upscale, bicubic, make_task, score
-from .metrics.sliced_wasserstein import SlicedWasserstein
-from .networks.rrdb import SCALE
-from .photo import Photo, PhotoError, load_photo, reduce, to_float
+from .metrics import inception
+from .metrics.comparison import (
+    Comparison,
+    evaluate_upscalers,
+    measure_features,
+    measure_patches,
+    measure_structure,
+    pairwise_lpips,
+    spread,
+)
+from .metrics.diversity import diversity, own_deviation
+from .metrics.inception import InceptionFeatures
+from .metrics.lpips import LPIPS
+from .photo import Photo, PhotoError, load_photo
 from .run import grid
 
 log = logging.getLogger("trainers")
 
 SHEET_SAMPLES = 9
 SHEET_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
-OWN_SHARE = 1 / 12
-"""Of the photograph's width: the part that upscalers are compared on where none was held out."""
+MOST_PASSES = 3
+FEWEST_SAMPLES, MOST_SAMPLES = 4, 10_000
 
 LABELS = {
-    "swd": ("sliced Wasserstein x 1000", 1, "lower"),
-    "coherence": ("coherence, levels^2", 1, "lower"),
-    "completeness": ("completeness, levels^2", 1, "lower"),
-    "layout_drift": ("layout drift, levels", 2, "lower"),
+    "swd": ("sliced Wasserstein, x 1000", 1),
+    "coherence": ("coherence, levels^2", 1),
+    "completeness": ("completeness, levels^2", 1),
+    "layout_drift": ("layout drift, levels", 2),
+    "sifid_5": ("SIFID, 5th layer", 3),
+    "sifid_13": ("SIFID, 13th layer", 3),
 }
-"""How the table shows a metric: name, digits, which way is better."""
-
-Numbers = dict[str, float]
-Measure = Callable[[Tensor], Numbers]
-"""Numbers about one picture (3, H, W), float32 in [0, 1]."""
+"""How the table shows a metric: its name, and how many digits."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,30 +82,40 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m trainers.evaluate", description="Compare a bundle's samples with its photograph."
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument(
-        "photo", type=Path, metavar="PHOTO", help="the photograph that the bundle has learned"
+    add = parser.add_argument
+    add("bundle", type=Path, metavar="BUNDLE")
+    add("photo", type=Path, metavar="PHOTO", help="the photograph that the bundle has learned")
+    add("-o", "--output", type=Path, help="the report (default: BUNDLE's name with -metrics.json, here)")
+    add("--sheet", type=Path, help="also a contact sheet: the photograph, then the first samples")
+    add("--samples", type=parse_count, default=50, help="how many (default: 50)")
+    add("--seed", type=parse_seed, default=0, help="of the first sample (default: 0); the others follow")
+    add(
+        *("--passes", "-p"),
+        type=int,
+        choices=range(MOST_PASSES + 1),
+        help="that samples are enlarged by; metrics are taken after each (default: 1; 2 with --inception)",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, help="the report (default: BUNDLE's name, -metrics.json)"
+    add("--inception", type=Path, metavar="FILE", help=f"for SIFID: {inception.WEIGHTS}")
+    add(
+        *("--lpips",),
+        type=Path,
+        nargs=2,
+        metavar=("ALEXNET", "LINEAR"),
+        help="for LPIPS: torchvision's AlexNet weight file and LPIPS' linear weights (alex.pth)",
     )
-    parser.add_argument("--sheet", type=Path, help="also a contact sheet: the photograph, then samples")
-    parser.add_argument("--samples", type=parse_count, default=50, help="how many (default: 50)")
-    parser.add_argument("--seed", type=parse_seed, default=0, help="of the first sample; the others follow")
-    parser.add_argument(
-        "--passes", type=int, choices=range(4), default=1, help="that samples are enlarged by (default: 1)"
+    add(
+        "--device", default="auto", help="that metrics are computed on: cpu, cuda, ... (default: cuda if any)"
     )
-    parser.add_argument(
-        "--device", default="auto", help="where metrics are computed: cpu, cuda, ... (default: cuda if any)"
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args(arguments)
 
 
 def parse_count(text: str) -> int:
-    """A number of samples; raises argparse.ArgumentTypeError for fewer than two."""
-    if not text.isascii() or not text.isdigit() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"expected at least 2 samples, got {text!r}")
+    """A number of samples; raises argparse.ArgumentTypeError for others."""
+    if not text.isascii() or not text.isdigit() or not FEWEST_SAMPLES <= int(text) <= MOST_SAMPLES:
+        raise argparse.ArgumentTypeError(
+            f"expected from {FEWEST_SAMPLES} to {MOST_SAMPLES} samples, got {text!r}"
+        )
     return int(text)
 
 
@@ -116,46 +127,37 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: an option is not usable.
     """
     started = time.monotonic()
-    device = pick_device(options.device)
     output = options.output or Path(f"{options.bundle.stem}-metrics.json")
     check_outputs(output, options.sheet)
+    device = pick_device(options.device)
+    features = InceptionFeatures.load(options.inception).to(device) if options.inception else None
+    lpips = LPIPS.load(*options.lpips).to(device) if options.lpips else None
     photo = load_photo(options.photo)
     synthesizer = Synthesizer(options.bundle)
-    manifest = synthesizer.bundle.manifest
-    ours = photo.sha256 == manifest.photo.sha256
-    if not ours:
+    if not learned(synthesizer, photo):
         log.warning("%s is not the photograph that %s has learned", options.photo, options.bundle)
-    comparisons = [Comparison(manifest, photo, passes, device) for passes in range(options.passes + 1)]
-    upscalers, left_out = evaluate_upscalers(synthesizer.bundle, photo)
-    seeds = range(options.seed, options.seed + options.samples)
-    for seed in tqdm(seeds, "samples", unit="sample", dynamic_ncols=True, disable=options.quiet):
-        for comparison in comparisons:
-            comparison.add(synthesizer, seed)
-    structure = comparisons[0]
-    samples = torch.stack(structure.pictures)
+    passes = options.passes if options.passes is not None else (2 if features else 1)
+    comparisons = [Comparison(synthesizer, photo, i, device) for i in range(passes + 1)]
+    left_out = prepare(comparisons, features)
+    if lpips is None:
+        left_out["LPIPS"] = "no weights (--lpips ALEXNET LINEAR)"
+    upscalers, too_small = evaluate_upscalers(synthesizer.bundle, photo)
+    samples = measure_samples(comparisons, range(options.seed, options.seed + options.samples), options.quiet)
     report = {
-        "bundle": {
-            "file": options.bundle.name,
-            "sha256": synthesizer.bundle.sha256,
-            "preset": manifest.training.preset,
-        },
-        "photo": {"file": options.photo.name, "sha256": photo.sha256, "of_this_bundle": ours},
-        "samples": options.samples,
-        "first_seed": options.seed,
-        "versions": {"ourgan_sdk": __version__, "torch": torch.__version__},
-        "device": str(device),
-        "diversity": diversity(samples, structure.photo.cpu()),
+        **describe(synthesizer, photo, options),
         "sizes": [comparison.summary() for comparison in comparisons],
+        "between_samples": {"diversity": diversity(samples, comparisons[0].photo.cpu())},
         "upscalers": upscalers,
-        "left_out": left_out,
-        "seconds": round(time.monotonic() - started, 1),
+        "left_out": left_out | too_small,
     }
+    if lpips is not None:
+        distances = pairwise_lpips(lpips, samples, device)
+        report["between_samples"]["lpips"] = {**spread(distances), "pairs": len(distances)}
+    report["seconds"] = round(time.monotonic() - started, 1)
     with atomic_file(output) as path:
-        path.write_text(json.dumps(report, indent=2) + "\n")
+        path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     if options.sheet:
-        sheet = grid(torch.stack([structure.photo.cpu(), *samples[:SHEET_SAMPLES]]), columns=5)
-        with atomic_file(options.sheet) as path:
-            sheet.save(path, SHEET_FORMATS[options.sheet.suffix.lower()])
+        save_sheet(options.sheet, comparisons[0].photo.cpu(), samples)
     return report
 
 
@@ -170,151 +172,114 @@ def check_outputs(report: Path, sheet: Path | None) -> None:
         raise ValueError(f"cannot write {sheet}: a sheet's name ends in {', '.join(SHEET_FORMATS)}")
 
 
-class Comparison:
-    """Samples after a number of passes, and the photograph at the same size."""
-
-    def __init__(self, manifest: Manifest, photo: Photo, passes: int, device: torch.device) -> None:
-        """Prepares the measures.
-
-        Raises:
-            ValueError: pictures of this size are too small to be compared.
-        """
-        structure = manifest.structure.scales[-1]
-        self.width, self.height = structure.width * 4**passes, structure.height * 4**passes
-        ratio = min(1, photo.width / self.width, photo.height / self.height)
-        size = max(1, round(self.height * ratio)), max(1, round(self.width * ratio))
-        self.size, self.passes, self.device = size, passes, device
-        self.photo = reduce(to_float(photo.pixels)[None], *size)[0].to(device)
-        self.measures = [sliced_wasserstein(self.photo)]
-        if passes == 0:
-            self.measures += [nearest_patches(self.photo), layout(self.photo)]
-        self.mirrored = self._measure(self.photo.flip(2))
-        self.numbers: list[Numbers] = []
-        self.pictures: list[Tensor] = []  # (3, H, W) float32 on the CPU; of the structure alone
-
-    def add(self, synthesizer: Synthesizer, seed: int) -> None:
-        """Renders and measures one sample."""
-        pixels = torch.from_numpy(synthesizer.render(self.width, self.height, seed)).permute(2, 0, 1)
-        picture = to_float(pixels.to(self.device))
-        if picture.shape != self.photo.shape:
-            picture = reduce(picture[None], *self.size)[0]
-        self.numbers.append(self._measure(picture))
-        if self.passes == 0:
-            self.pictures.append(picture.cpu())
-
-    def _measure(self, picture: Tensor) -> Numbers:
-        return {name: value for measure in self.measures for name, value in measure(picture).items()}
-
-    def summary(self) -> dict[str, Any]:
-        """For the report: mean and deviation over samples, beside the photograph's own mirror image."""
-        return {
-            "passes": self.passes,
-            "rendered": [self.width, self.height],
-            "compared": [self.size[1], self.size[0]],
-            "metrics": {
-                name: {
-                    "mean": fmean(numbers[name] for numbers in self.numbers),
-                    "deviation": stdev(numbers[name] for numbers in self.numbers),
-                    "mirrored_photo": reference,
-                }
-                for name, reference in self.mirrored.items()
-            },
-        }
+def learned(synthesizer: Synthesizer, photo: Photo) -> bool:
+    """Whether the bundle has learned this file."""
+    return synthesizer.bundle.manifest.photo.sha256 == photo.sha256
 
 
-def sliced_wasserstein(photo: Tensor) -> Measure:
-    """Sliced Wasserstein distance: the mean of all levels, and each, finest first."""
-    distance = SlicedWasserstein(photo)
+def prepare(comparisons: list[Comparison], features: InceptionFeatures | None) -> dict[str, str]:
+    """Gives every size its measures; returns what had to be left out, and why.
 
-    def measure(picture: Tensor) -> Numbers:
-        levels = distance(picture)
-        return {"swd": fmean(levels), **{f"swd_level_{i}": value for i, value in enumerate(levels)}}
-
-    return measure
-
-
-def nearest_patches(photo: Tensor) -> Measure:
-    """Coherence and completeness."""
-    compare = NearestPatches(photo)
-
-    def measure(picture: Tensor) -> Numbers:
-        coherence, completeness = compare(picture)
-        return {"coherence": coherence, "completeness": completeness}
-
-    return measure
-
-
-def layout(photo: Tensor) -> Measure:
-    """Layout drift."""
-    return lambda picture: {"layout_drift": layout_drift(picture, photo)}
+    Raises:
+        ValueError: the photograph is too small, or of one colour.
+    """
+    left_out = {} if features else {"SIFID": "no weights (--inception FILE)"}
+    own_deviation(comparisons[0].photo)
+    for comparison in comparisons:
+        photo = comparison.photo
+        comparison.measures.append(measure_patches(photo))
+        if comparison.passes == 0:
+            comparison.measures.append(measure_structure(photo))
+        elif features and min(comparison.size) < inception.SMALLEST_SIDE:
+            left_out[f"SIFID after pass {comparison.passes}"] = (
+                f"pictures of {comparison.size[1]} x {comparison.size[0]} are too small for Inception"
+            )
+        elif features:
+            comparison.measures.append(measure_features(features, photo))
+    return left_out
 
 
-def evaluate_upscalers(bundle: Bundle, photo: Photo) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Scores of the upscalers of pass 1 and of the later ones beside bicubic; what was left out, and why."""
-    manifest = bundle.manifest
-    held_out = manifest.training.held_out
-    native = max(photo.width, photo.height)
-    structure = manifest.structure.scales[-1]
-    rows: list[dict[str, Any]] = []
-    left_out = {}
-    for index, (name, long_side) in enumerate(
-        (("pass 1", min(native, SCALE * max(structure.width, structure.height))), ("later passes", native))
-    ):
-        upscaler = manifest.upscaler(index)
-        try:
-            task = make_task(photo, held_out or OWN_SHARE, long_side, upscaler.noise_deviation)
-        except ValueError as e:
-            left_out[f"upscaler of {name}"] = str(e)
-            continue
-        rows.append(
-            {
-                "task": name,
-                "file": upscaler.file,
-                "held_out": held_out > 0,
-                "share_of_width": held_out or OWN_SHARE,
-                "photo_long_side": long_side,
-                "noise_deviation": upscaler.noise_deviation,
-                "upscaler": asdict(score(as_upscale(bundle.read(upscaler.file)), task)),
-                "bicubic": asdict(score(bicubic, task)),
-            }
-        )
-    return rows, left_out
+def measure_samples(comparisons: list[Comparison], seeds: Sequence[int], quiet: bool) -> Tensor:
+    """Renders and measures all samples; returns the structures, (N, 3, H, W) in [0, 1] on the CPU."""
+    structures = []
+    for seed in tqdm(seeds, "samples", unit="sample", dynamic_ncols=True, disable=quiet):
+        for comparison in comparisons:
+            picture = comparison.sample(seed)
+            comparison.add(picture)
+            if comparison.passes == 0:
+                structures.append(picture.cpu())
+    return torch.stack(structures)
 
 
-def as_upscale(network: bytes) -> Upscale:
-    """An ONNX upscaler as a function of tensors."""
-    run = as_function(network)
-    return lambda low: torch.from_numpy(run(low.cpu().numpy()))
+def describe(synthesizer: Synthesizer, photo: Photo, options: argparse.Namespace) -> dict[str, Any]:
+    """What was compared, by what."""
+    bundle = synthesizer.bundle
+    return {
+        "bundle": {
+            "file": options.bundle.name,
+            "sha256": bundle.sha256,
+            "training": bundle.manifest.training.model_dump(),
+        },
+        "photo": {
+            "file": options.photo.name,
+            "sha256": photo.sha256,
+            "width": photo.width,
+            "height": photo.height,
+            "learned_by_the_bundle": learned(synthesizer, photo),
+        },
+        "seeds": [options.seed, options.seed + options.samples - 1],
+        "samples": options.samples,
+        "versions": {"ourgan_sdk": __version__, "torch": torch.__version__},
+    }
+
+
+def save_sheet(path: Path, photo: Tensor, samples: Tensor) -> None:
+    """A contact sheet: the photograph, then the first samples."""
+    sheet = grid(torch.stack([photo, *samples[:SHEET_SAMPLES]]), columns=5)
+    with atomic_file(path) as temporary:
+        sheet.save(temporary, SHEET_FORMATS[path.suffix.lower()], quality=90)
 
 
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = [
-        f"{report['bundle']['file']} against {report['photo']['file']}, {report['samples']} samples, "
+        f"{report['bundle']['file']} against {report['photo']['file']}: {report['samples']} samples, "
         f"{minutes(report['seconds'])}",
         "",
-        f"{'metric':<28}{'size':>12}{'mean':>10}{'+-':>9}{'mirrored photo':>16}",
+        f"{'metric (lower is better)':<28}{'size':>12}{'mean':>10}{'+-':>9}{'mirrored photo':>16}",
     ]
     for size in report["sizes"]:
         shown = "{} x {}".format(*size["compared"])
-        if size["passes"] == 0:
-            lines.append(f"{'diversity':<28}{shown:>12}{report['diversity']:>10.3f}{'':>9}{0:>16.3f}  higher")
         for name, value in size["metrics"].items():
-            label, digits, better = LABELS.get(name, (f"  {name.replace('_', ' ')}", 1, "lower"))
+            label, digits = LABELS.get(name, (f"  level {name.removeprefix('swd_level_')}", 1))
             lines.append(
                 f"{label:<28}{shown:>12}{value['mean']:>10.{digits}f}{value['deviation']:>9.{digits}f}"
-                f"{value['mirrored_photo']:>16.{digits}f}  {better}"
+                f"{value['mirrored_photo']:>16.{digits}f}"
             )
-    lines += ["", f"{'upscaler':<28}{'task':>14}{'PSNR, dB':>10}{'SSIM':>8}{'SWD':>8}"]
-    for row in report["upscalers"]:
-        for name, scores in ((row["file"], row["upscaler"]), ("bicubic", row["bicubic"])):
-            lines.append(
-                f"{name:<28}{row['task']:>14}{scores['psnr']:>10.2f}{scores['ssim']:>8.3f}{scores['swd']:>8.1f}"
-            )
-    if any(not row["held_out"] for row in report["upscalers"]):
-        lines.append("The bundle held nothing out: its upscalers were TRAINED on the part compared here.")
-    lines += [f"left out: {what}: {why}" for what, why in report["left_out"].items()]
-    return "\n".join(lines)
+    between = report["between_samples"]
+    lines += ["", "between samples (higher: more varied)", f"{'diversity':<40}{between['diversity']:>10.3f}"]
+    if "lpips" in between:
+        lpips = between["lpips"]
+        lines.append(f"{'LPIPS, 256 px':<40}{lpips['mean']:>10.3f}{lpips['deviation']:>9.3f}")
+    lines += ["", *upscaler_lines(report["upscalers"])]
+    return "\n".join(lines + [f"left out: {what}: {why}" for what, why in report["left_out"].items()])
+
+
+def upscaler_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """The part of the table about upscalers."""
+    if not rows:
+        return []
+    share = rows[0]["share_of_width"]
+    if rows[0]["held_out"]:
+        where = f"right {share:.1%} of the photograph, held out of their training"
+    else:
+        where = f"right {share:.1%} of the photograph, which they were TRAINED ON: no part was held out"
+    lines = [f"upscalers on the {where}", f"{'':<40}{'PSNR, dB':>10}{'SSIM':>9}{'SWD':>16}"]
+    for row in rows:
+        for name in ("upscaler", "bicubic"):
+            label, scores = f"{row['task']}: {row['file'] if name == 'upscaler' else name}", row[name]
+            lines.append(f"{label:<40}{scores['psnr']:>10.2f}{scores['ssim']:>9.4f}{scores['swd']:>16.1f}")
+    return [*lines, ""]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,18 @@ def intensity(pictures: Tensor) -> Tensor:
     return (pictures * weights[:, None, None]).sum(-3)
 
 
+def own_deviation(photo: Tensor) -> Tensor:
+    """The unit of diversity: the deviation of intensity within the photograph (3, H, W).
+
+    Raises:
+        ValueError: there is none, as the photograph is of one intensity.
+    """
+    deviation = intensity(photo).std(correction=0)
+    if deviation < 1e-6:
+        raise ValueError("the photograph is of one intensity: there is nothing to compare samples with")
+    return deviation
+
+
 def diversity(samples: Tensor, photo: Tensor) -> float:
     """Of ``samples`` (N, 3, H, W), N >= 2, of one photograph (3, h, w); 0: all samples are equal.
 
@@ -27,7 +39,4 @@ def diversity(samples: Tensor, photo: Tensor) -> float:
     """
     if len(samples) < 2:
         raise ValueError(f"expected at least two samples, got {len(samples)}")
-    own = intensity(photo).std(correction=0)
-    if own == 0:
-        raise ValueError("the photograph is of one intensity: there is no unit to measure diversity in")
-    return float(intensity(samples).std(0, correction=0).mean() / own)
+    return float(intensity(samples).std(0, correction=0).mean() / own_deviation(photo))

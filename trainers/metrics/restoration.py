@@ -103,8 +103,8 @@ def bicubic(low: Tensor) -> Tensor:
 
 
 def psnr(got: Tensor, wanted: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of pictures in [0, 1] of one shape, over all RGB values."""
-    return float(-10 * (got - wanted).double().square().mean().log10())
+    """Peak signal-to-noise ratio in dB, at most 100, of pictures of one shape in [0, 1], over RGB values."""
+    return float(-10 * (got - wanted).double().square().mean().clamp_min(1e-10).log10())
 
 
 def ssim(got: Tensor, wanted: Tensor) -> float:
