@@ -1,7 +1,7 @@
 """Inception v3 up to the end of its second grid, for SIFID.
 
-Szegedy et al., "Rethinking the Inception architecture for computer vision" (CVPR 2016), table 1. It stands here
-because torchvision need not be installed; modules are called as in its file of weights.
+Szegedy et al., "Rethinking the Inception architecture for computer vision" (CVPR 2016), table 1. It stands
+here because torchvision need not be installed; modules are called as in its file of weights.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ tradeoff", CVPR 2018).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,14 +19,15 @@ from torch import Tensor
 
 from ..networks.rrdb import SCALE
 from ..photo import Photo, held_out_part, reduce, to_float
+from .filters import convolve
 from .sliced_wasserstein import SlicedWasserstein
 
 Upscale = Callable[[Tensor], Tensor]
 """(N, 3, H, W) float32 in [0, 1] -> (N, 3, 4H, 4W), nominally in [0, 1]."""
 
 BORDER = SCALE  # pixels that are left away on every side, as is usual: padding decides there
-WINDOW = 11  # SSIM's Gaussian window, and its standard deviation
-WINDOW_DEVIATION = 1.5
+SSIM_WEIGHTS = [math.exp(-0.5 * (offset / 1.5) ** 2) for offset in range(-5, 6)]
+SSIM_TAPS = [weight / sum(SSIM_WEIGHTS) for weight in SSIM_WEIGHTS]  # Gaussian window of 11 x 11 pixels
 STABILISERS = (0.01**2, 0.03**2)  # SSIM's C1 and C2 for values in [0, 1]
 BAND_ROWS = 128  # of the small picture that are enlarged at once
 BAND_MARGIN = 16  # rows beyond these on either side, for the network to see; more than halos have needed
@@ -61,7 +63,7 @@ def make_task(photo: Photo, share: float, long_side: int, noise: float, seed: in
     part = to_float(held_out_part(photo, share).pixels)[None]
     ratio = min(1.0, long_side / max(photo.height, photo.width))
     h, w = (int(n * ratio) // SCALE for n in part.shape[2:])
-    if min(h, w) * SCALE - 2 * BORDER < WINDOW:
+    if min(h, w) * SCALE - 2 * BORDER < len(SSIM_TAPS):
         raise ValueError(
             f"the part of the photograph to compare has {w * SCALE} x {h * SCALE} pixels at a long side of "
             f"{long_side}: too few"
@@ -113,20 +115,12 @@ def ssim(got: Tensor, wanted: Tensor) -> float:
     Gaussian window of 11 x 11 pixels and deviation 1.5, where it lies wholly inside the picture.
     """
     x, y = got.double(), wanted.double()
-    mean_x, mean_y, xx, yy, xy = (_window_mean(values) for values in (x, y, x * x, y * y, x * y))
+    mean_x, mean_y, xx, yy, xy = (convolve(values, SSIM_TAPS) for values in (x, y, x * x, y * y, x * y))
     covariance = xy - mean_x * mean_y
     variances = xx - mean_x.square() + yy - mean_y.square()
     c1, c2 = STABILISERS
     luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
     return float((luminance * (2 * covariance + c2) / (variances + c2)).mean())
-
-
-def _window_mean(values: Tensor) -> Tensor:
-    offsets = torch.arange(WINDOW, dtype=values.dtype, device=values.device) - WINDOW // 2
-    window = torch.exp(-0.5 * (offsets / WINDOW_DEVIATION) ** 2)
-    window = window / window.sum()
-    rows = F.conv2d(values[:, None], window.view(1, 1, -1, 1))
-    return F.conv2d(rows, window.view(1, 1, 1, -1))[:, 0]
 
 
 def _inner(picture: Tensor) -> Tensor:
