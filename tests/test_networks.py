@@ -3,21 +3,56 @@ import torch
 import torch.nn.functional as F
 
 from trainers.losses import gradient_penalty, kl_divergence
-from trainers.networks import CoordConv2d, RRDBNet, Structure
-from trainers.networks.coordinates import row_positions
+from trainers.networks import CoordConv2d, PatchCritic, RRDBNet, Structure
+from trainers.networks.coordinates import Padding, row_positions
 from trainers.networks.structure import SampleNorm
 from trainers.networks.vgg import VGGFeatures
 
+SIZES = [(1, 1), (1, 7), (2, 3), (9, 13)]
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (9, 13)])
-def test_coordinate_convolution_equals_its_definition(size: tuple[int, int]) -> None:
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+@pytest.mark.parametrize("size", SIZES)
+def test_coordinate_convolution_equals_its_definition(padding: Padding, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    layer = CoordConv2d(4, 6)
-    torch.nn.init.normal_(layer.weight)
+    layer = CoordConv2d(4, 6, padding=padding)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
     x = torch.randn(2, 4, *size)
     position = torch.linspace(-1, 1, size[0])[None, None, :, None].expand(2, 1, *size)
-    padded = F.pad(torch.cat([x, position], 1), (1, 1, 1, 1), mode="replicate")
+    mode = {"zeros": "constant", "replicate": "replicate"}[padding]
+    padded = F.pad(torch.cat([x, position], 1), (1, 1, 1, 1), mode=mode)
     assert torch.allclose(layer(x), F.conv2d(padded, layer.weight, layer.bias), atol=1e-5)
+
+
+@pytest.mark.parametrize("vertical", [True, False])
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+@pytest.mark.parametrize("size", SIZES)
+def test_gradient_of_a_critic_equals_that_of_autograd(
+    padding: Padding, size: tuple[int, int], vertical: bool
+) -> None:
+    torch.manual_seed(0)
+    critic = PatchCritic(8, 2, vertical=vertical, padding=padding).eval()
+    x = torch.randn(2, 3, *size, requires_grad=True)
+    (expected,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    got = critic.input_gradient(x)
+    assert torch.allclose(got, expected, atol=1e-6)
+    weights = [p for name, p in critic.named_parameters() if "bias" not in name]
+    ours, theirs = (torch.autograd.grad(g.square().sum(), weights) for g in (got, expected))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_bf16_computes_the_same_in_fewer_digits(padding: Padding) -> None:
+    torch.manual_seed(0)
+    network = Structure(scales=2, channels=16, layers=2, latent=5, padding=padding)
+    z = [torch.randn(2, 5, 9, 13), torch.randn(2, 3, 12, 17)]
+    fine, coarse = network(z), network(z, torch.bfloat16)
+    assert coarse.dtype == torch.float32  # pictures are
+    assert 0 < (fine - coarse).abs().max() < 0.05 * fine.abs().max()
+    coarse.square().mean().backward()
+    assert {p.grad.dtype for p in network.parameters() if p.grad is not None} == {torch.float32}
 
 
 def test_positions_run_from_top_to_bottom() -> None:
@@ -76,10 +111,10 @@ def test_kl_of_the_prior_is_zero() -> None:
     assert kl_divergence(zeros + 1, zeros) == pytest.approx(0.5)
 
 
-def test_gradient_penalty_of_a_known_critic() -> None:
+def test_gradient_penalty_of_a_known_gradient() -> None:
     real, fake = torch.randn(1, 3, 6, 6), torch.randn(1, 3, 6, 6)
     weights = torch.tensor([0.0, 3.0, 4.0])[None, :, None, None]
-    penalty = gradient_penalty(lambda x: (x * weights).sum(1, keepdim=True), real, fake)
+    penalty = gradient_penalty(weights.expand_as, real, fake)
     assert penalty == pytest.approx((5 - 1) ** 2)
 
 

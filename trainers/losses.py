@@ -19,16 +19,15 @@ def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     return fake.mean() - real.mean()
 
 
-def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+def gradient_penalty(gradient: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """WGAN-GP (Gulrajani et al. 2017) as SinGAN computes it: with the norm over channels at every pixel.
 
-    ``real`` and ``fake``, (N, 3, H, W), are interpolated at random.
+    ``gradient`` gives the gradient of the critic's scores with respect to a picture. ``real`` and ``fake``,
+    (N, 3, H, W), of which ``real`` may be one picture for all, are interpolated at random.
     """
-    mix = torch.rand(real.shape[0], 1, 1, 1, device=real.device)
-    between = (mix * real + (1 - mix) * fake).requires_grad_(True)
-    scores = critic(between)
-    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
-    return (gradient.norm(2, dim=1) - 1).square().mean()
+    mix = torch.rand(fake.shape[0], 1, 1, 1, device=fake.device)
+    norm = gradient(mix * real + (1 - mix) * fake).float().norm(2, dim=1)
+    return (norm - 1).square().mean()
 
 
 def relativistic_loss(these: Tensor, those: Tensor, target: float) -> Tensor:

@@ -12,6 +12,7 @@ from .esrgan import LayoutError, read_upscaler
 from .networks import RRDBNet, Structure
 from .photo import scale_sizes
 from .presets import Preset
+from .structure import make_structure
 
 
 class RestoreError(RuntimeError):
@@ -86,9 +87,7 @@ def _upscaler(path: Path, content: object) -> RRDBNet:
 def _structure(state: dict[str, Any], preset: Preset, height: int, width: int, scales: int) -> Restored:
     """The structure's first ``scales`` scales: those that were trained."""
     config = preset.structure
-    network = Structure(
-        config.scales, config.channels, config.layers, config.latent, vertical=config.vertical_coordinates
-    )
+    network = make_structure(config)
     network.load_state_dict(state["network"])
     network.generators = network.generators[:scales]
     sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)

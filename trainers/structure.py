@@ -1,21 +1,48 @@
-"""Step 1: training the structure network on one photograph (OUR-GAN, Algorithm 1)."""
+"""Step 1: training the structure network on one photograph (OUR-GAN, Algorithm 1).
+
+What the paper leaves open is taken from HP-VAE-GAN. Where every preset departs from them, and why:
+
+- Normalisation takes each sample's own statistics, not the batch's (:class:`SampleNorm`): a picture must not
+  depend on what it is rendered together with.
+- No tanh on the sum of a scale, as in the paper's formula (HP-VAE-GAN has one).
+- Patch-GAN scales reconstruct from the posterior's mean, not from a fresh draw: the scales below are frozen,
+  so that what they reconstruct is the same at every step and computed once.
+- The photograph is one picture, so the critic scores it once per step, not once per sample of the batch, and
+  its spectral norms turn once per update: the mean, and so the loss, is the same.
+- Steps that are not finite are left out, and a scale that diverges starts once more with a lower learning
+  rate (:mod:`trainers.stability`).
+
+What makes it fast is measured in ``bench/training.py``.
+"""
 
 from __future__ import annotations
 
+import copy
+import logging
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .losses import critic_loss, gradient_penalty, kl_divergence
 from .networks import Encoder, PatchCritic, Structure
 from .networks.structure import upsample
 from .photo import Photo, scale_sizes, structure_pyramid
 from .presets import StructureConfig
-from .run import METRICS_EVERY, Run, RunError, place
+from .run import METRICS_EVERY, Run, place
+from .stability import DivergedError, DriftWatch, GuardedOptimizer
+
+log = logging.getLogger(__name__)
 
 Metrics = dict[str, Tensor]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+SECOND_TRY = 0.2  # of the learning rate, where a scale diverged
+# The reconstruction's mean squared error, of pictures in [-1, 1], that counts as diverged: this many times
+# the lowest it has been, and at least an error of a tenth of the range.
+DRIFT_FACTOR, DRIFT_FLOOR = 10.0, 0.04
 
 
 class StructureModel:
@@ -26,10 +53,8 @@ class StructureModel:
         self.sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)
         self.deviations = [1.0] + [0.0] * (config.scales - 1)  # z_m's, known once scale m is trained
         self.device = device
-        vertical = config.vertical_coordinates
-        network = Structure(config.scales, config.channels, config.layers, config.latent, vertical=vertical)
-        self.network = place(network, device)
-        encoder = Encoder(config.channels, config.latent, config.encoder_blocks, vertical=vertical)
+        self.network = place(make_structure(config), device)
+        encoder = Encoder(config.channels, config.latent, config.encoder_blocks, **convolutions(config))
         self.encoder = place(encoder, device)
 
     def noises(self, scales: int, count: int = 1) -> list[Tensor]:
@@ -63,47 +88,63 @@ class StructureModel:
         self.deviations = list(state["deviations"])
 
 
+def convolutions(config: StructureConfig) -> dict[str, Any]:
+    """What all convolutions of step 1 have in common: keyword arguments of their networks."""
+    return {"vertical": config.vertical_coordinates, "padding": config.padding}
+
+
+def make_structure(config: StructureConfig) -> Structure:
+    """The structure network, untrained."""
+    return Structure(config.scales, config.channels, config.layers, config.latent, **convolutions(config))
+
+
+def adam(groups: Any, config: StructureConfig) -> GuardedOptimizer:
+    """The optimizer of Table 3 over parameters or groups of them."""
+    optimizer = torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    return GuardedOptimizer(optimizer, config.clip)
+
+
 class VaeScale:
-    """Scales 0 .. L: encoder and all generators so far learn to reconstruct the photograph."""
+    """Scales 0 .. L: the encoder, G_0 and G_m learn to reconstruct the photograph; those between stay."""
 
     def __init__(self, model: StructureModel, pyramid: list[Tensor], scale: int) -> None:
         self.model, self.scale = model, scale
         self.real, self.coarse = pyramid[scale], pyramid[0]
         config, generators = model.config, model.network.generators
-        groups: list[dict[str, Any]] = [{"params": model.encoder.parameters()}]
-        groups += [
-            {
-                "params": generators[m].parameters(),
-                "lr": config.learning_rate * config.lower_rate ** (scale - m),
-            }
-            for m in range(scale + 1)
+        older = config.learning_rate * config.lower_rate**scale  # HP-VAE-GAN lowers it with every newer scale
+        groups: list[dict[str, Any]] = [
+            {"params": model.encoder.parameters(), "lr": older},
+            {"params": generators[0].parameters(), "lr": older},
         ]
-        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas)
+        if scale > 0:
+            groups.append({"params": generators[scale].parameters()})
+        generators.requires_grad_(False)
+        for generator in (generators[0], generators[scale]):
+            generator.requires_grad_(True)
+        self.optimizers = {"optimizer": adam(groups, config)}
 
     def step(self) -> Metrics:
         model, config = self.model, self.model.config
         mean, log_variance = model.encoder(self.coarse)
         mean, log_variance = (t.expand(config.batch, -1, -1, -1) for t in (mean, log_variance))
         z0 = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-        noises = model.reconstruction_noises(z0, self.scale + 1)
-        picture = model.network.generators[0](z0)
+        picture = model.network.start(z0)
         reconstruction = F.mse_loss(picture, self.coarse.expand_as(picture))
         for m in range(1, self.scale + 1):
-            picture = model.network.step(m, picture, noises[m].expand(config.batch, -1, -1, -1))
+            noise = torch.zeros(config.batch, 3, *model.sizes[m], device=model.device)
+            picture = model.network.step(m, picture, noise)
         if self.scale > 0:
             reconstruction = reconstruction + F.mse_loss(picture, self.real.expand_as(picture))
         kl = kl_divergence(mean, log_variance)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(config.reconstruction * reconstruction + config.kl * kl)
-        clip_gradients(self.optimizer, config.clip)
-        self.optimizer.step()
+        self.optimizers["optimizer"].step(config.reconstruction * reconstruction + config.kl * kl)
         return {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict()}
+        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
 
 
 class GanScale:
@@ -115,16 +156,17 @@ class GanScale:
         self.model, self.scale = model, scale
         self.real = pyramid[scale]
         config = model.config
-        self.generator = model.network.generators[scale]
-        critic_network = PatchCritic(config.channels, config.layers, vertical=config.vertical_coordinates)
+        self.dtype = DTYPES[config.precision]
+        self.generator = model.network.generators[scale].requires_grad_(True)
+        critic_network = PatchCritic(config.channels, config.layers, **convolutions(config))
         self.critic = place(critic_network, model.device)
         if critic is not None:
             self.critic.load_state_dict(critic.state_dict())
-        self.generator_optimizer, self.critic_optimizer = (
-            torch.optim.Adam(module.parameters(), lr=config.learning_rate, betas=config.betas)
-            for module in (self.generator, self.critic)
-        )
-        with torch.no_grad():  # the lower scales are frozen: their reconstruction is computed once
+        self.optimizers = {
+            "generator_optimizer": adam(self.generator.parameters(), config),
+            "critic_optimizer": adam(self.critic.parameters(), config),
+        }
+        with torch.no_grad():
             model.encoder.eval()  # training mode would turn its spectral norms, at every resumption anew
             z0, _ = model.encoder(pyramid[0])
             below = model.network(model.reconstruction_noises(z0, scale))
@@ -140,90 +182,124 @@ class GanScale:
 
     def _generate(self) -> tuple[Tensor, Tensor]:
         """The reconstruction (1, 3, H, W) and random samples (batch, 3, H, W), run together."""
-        model, batch = self.model, self.model.config.batch
+        model, network = self.model, self.model.network
         with torch.no_grad():
-            *lower, noise = model.noises(self.scale + 1, batch)
-            below = torch.cat([self.reconstruction_below, upsample(model.network(lower), noise)])
+            *lower, noise = model.noises(self.scale + 1, model.config.batch)
+            samples_below = upsample(network(lower, self.dtype), noise)
+            below = torch.cat([self.reconstruction_below, samples_below])
             noise = torch.cat([torch.zeros_like(self.real), noise])
-        pictures = below + self.generator(below + noise)
+        pictures = network.refine(self.scale, below, noise, self.dtype)
         return pictures[:1], pictures[1:]
 
     def _train_critic(self, fake: Tensor) -> Metrics:
         config = self.model.config
-        real = self.real.expand_as(fake)
-        wasserstein = critic_loss(self.critic(real), self.critic(fake))
-        penalty = gradient_penalty(self.critic, real, fake)
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(wasserstein + config.gradient_penalty * penalty)
-        clip_gradients(self.critic_optimizer, config.clip)
-        self.critic_optimizer.step()
+        with parametrize.cached():  # one spectral norm for both
+            scores = self.critic(torch.cat([self.real, fake]).to(self.dtype)).float()
+            penalty = gradient_penalty(
+                lambda x: self.critic.input_gradient(x.to(self.dtype)), self.real, fake
+            )
+        wasserstein = critic_loss(scores[:1], scores[1:])
+        self.optimizers["critic_optimizer"].step(wasserstein + config.gradient_penalty * penalty)
         return {"wasserstein": -wasserstein.detach(), "penalty": penalty.detach()}
 
     def _train_generator(self, reconstructed: Tensor, fake: Tensor) -> Metrics:
         config = self.model.config
         reconstruction = F.mse_loss(reconstructed, self.real)
         self.critic.requires_grad_(False)
-        adversarial = -self.critic(fake).mean()
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(config.reconstruction * reconstruction + config.adversarial * adversarial)
+        adversarial = -self.critic(fake.to(self.dtype)).float().mean()
+        self.optimizers["generator_optimizer"].step(
+            config.reconstruction * reconstruction + config.adversarial * adversarial
+        )
         self.critic.requires_grad_(True)
-        clip_gradients(self.generator_optimizer, config.clip)
-        self.generator_optimizer.step()
         return {"reconstruction": reconstruction.detach(), "adversarial": adversarial.detach()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "critic": self.critic.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "critic_optimizer": self.critic_optimizer.state_dict(),
-        }
+        optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        return {"critic": self.critic.state_dict(), **optimizers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.critic.load_state_dict(state["critic"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        self.critic_optimizer.load_state_dict(state["critic_optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
 
 
-def clip_gradients(optimizer: torch.optim.Optimizer, norm: float) -> None:
-    """Limits the norm of all gradients of an optimizer; raises RunError where one is not finite."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if not nn.utils.clip_grad_norm_(parameters, norm).isfinite():
-        raise RunError("training diverged: a gradient is not finite; the checkpoints before are kept")
+Scale = VaeScale | GanScale
 
 
 def train_structure(run: Run, photo: Photo, config: StructureConfig) -> StructureModel:
-    """Trains all scales, from where the run's checkpoint stands; returns the trained model."""
+    """Trains all scales, from where the run's checkpoint stands; returns the trained model.
+
+    Raises:
+        DivergedError: a scale diverged, and again with a lower learning rate; its checkpoints are good.
+    """
     model = StructureModel(config, photo.height, photo.width, run.device)
     pyramid = [
         x.to(run.device, memory_format=torch.channels_last) for x in structure_pyramid(photo, model.sizes)
     ]
     saved = run.load_checkpoint("structure")
-    first_scale, first_step = 0, 0
     if saved is not None:
         model.load_state_dict(saved["model"])
-        first_scale, first_step = saved["scale"], saved["step"]
+    first = saved["scale"] if saved is not None else 0
     critic: nn.Module | None = None
-    for m in range(first_scale, config.scales):
-        resuming = saved is not None and m == first_scale
-        if not resuming and m > 0 and m != 1:  # G_0 reads the latent: nothing to start G_1 from
+    for m in range(first, config.scales):
+        resumed = saved if m == first else None
+        if resumed is None and m > 1:  # G_0 reads the latent: nothing to start G_1 from
             model.network.generators[m].load_state_dict(model.network.generators[m - 1].state_dict())
         scale = VaeScale(model, pyramid, m) if m < config.vae_scales else GanScale(model, pyramid, m, critic)
-        if resuming and saved is not None:
-            scale.load_state_dict(saved["scale_state"])
-            run.load_checkpoint("structure")  # building the scale drew random numbers: set them back
-        _train_scale(run, model, scale, m, first_step if resuming else 0)
+        _train_scale(run, model, scale, m, resumed)
         critic = scale.critic if isinstance(scale, GanScale) else None
     return model
 
 
-def _train_scale(
-    run: Run, model: StructureModel, scale: VaeScale | GanScale, m: int, first_step: int
+def _train_scale(run: Run, model: StructureModel, scale: Scale, m: int, saved: dict[str, Any] | None) -> None:
+    """One scale from its start or from a checkpoint; once again and slower where it diverges."""
+    step, watch = 0, DriftWatch(DRIFT_FACTOR, DRIFT_FLOOR)
+    start = copy.deepcopy({"model": model.state_dict(), "scale_state": scale.state_dict()})
+    if saved is not None:
+        step, start = saved["step"], saved["start"]
+        scale.load_state_dict(saved["scale_state"])
+        watch.load_state_dict(saved["watch"])
+        run.load_checkpoint("structure")  # building the scale drew random numbers: set them back
+    try:
+        _take_steps(run, model, scale, m, step, watch=watch, start=start)
+    except DivergedError as error:
+        if start is None:
+            raise
+        log.warning("structure scale %d diverged (%s); once again with a lower learning rate", m + 1, error)
+        model.load_state_dict(start["model"])
+        scale.load_state_dict(start["scale_state"])
+        for optimizer in scale.optimizers.values():
+            for group in optimizer.optimizer.param_groups:
+                group["lr"] *= SECOND_TRY
+        watch = DriftWatch(DRIFT_FACTOR, DRIFT_FLOOR)
+        _take_steps(run, model, scale, m, 0, watch=watch, start=None)
+
+
+def _take_steps(
+    run: Run,
+    model: StructureModel,
+    scale: Scale,
+    m: int,
+    first_step: int,
+    *,
+    watch: DriftWatch,
+    start: dict[str, Any] | None,
 ) -> None:
+    """The steps of one scale; ``start``: what it would start again from, None where it has done so."""
     steps = model.config.steps(m)
 
     def save(name: str, step: int) -> None:
-        state = {"model": model.state_dict(), "scale": m, "step": step, "scale_state": scale.state_dict()}
-        run.save_checkpoint(name, state)
+        run.save_checkpoint(
+            name,
+            {
+                "model": model.state_dict(),
+                "scale": m,
+                "step": step,
+                "scale_state": scale.state_dict(),
+                "watch": watch.state_dict(),
+                "start": start,
+            },
+        )
 
     height, width = model.sizes[m]
     description = f"structure {m + 1}/{model.config.scales} ({width} x {height})"
@@ -231,12 +307,14 @@ def _train_scale(
     with run.progress(description, first_step, steps) as bar:
         for step in range(first_step, steps):
             metrics = scale.step()
+            watch.update(float(metrics["reconstruction"]))
             if step % METRICS_EVERY == 0 or step == steps - 1:
                 run.metrics(f"structure-{m}", step, metrics)
             if run.checkpoint_due():
                 save("structure", step + 1)
             bar.update()
     if first_step < steps:
+        start = None
         save(f"structure-{m}", steps)
         with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
             run.save_samples(f"structure-{m}", model.sample(m + 1, 12))

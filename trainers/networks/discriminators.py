@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from .coordinates import CoordConv2d
+from .coordinates import CoordConv2d, Padding
 from .structure import SLOPE
 
 
@@ -15,19 +18,39 @@ class PatchCritic(nn.Module):
     (N, 3, H, W) -> (N, 1, H, W), one score per patch of ``2 * layers + 5`` pixels.
     """
 
-    def __init__(self, channels: int, layers: int, *, vertical: bool = True) -> None:
+    def __init__(
+        self, channels: int, layers: int, *, vertical: bool = True, padding: Padding = "replicate"
+    ) -> None:
         super().__init__()
+        conv = partial(CoordConv2d, vertical=vertical, padding=padding)
         blocks: list[nn.Module] = []
         for i in range(layers + 1):
-            blocks += [
-                spectral_norm(CoordConv2d(3 if i == 0 else channels, channels, vertical=vertical)),
-                nn.LeakyReLU(SLOPE),
-            ]
+            blocks += [spectral_norm(conv(3 if i == 0 else channels, channels)), nn.LeakyReLU(SLOPE)]
         self.blocks = nn.Sequential(*blocks)
-        self.tail = CoordConv2d(channels, 1, vertical=vertical)
+        self.tail = conv(channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tail(self.blocks(x))
+
+    def input_gradient(self, x: Tensor) -> Tensor:
+        """Gradient of the sum of all scores with respect to ``x``: (N, 3, H, W) -> (N, 3, H, W).
+
+        It is differentiable with respect to the weights, for a gradient penalty. Autograd's own
+        (``create_graph=True``) is the same and slower: it takes a convolution's double backward as a
+        convolution with a kernel as large as the picture. This critic is linear in ``x`` but for the slopes
+        of its activations, so its gradient is a chain of transposed convolutions.
+        """
+        slopes = []
+        with torch.no_grad():
+            for block in self.blocks:
+                x = block(x)
+                if isinstance(block, nn.LeakyReLU):
+                    slopes.append(torch.where(x > 0, 1.0, SLOPE).to(x.dtype))
+            gradient = torch.ones_like(x[:, :1])
+        gradient = self.tail.transposed(gradient)
+        for slope, conv in zip(slopes[::-1], list(self.blocks)[-2::-2], strict=True):
+            gradient = conv.transposed(gradient * slope)
+        return gradient
 
 
 class UpscalerDiscriminator(nn.Module):

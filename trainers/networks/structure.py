@@ -12,13 +12,14 @@ its seed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from .coordinates import CoordConv2d
+from .coordinates import CoordConv2d, Padding
 
 SLOPE = 0.2  # of every LeakyReLU (HP-VAE-GAN)
 
@@ -38,25 +39,35 @@ class SampleNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[0] == 1:  # the same arithmetic, faster, and defined for a single pixel
+        if x.shape[0] == 1:
             return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, 1e-5)
-        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=1e-5)
+        # F.instance_norm leaves the channels-last layout: three times as slow, and so is what comes after.
+        return torch.cat([self(sample[None]) for sample in x])
 
 
 class Generator(nn.Module):
     """G_m: head, ``layers`` intermediate blocks conv-norm-LeakyReLU, tail: (N, C_in, H, W) to 3 channels."""
 
-    def __init__(self, in_channels: int, channels: int, layers: int, *, vertical: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        layers: int,
+        *,
+        vertical: bool = True,
+        padding: Padding = "replicate",
+    ) -> None:
         super().__init__()
+        conv = partial(CoordConv2d, vertical=vertical, padding=padding)
         blocks: list[nn.Module] = []
         for i in range(layers + 1):
             blocks += [
-                CoordConv2d(in_channels if i == 0 else channels, channels, vertical=vertical),
+                conv(in_channels if i == 0 else channels, channels),
                 SampleNorm(channels),
                 nn.LeakyReLU(SLOPE),
             ]
         self.blocks = nn.Sequential(*blocks)
-        self.tail = CoordConv2d(channels, 3, vertical=vertical)
+        self.tail = conv(channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tail(self.blocks(x))
@@ -65,17 +76,23 @@ class Generator(nn.Module):
 class Encoder(nn.Module):
     """E: photograph at scale 0 (N, 3, H, W) -> mean and log-variance of z_0, each (N, latent, H, W)."""
 
-    def __init__(self, channels: int, latent: int, blocks: int, *, vertical: bool = True) -> None:
+    def __init__(
+        self,
+        channels: int,
+        latent: int,
+        blocks: int,
+        *,
+        vertical: bool = True,
+        padding: Padding = "replicate",
+    ) -> None:
         super().__init__()
+        conv = partial(CoordConv2d, vertical=vertical, padding=padding)
         layers: list[nn.Module] = []
         for i in range(blocks):
-            layers += [
-                spectral_norm(CoordConv2d(3 if i == 0 else channels, channels, vertical=vertical)),
-                nn.LeakyReLU(SLOPE),
-            ]
+            layers += [spectral_norm(conv(3 if i == 0 else channels, channels)), nn.LeakyReLU(SLOPE)]
         self.blocks = nn.Sequential(*layers)
-        self.mean = CoordConv2d(channels, latent, vertical=vertical)
-        self.log_variance = CoordConv2d(channels, latent, vertical=vertical)
+        self.mean = conv(channels, latent)
+        self.log_variance = conv(channels, latent)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.blocks(x)
@@ -88,25 +105,46 @@ def upsample(x: Tensor, like: Tensor) -> Tensor:
 
 
 class Structure(nn.Module):
-    """All generators G_0 .. G_M as one network: noise maps in, picture in [-1, 1] out."""
+    """All generators G_0 .. G_M as one network: noise maps in, picture in [-1, 1] out.
+
+    Pictures are float32. ``dtype`` is what generators compute in, which bfloat16 makes faster while training;
+    what is sampled and exported is float32 throughout.
+    """
 
     def __init__(
-        self, scales: int, channels: int, layers: int, latent: int, *, vertical: bool = True
+        self,
+        scales: int,
+        channels: int,
+        layers: int,
+        latent: int,
+        *,
+        vertical: bool = True,
+        padding: Padding = "replicate",
     ) -> None:
         super().__init__()
         self.latent = latent
         self.generators = nn.ModuleList(
-            Generator(latent if m == 0 else 3, channels, layers, vertical=vertical) for m in range(scales)
+            Generator(latent if m == 0 else 3, channels, layers, vertical=vertical, padding=padding)
+            for m in range(scales)
         )
 
-    def step(self, m: int, previous: Tensor, noise: Tensor) -> Tensor:
-        """x_m from x_{m-1} (``previous``, any size) and z_m (N, 3, H_m, W_m)."""
-        up = upsample(previous, noise)
-        return up + self.generators[m](up + noise)
+    def start(self, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """x_0 from z_0 (N, latent, H_0, W_0)."""
+        x: Tensor = self.generators[0](noise.to(dtype))
+        return x.float()
 
-    def forward(self, noises: Sequence[Tensor]) -> Tensor:
+    def step(self, m: int, previous: Tensor, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """x_m from x_{m-1} (``previous``, any size) and z_m (N, 3, H_m, W_m)."""
+        return self.refine(m, upsample(previous, noise), noise, dtype)
+
+    def refine(self, m: int, up: Tensor, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """x_m from up(x_{m-1}) and z_m, both (N, 3, H_m, W_m)."""
+        residual: Tensor = self.generators[m]((up + noise).to(dtype))
+        return up + residual
+
+    def forward(self, noises: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Tensor:
         """x_m for m = len(noises) - 1; ``noises``: z_0 (N, latent, H_0, W_0), then z_m (N, 3, H_m, W_m)."""
-        x: Tensor = self.generators[0](noises[0])
+        x = self.start(noises[0], dtype)
         for m in range(1, len(noises)):
-            x = self.step(m, x, noises[m])
+            x = self.step(m, x, noises[m], dtype)
         return x
