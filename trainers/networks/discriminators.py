@@ -40,16 +40,18 @@ class PatchCritic(nn.Module):
         convolution with a kernel as large as the picture. This critic is linear in ``x`` but for the slopes
         of its activations, so its gradient is a chain of transposed convolutions.
         """
-        slopes = []
+        convolutions, slopes = [], []
         with torch.no_grad():
             for block in self.blocks:
                 x = block(x)
-                if isinstance(block, nn.LeakyReLU):
+                if isinstance(block, CoordConv2d):
+                    convolutions.append(block)
+                else:
                     slopes.append(torch.where(x > 0, 1.0, SLOPE).to(x.dtype))
             gradient = torch.ones_like(x[:, :1])
         gradient = self.tail.transposed(gradient)
-        for slope, conv in zip(slopes[::-1], list(self.blocks)[-2::-2], strict=True):
-            gradient = conv.transposed(gradient * slope)
+        for convolution, slope in zip(convolutions[::-1], slopes[::-1], strict=True):
+            gradient = convolution.transposed(gradient * slope)
         return gradient
 
 
