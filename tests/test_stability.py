@@ -44,6 +44,16 @@ def test_patience_counts_steps_in_a_row(weight: nn.Parameter) -> None:
         optimizer.step(not_finite("loss", weight))
 
 
+def test_patience_goes_on_from_its_state(weight: nn.Parameter) -> None:
+    before = guarded(weight, patience=3)
+    for _ in range(2):
+        before.step(not_finite("loss", weight))
+    after = guarded(weight, patience=3)
+    after.load_state_dict(before.state_dict())
+    with pytest.raises(DivergedError):
+        after.step(not_finite("loss", weight))
+
+
 @pytest.mark.parametrize(("clip", "length"), [(1.0, 1.0), (math.inf, 10.0)])
 def test_gradients_are_clipped_together(weight: nn.Parameter, clip: float, length: float) -> None:
     before = weight.detach().clone()

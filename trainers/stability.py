@@ -51,11 +51,11 @@ class GuardedOptimizer:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        return self.optimizer.state_dict()
+        return {**self.optimizer.state_dict(), "skipped": self.skipped}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state)
-        self.skipped = 0
+        self.optimizer.load_state_dict({k: v for k, v in state.items() if k != "skipped"})
+        self.skipped = state["skipped"]
 
 
 class DriftWatch:
