@@ -1,4 +1,7 @@
+import contextlib
 import json
+import multiprocessing
+import random
 import signal
 import subprocess
 import sys
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import TINY, use_tiny_preset, write_photo
+from tiny import TINY, train_step_by_step, use_tiny_preset, write_photo
 
 from ourgan_sdk import Bundle, Synthesizer
 from trainers import fit, presets, run
@@ -179,6 +182,43 @@ def test_killed_and_resumed_makes_the_bundle(finished: Path, photo: Path, tmp_pa
     ours, theirs = (Bundle.open(path.with_suffix(".ourgan")) for path in (directory, finished))
     for name in ("structure.onnx", "upscaler-first.onnx", "upscaler-later.onnx", "preview.png"):
         assert ours.read(name) == theirs.read(name)
+
+
+@pytest.mark.parametrize("seed", random.SystemRandom().sample(range(10**6), 2))
+def test_killed_again_and_again_equals_uninterrupted(
+    finished: Path, photo: Path, tmp_path: Path, seed: int
+) -> None:
+    """SIGKILL after random numbers of steps, a random part of a step later; the seed is the test's name."""
+    moments = random.Random(seed)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["trainers.fit"])
+    directory = tmp_path / "killed"
+    exit_codes, more = [], arguments(photo, directory)
+    while 0 not in exit_codes:
+        process = processes.Process(target=train_step_by_step, args=(more,))
+        process.start()
+        for _ in range(moments.randint(4, 20)):
+            before = written(directory)
+            while written(directory) == before and process.is_alive():
+                time.sleep(0.001)
+        process.join(moments.uniform(0, 0.03))
+        process.kill()
+        process.join()
+        exit_codes.append(process.exitcode)
+        if (directory / "config.json").exists():
+            more = ["--resume", str(directory), "--device", "cpu", "--quiet"]
+    assert exit_codes.count(-signal.SIGKILL) >= 2, exit_codes
+    assert set(exit_codes) == {0, -signal.SIGKILL}
+    assert_same_weights(directory, finished)
+
+
+def written(directory: Path) -> set[tuple[str, int]]:
+    """The checkpoints that lie there, and when each was written."""
+    found = set()
+    for path in (directory / "checkpoints").glob("[!.]*.pt"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return found
 
 
 def test_bad_photographs_end_with_one_line_and_status_1(

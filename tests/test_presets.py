@@ -1,10 +1,11 @@
 """The preset `paper` against OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), value by value."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from trainers.presets import PAPER
+from trainers.presets import PAPER, STANDARD
 
 TABLE_3 = {
     "vae_steps": 5000,  # iterations per scale
@@ -22,6 +23,8 @@ TABLE_3 = {
     "vae_scales": 3,
     "factor": 0.75,
     "decay": 0,  # all scales are trained alike
+    "padding": "zeros",
+    "precision": "fp32",
 }
 TABLE_4 = {
     "features": 64,
@@ -44,6 +47,14 @@ def test_structure(name: str, value: Any) -> None:
 def test_scales() -> None:
     assert PAPER.structure.scales - PAPER.structure.vae_scales == 6
     assert {PAPER.structure.steps(scale) for scale in range(PAPER.structure.scales)} == {5000}
+
+
+def test_steps_fall_by_a_tenth_of_the_first_gan_scale() -> None:
+    """High-Res-SinGAN's decay."""
+    structure = STANDARD.structure
+    steps = [structure.steps(scale) for scale in range(structure.scales)]
+    assert steps == [1500] * 3 + [800, 720, 640, 560, 480, 400]
+    assert replace(structure, decay=0.5).steps(structure.scales - 1) == 1  # at least
 
 
 @pytest.mark.parametrize(("name", "value"), TABLE_4.items())

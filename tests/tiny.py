@@ -11,7 +11,7 @@ from PIL import Image
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainers import fit, presets
+from trainers import fit, presets, run
 
 TINY = replace(
     presets.DRAFT,
@@ -43,6 +43,14 @@ TINY = replace(
 def use_tiny_preset() -> None:
     presets.PRESETS["draft"] = TINY
     torch.set_num_threads(1)  # the networks are so small that two threads only wait for each other
+
+
+def train_step_by_step(arguments: list[str]) -> None:
+    """`trainers.fit` with a checkpoint after every step, up to where the networks are trained."""
+    use_tiny_preset()
+    run.CHECKPOINT_SECONDS = 0.0
+    fit.assemble = lambda _run, _photo, _trained, output: output.touch()
+    sys.exit(fit.main(arguments))
 
 
 def write_photo(path: Path, height: int = 200, width: int = 300) -> Path:

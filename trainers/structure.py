@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 Metrics = dict[str, Tensor]
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SECOND_TRY = 0.2  # of the learning rate, where a scale diverged
 # The reconstruction's mean squared error, of pictures in [-1, 1], that counts as diverged: this many times
 # the lowest it has been, and at least an error of a tenth of the range.
@@ -96,6 +95,15 @@ def convolutions(config: StructureConfig) -> dict[str, Any]:
 def make_structure(config: StructureConfig) -> Structure:
     """The structure network, untrained."""
     return Structure(config.scales, config.channels, config.layers, config.latent, **convolutions(config))
+
+
+def working_dtype(config: StructureConfig, device: torch.device) -> torch.dtype:
+    """What patch-GAN scales compute in: float32 also where bfloat16 would be emulated, and slow."""
+    if device.type == "cuda":
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        supported = torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if config.precision == "bf16" and supported else torch.float32
 
 
 def adam(groups: Any, config: StructureConfig) -> GuardedOptimizer:
@@ -156,7 +164,7 @@ class GanScale:
         self.model, self.scale = model, scale
         self.real = pyramid[scale]
         config = model.config
-        self.dtype = DTYPES[config.precision]
+        self.dtype = working_dtype(config, model.device)
         self.generator = model.network.generators[scale].requires_grad_(True)
         critic_network = PatchCritic(config.channels, config.layers, **convolutions(config))
         self.critic = place(critic_network, model.device)
