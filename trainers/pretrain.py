@@ -140,7 +140,7 @@ class Folder:
             except PhotoError:
                 continue  # it will be named when training comes to it
             h, w = (n // SCALE for n in part.shape[2:])
-            if min(h, w) > 2 * SCALE:
+            if min(h, w) > 2:  # else nothing is left within the border that validation leaves out
                 high = part[..., : h * SCALE, : w * SCALE]
                 pair = Pair((high[0] * 255).round().to(torch.uint8), reduce(high, h, w)[0])
                 pairs.append(cut(pair, VALIDATION_CROP, 0.5, 0.5))

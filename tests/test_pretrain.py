@@ -1,0 +1,255 @@
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import use_tiny_preset, write_photo
+
+from ourgan_sdk.bundle import Manifest
+from trainers import fit, presets, pretrain, run
+from trainers.assemble import describe
+from trainers.networks import RRDBNet
+from trainers.networks.vgg import FILE, VGGFeatures
+from trainers.presets import PAPER, Preset
+from trainers.restore import restore_upscaler
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_preset() -> Iterator[None]:
+    saved, threads = presets.PRESETS["draft"], torch.get_num_threads()
+    use_tiny_preset()
+    yield
+    presets.PRESETS["draft"] = saved
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def empty_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Torch hub's cache of checkpoints."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two photographs, and files that are none."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    write_photo(folder / "hills.png")
+    write_photo(folder / "more" / "plain.TIF", 160, 400)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    Image.new("RGB", (60, 400)).save(folder / "narrow.png")
+    (folder / "notes.txt").write_text("not a photograph")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("runs") / "whole"
+    assert pretrain.main(arguments(photos, directory)) == 0
+    return directory
+
+
+def arguments(photos: Path, directory: Path, *more: str) -> list[str]:
+    options = ["--preset", "draft", "--device", "cpu", "--seed", "3", "--quiet"]
+    return [str(photos), *options, "--run", str(directory), "-o", str(directory.with_suffix(".pth")), *more]
+
+
+def final_weights(directory: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(directory / "checkpoints" / "upscaler.pt", weights_only=True)
+    parts = {f"{part}.{k}": v for part in ("generator", "discriminator") for k, v in state[part].items()}
+    assert state["step"] == 12
+    return parts
+
+
+def test_both_phases_are_trained_and_measured(finished: Path) -> None:
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    validated = [line for line in lines if "psnr" in line]
+    assert [line["step"] for line in validated] == [5, 11]
+    assert all(0 < line["psnr"] < 100 and 0 < line["psnr_bicubic"] < 100 for line in validated)
+    assert (finished / "checkpoints" / "upscaler-l1.pt").exists()
+    network = restore_upscaler(finished.with_suffix(".pth"))
+    assert (network.features, network.blocks, network.growth) == (8, 1, 4)
+    final = final_weights(finished)
+    assert all(torch.equal(value, final[f"generator.{name}"]) for name, value in network.state_dict().items())
+
+
+def test_files_that_cannot_be_used_are_named(photos: Path, tmp_path: Path, caplog: Any) -> None:
+    assert pretrain.main(arguments(photos, tmp_path / "run")) == 0
+    assert "broken.jpg is not a picture" in caplog.text
+    assert "narrow.png has 60 x 400 pixels, too few for patches of 64" in caplog.text
+    assert "notes.txt" not in caplog.text
+    assert "held out, " in caplog.text
+    assert "no VGG19 weights" in caplog.text
+
+
+@pytest.mark.parametrize("stop_at", [3, 10])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    finished: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    backward, calls = torch.autograd.backward, 0
+
+    def interrupted_backward(loss: torch.Tensor) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        backward(loss)
+
+    monkeypatch.setattr(torch.autograd, "backward", interrupted_backward)
+    directory = tmp_path / "part"
+    assert pretrain.main(arguments(photos, directory)) == 130
+    assert not directory.with_suffix(".pth").exists()
+    assert pretrain.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
+    ours, theirs = final_weights(directory), final_weights(finished)
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_bad_folders_end_with_one_line(photos: Path, tmp_path: Path, capsys: Any) -> None:
+    empty, unusable = tmp_path / "empty", tmp_path / "unusable"
+    for folder in (empty, unusable):
+        folder.mkdir()
+    Image.new("RGB", (20, 20)).save(unusable / "small.png")
+    for folder, message in (
+        (empty, "there is no photograph"),
+        (tmp_path / "none", "is not a folder"),
+        (unusable, "none of the 1 photographs"),
+    ):
+        assert pretrain.main(arguments(folder, tmp_path / "run")) == 1
+        error = capsys.readouterr().err
+        assert message in error.splitlines()[-1]
+    assert pretrain.main([str(photos), "-o", str(tmp_path / "no" / "a.pth")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+    for wrong in (["--steps", "0"], ["--noise", "-1"], ["--resume", "somewhere"]):
+        with pytest.raises(SystemExit):
+            pretrain.main([str(photos), *wrong])
+
+
+def test_runs_of_the_other_command_and_other_photographs_are_refused(
+    finished: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert fit.main(["--resume", str(finished)]) == 1
+    assert "of another command: expected output, photo" in capsys.readouterr().err
+    config = json.loads((finished / "config.json").read_text())
+    started = run.Run.create(tmp_path / "run", {**config, "listing": "0" * 64}, torch.device("cpu"))
+    assert pretrain.main(["--resume", str(started.directory)]) == 1
+    assert "are not those that this run was started with" in capsys.readouterr().err
+
+
+def test_every_photograph_comes_once_per_round(photos: Path) -> None:
+    folder = pretrain.Folder(photos, presets.PRESETS["draft"].upscaler, 0)
+    for start in (0, 4, 8):
+        assert {next(folder.order(start + i)) for i in range(4)} == set(folder.files)
+    rounds = [[next(folder.order(start + i)) for i in range(4)] for start in range(0, 40, 4)]
+    assert len({tuple(files) for files in rounds}) > 1
+
+
+def test_what_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
+    pixels = np.full((200, 300, 3), 90, np.uint8)
+    pixels[:, 276:] = 255  # just beyond, so that no filter reaches it
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    folder = pretrain.Folder(tmp_path, presets.PRESETS["draft"].upscaler, 0)
+    crops = [folder.crop(i) for i in range(20)]
+    assert max(int(pair.high.max()) for pair in crops) < 130  # a filter's overshoot at most
+    assert len({tuple(pair.high.shape) for pair in crops}) > 5
+    (held_out,) = folder.held_out()
+    assert held_out.high.float().mean() > 200
+    assert pretrain.Folder(tmp_path, PAPER.upscaler, 0).held_out() == []
+
+
+def test_a_perfect_upscaler_has_the_highest_psnr() -> None:
+    torch.manual_seed(0)
+    network = RRDBNet(8, 1, 4)
+    low = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        high = (network(low)[0].clamp(0, 1) * 255).round().to(torch.uint8)
+    scores = pretrain.Validation([pretrain.Pair(high, low[0])], 0.0)(network)
+    assert scores["psnr"] > 50 > scores["psnr_bicubic"]
+    noisy = pretrain.Validation([pretrain.Pair(high, low[0])], 0.1)
+    assert noisy(network)["psnr"] < 30
+    assert noisy(network)["psnr"] == noisy(network)["psnr"]
+
+
+def fit_arguments(photo: Path, directory: Path, *more: str) -> list[str]:
+    options = ["--preset", "draft", "--device", "cpu", "--quiet", "--run", str(directory)]
+    return [str(photo), *options, "-o", str(directory.with_suffix(".ourgan")), *more]
+
+
+def test_fit_starts_from_it_and_keeps_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest
+) -> None:
+    trained: list[Any] = []
+
+    def keep_what_was_trained(*what: Any) -> None:
+        trained.extend(what)
+        what[-1].touch()
+
+    monkeypatch.setattr(fit, "assemble", keep_what_was_trained)
+    torch.manual_seed(0)
+    files = [tmp_path / "later.pth", tmp_path / "first.pt"]
+    for file in files:
+        torch.save({"params_ema": RRDBNet(6, 2, 4).state_dict()}, file)
+    directory = tmp_path / "run"
+    started = fit.parse(
+        fit_arguments(photos / "hills.png", directory, "--init", str(files[0]), "--init-first", str(files[1]))
+    )
+    fit.start_run(started, torch.device("cpu"))
+    for file in files:
+        file.unlink()  # the run has what it needs
+    assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
+    finished, photo, networks, _ = trained
+    preset = Preset.from_dict(finished.config["preset"])
+    training = describe(finished, photo, preset, networks.structure, manifest.upscalers).training
+    assert training.init is not None
+    assert training.init_first is not None
+    assert (training.init.file, training.init_first.file) == ("later.pth", "first.pt")
+    assert training.init.sha256 != training.init_first.sha256
+    assert (training.upscaler_steps, training.held_out) == (6, 1 / 12)
+    network = restore_upscaler(directory / "checkpoints" / "upscaler-later.pt")
+    assert (network.features, network.blocks, network.growth) == (6, 2, 4)
+
+
+def test_fit_refuses_what_it_cannot_start_from(
+    finished: Path, photos: Path, tmp_path: Path, capsys: Any
+) -> None:
+    other = tmp_path / "other.pth"
+    torch.save(RRDBNet(6, 1, 4).state_dict(), other)
+    text = tmp_path / "text.pth"
+    text.write_text("weights")
+    init = str(finished.with_suffix(".pth"))
+    for more, message in (
+        (["--init", str(text)], "text.pth is not a checkpoint"),
+        (["--init", str(tmp_path / "none.pth")], "there is no checkpoint"),
+        (["--init", init, "--init-first", str(other)], "must have the same features, blocks and growth"),
+    ):
+        assert fit.main(fit_arguments(photos / "hills.png", tmp_path / "run", *more)) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+    with pytest.raises(SystemExit):
+        fit.main([str(photos / "hills.png"), "--init-first", init])
+    assert "--init-first needs --init" in capsys.readouterr().err
+
+
+def test_vgg_is_taken_from_torch_hub_where_it_lies(
+    photos: Path, tmp_path: Path, empty_hub: Path, caplog: Any, capsys: Any
+) -> None:
+    assert fit.check_vgg(None) is None
+    (empty_hub / FILE).write_bytes(b"cut short")
+    assert pretrain.main(arguments(photos, tmp_path / "run")) == 1
+    assert f"{FILE} is not torchvision's VGG19 weight file" in capsys.readouterr().err
+    torch.save({f"features.{k}": v for k, v in VGGFeatures().features.state_dict().items()}, empty_hub / FILE)
+    caplog.clear()
+    assert pretrain.main(arguments(photos, tmp_path / "run", "--steps", "2")) == 0
+    assert f"perceptual features: {(empty_hub / FILE).resolve()}" in caplog.text
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["perceptual"] > 0

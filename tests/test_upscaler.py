@@ -1,0 +1,180 @@
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import TINY
+from torch import Tensor
+
+from trainers.networks import RRDBNet
+from trainers.photo import Photo, PhotoError, check_photo
+from trainers.presets import PAPER, UpscalerConfig
+from trainers.run import Run, RunError
+from trainers.upscaler import (
+    Pair,
+    Patches,
+    UpscalerTraining,
+    first_sizes,
+    later_sizes,
+    make_pairs,
+    train_upscaler,
+    train_upscalers,
+)
+
+CONFIG = replace(TINY.upscaler, held_out=0.0, features=4, growth=2, batch=1)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    config = {"photo": None, "output": "", "preset": {}, "seed": 0, "vgg": None}
+    return Run.create(tmp_path / "run", config, CPU, quiet=True)
+
+
+def some_photo(height: int = 150, width: int = 200) -> Photo:
+    generator = torch.Generator().manual_seed(0)
+    return Photo(torch.randint(256, (3, height, width), generator=generator, dtype=torch.uint8), "0" * 64)
+
+
+class DamagedPatches(Patches):
+    """Patches that are not finite, for as long as ``damaged`` says of (step, how many were drawn)."""
+
+    def __init__(self, config: UpscalerConfig, damaged: Callable[[int, int], bool]) -> None:
+        pairs = make_pairs(some_photo(), [200])
+        super().__init__(lambda _: pairs, config, 0.0, CPU)
+        self.damaged, self.drawn = damaged, 0
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        self.drawn += 1
+        low, high = super().__call__(step)
+        return (low * math.nan, high) if self.damaged(step, self.drawn) else (low, high)
+
+
+def train(run: Run, config: UpscalerConfig, damaged: Callable[[int, int], bool]) -> UpscalerTraining:
+    torch.manual_seed(0)
+    training = UpscalerTraining(
+        config, config.l1_steps, config.gan_steps, DamagedPatches(config, damaged), None
+    )
+    train_upscaler(run, "upscaler-later", training)
+    return training
+
+
+def checkpoint(run: Run, name: str) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(run.checkpoint_path(name), weights_only=True)
+    return state
+
+
+def assert_finite(value: Any) -> None:
+    if isinstance(value, Tensor):
+        assert value.is_floating_point() is False or value.isfinite().all()
+    elif isinstance(value, dict):
+        for inner in value.values():
+            assert_finite(inner)
+
+
+def test_the_state_after_the_l1_phase_is_kept(run: Run) -> None:
+    training = train(run, CONFIG, lambda *_: False)
+    state, final = checkpoint(run, "upscaler-later-l1"), checkpoint(run, "upscaler-later")
+    assert (state["step"], final["step"]) == (6, 12)
+    assert state["phase"] == final["phase"] == "upscaler-later"
+    changed = (state["generator"][name] - value for name, value in training.generator.state_dict().items())
+    assert any(difference.abs().max() > 0 for difference in changed)
+
+
+@pytest.mark.parametrize("bad", [(2, 3, 4), (8,), (5, 6, 7, 11)])
+def test_single_bad_batches_are_left_out(run: Run, bad: tuple[int, ...]) -> None:
+    training = train(run, CONFIG, lambda step, _: step in bad)
+    assert (training.done, training.retreats) == (12, 0)
+    assert_finite(checkpoint(run, "upscaler-later"))
+
+
+@pytest.mark.parametrize("begin", [5, 40])
+def test_after_divergence_it_goes_on_more_slowly(
+    run: Run, begin: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(CONFIG, l1_steps=30, gan_steps=30, halvings=())
+    training = train(run, config, lambda _, drawn: begin <= drawn < begin + 10)
+    assert (training.done, training.retreats) == (60, 1)
+    assert f"going on from step {0 if begin < 30 else 30} at half the learning rate" in caplog.text
+    for optimizer in (training.generator_optimizer, training.discriminator_optimizer):
+        assert optimizer.optimizer.param_groups[0]["lr"] == config.learning_rate / 2
+    assert_finite(checkpoint(run, "upscaler-later"))
+    lines = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
+    assert len({line["step"] for line in lines}) == len(lines)
+
+
+def test_what_diverges_again_and_again_ends_with_the_last_good_state(run: Run) -> None:
+    config = replace(CONFIG, l1_steps=6, gan_steps=30)
+    with pytest.raises(RunError, match=r"upscaler-later diverged at step \d+: .* is in .*upscaler-later.pt"):
+        train(run, config, lambda step, _: step >= 8)
+    state = checkpoint(run, "upscaler-later")
+    assert (state["step"], state["retreats"]) == (6, 2)
+    assert_finite(state)
+
+
+def test_an_adversarial_phase_that_runs_away_is_stopped(run: Run) -> None:
+    config = replace(CONFIG, l1_steps=60, gan_steps=400, reconstruction_alone=-100.0, learning_rate=0.01)
+    with pytest.raises(RunError, match=r"an error that had fallen to .* has risen to"):
+        train(run, config, lambda *_: False)
+    assert checkpoint(run, "upscaler-later")["step"] < 460
+    assert checkpoint(run, "upscaler-later-l1")["step"] == 60
+
+
+def test_from_pretrained_weights_there_is_only_the_second_phase(run: Run) -> None:
+    config = replace(CONFIG, gan_steps=0)
+    torch.manual_seed(1)
+    init = RRDBNet(config.features, config.blocks, config.growth)
+    first, later = train_upscalers(run, some_photo(), config, 40, init=init, init_first=init)
+    for network in (first, later):
+        assert all(
+            torch.equal(value, init.state_dict()[name]) for name, value in network.state_dict().items()
+        )
+    assert not run.checkpoint_path("upscaler-later-l1").exists()
+    assert PAPER.upscaler.steps(pretrained=True) == (0, 50_000)
+
+
+def test_without_weights_of_its_own_the_first_one_learns_about_noise(run: Run) -> None:
+    init = RRDBNet(CONFIG.features, CONFIG.blocks, CONFIG.growth)
+    train_upscalers(run, some_photo(), CONFIG, 40, init=init)
+    assert checkpoint(run, "upscaler-later")["step"] == 6
+    assert checkpoint(run, "upscaler-first-l1")["step"] == 3
+    assert checkpoint(run, "upscaler-first")["step"] == 6
+
+
+@pytest.mark.parametrize("size", [(136, 149), (140, 149), (150, 150), (151, 600), (700, 153), (555, 1234)])
+@pytest.mark.parametrize("held_out", [0.0, 1 / 12, 0.3])
+def test_patches_fit_beside_what_is_held_out(size: tuple[int, int], held_out: float) -> None:
+    photo, patch = some_photo(*size), 128
+    try:
+        check_photo(photo, replace(TINY.structure, scales=2), patch, held_out)
+    except PhotoError:
+        assert min(size[0], size[1] * (1 - held_out)) < patch + 8
+        return
+    for sizes in (first_sizes, later_sizes):
+        for pair in make_pairs(photo, sizes(photo, 20, patch, held_out), held_out):
+            assert min(pair.high.shape[1:]) >= patch
+
+
+def test_patches_are_aligned_and_turned() -> None:
+    """Every patch's reduction is where the patch is, however both are mirrored and turned."""
+    places = torch.arange(32 * 32).reshape(1, 32, 32).expand(3, -1, -1)
+    high = places.repeat_interleave(4, 1).repeat_interleave(4, 2) % 256
+    pair = Pair(high.to(torch.uint8), (places % 256).float() / 255)
+    patches = Patches(lambda _: [pair], replace(CONFIG, batch=64), 0.0, CPU, turned=True)
+    torch.manual_seed(0)
+    low, high = patches(0)
+    assert torch.equal(low, high[..., ::4, ::4])
+    right = (low[:, 0, 8, 9] - low[:, 0, 8, 8]) * 255
+    assert {1, -1, 32, -32} <= set(right.round().int().tolist())
