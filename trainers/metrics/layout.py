@@ -25,8 +25,9 @@ def row_statistics(picture: Tensor) -> Tensor:
 
     Rows are weighted by a Gaussian window, so that a horizon one pixel higher is a small difference.
     """
-    moments = torch.stack([picture.mean(2), picture.square().mean(2)])  # (2, 3, H)
-    mean, square = _smooth(moments.double(), SMOOTHING * picture.shape[1])
+    values = picture.double()  # for the difference of squares below
+    moments = torch.stack([values.mean(2), values.square().mean(2)])  # (2, 3, H)
+    mean, square = _smooth(moments, SMOOTHING * picture.shape[1])
     return torch.stack([mean, (square - mean.square()).clamp_min(0).sqrt()])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -38,16 +39,20 @@ class Normal:
             scatter += centred @ centred.T
         return cls(mean, scatter / (count - 1))
 
+    @cached_property
+    def root(self) -> Tensor:
+        """The symmetric root of the covariance; it exists where that is singular, too."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
 
 def frechet_distance(one: Normal, other: Normal) -> float:
     """The squared Fréchet distance |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two normal distributions.
 
-    The trace of the root is that of (R C2 R)^(1/2) with R = C1^(1/2): both roots are of symmetric matrices
-    and exist where covariances are singular, too, as with fewer positions than channels.
+    The trace of the root is that of (R C2 R)^(1/2) with R = C1^(1/2): both are roots of symmetric matrices,
+    which singular ones have as well, as there are with fewer positions than channels.
     """
-    values, vectors = torch.linalg.eigh(one.covariance)
-    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-    product = torch.linalg.eigvalsh(root @ other.covariance @ root)
+    product = torch.linalg.eigvalsh(one.root @ other.covariance @ one.root)
     traces = one.covariance.trace() + other.covariance.trace() - 2 * product.clamp_min(0).sqrt().sum()
     return float(((one.mean - other.mean).square().sum() + traces).clamp_min(0))
 
