@@ -66,7 +66,7 @@ def test_the_layouts_of_these_tests_are_the_public_ones(network: RRDBNet) -> Non
 
 
 @pytest.mark.parametrize("layout", [dict, first_layout, second_layout])
-@pytest.mark.parametrize("wrappers", [(), ("params",), ("params_ema",), ("state_dict", "generator")])
+@pytest.mark.parametrize("wrappers", [(), ("params",), ("params_ema",), ("state_dict", "average")])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_every_public_layout_is_read(
     network: RRDBNet, layout: Callable[[State], State], wrappers: tuple[str, ...], prefix: str
@@ -143,7 +143,7 @@ def test_safetensors(network: RRDBNet, tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(8, 3, 4), (8, 1, 32), (3, 2, 16)])
 def test_saved_as_the_public_layout_it_computes_the_same(shape: tuple[int, int, int], tmp_path: Path) -> None:
     network = as_if_trained(RRDBNet(*shape))
-    torch.save({"generator": network.state_dict()}, tmp_path / "a.pt")
+    torch.save({"average": network.state_dict()}, tmp_path / "a.pt")
     assert to_pth.main([str(tmp_path / "a.pt"), "-o", str(tmp_path / "a.pth")]) == 0
     saved = restore_network(tmp_path / "a.pth").network
     assert isinstance(saved, RRDBNet)

@@ -80,7 +80,7 @@ class TestSlicedWasserstein:
         assert finest[3] > finest[1] + 50
 
     def test_a_flat_picture_at_a_known_distance(self) -> None:
-        """Of standard normal patches, that of a constant at the mean is the mean of |normal|: sqrt(2 / pi)."""
+        """Of standard normal patches, a constant at their mean is the mean of |normal| away: sqrt(2 / pi)."""
         white = torch.randn(3, 16, 400, generator=torch.Generator().manual_seed(0))
         distance = SlicedWasserstein(white)
         assert distance(white.mean((1, 2), keepdim=True).expand_as(white)) == [

@@ -126,9 +126,11 @@ def test_bad_folders_end_with_one_line(photos: Path, tmp_path: Path, capsys: Any
         assert pretrain.main(arguments(folder, tmp_path / "run")) == 1
         error = capsys.readouterr().err
         assert message in error.splitlines()[-1]
+    assert pretrain.main(arguments(photos, tmp_path / "run", "--l1-steps", "0", "--gan-steps", "0")) == 1
+    assert "at least one step" in capsys.readouterr().err
     assert pretrain.main([str(photos), "-o", str(tmp_path / "no" / "a.pth")]) == 1
     assert "cannot write" in capsys.readouterr().err
-    for wrong in (["--steps", "0"], ["--noise", "-1"], ["--resume", "somewhere"]):
+    for wrong in (["--l1-steps", "-1"], ["--gan-steps", "x"], ["--noise", "-1"], ["--resume", "somewhere"]):
         with pytest.raises(SystemExit):
             pretrain.main([str(photos), *wrong])
 
@@ -249,7 +251,7 @@ def test_vgg_is_taken_from_torch_hub_where_it_lies(
     assert f"{FILE} is not torchvision's VGG19 weight file" in capsys.readouterr().err
     torch.save({f"features.{k}": v for k, v in VGGFeatures().features.state_dict().items()}, empty_hub / FILE)
     caplog.clear()
-    assert pretrain.main(arguments(photos, tmp_path / "run", "--steps", "2")) == 0
+    assert pretrain.main(arguments(photos, tmp_path / "run", "--l1-steps", "1", "--gan-steps", "1")) == 0
     assert f"perceptual features: {(empty_hub / FILE).resolve()}" in caplog.text
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["perceptual"] > 0

@@ -109,7 +109,7 @@ def test_after_divergence_it_goes_on_more_slowly(
     assert (training.done, training.retreats) == (60, 1)
     assert f"going on from step {0 if begin < 30 else 30} at half the learning rate" in caplog.text
     for optimizer in (training.generator_optimizer, training.discriminator_optimizer):
-        assert optimizer.optimizer.param_groups[0]["lr"] == config.learning_rate / 2
+        assert optimizer.optimizer.param_groups[0]["lr"] == config.gan_learning_rate / 2
     assert_finite(checkpoint(run, "upscaler-later"))
     lines = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
     assert len({line["step"] for line in lines}) == len(lines)
@@ -178,3 +178,47 @@ def test_patches_are_aligned_and_turned() -> None:
     assert torch.equal(low, high[..., ::4, ::4])
     right = (low[:, 0, 8, 9] - low[:, 0, 8, 8]) * 255
     assert {1, -1, 32, -32} <= set(right.round().int().tolist())
+
+
+def test_rates_fade_over_each_phase_or_are_halved() -> None:
+    def rates(config: UpscalerConfig) -> list[float]:
+        training = UpscalerTraining(config, 40, 40, DamagedPatches(config, lambda *_: False), None)
+        found = []
+        for training.done in range(80):
+            training._set_learning_rate()
+            found.append(training.generator_optimizer.optimizer.param_groups[0]["lr"])
+        return found
+
+    halved = rates(replace(CONFIG, learning_rate=1.0, gan_learning_rate=1.0, halvings=(0.3, 0.6, 0.9)))
+    assert [halved[i] for i in (0, 23, 24, 47, 48, 71, 72, 79)] == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    faded = rates(replace(CONFIG, learning_rate=1.0, gan_learning_rate=0.1, halvings=None))
+    assert faded[20] == pytest.approx(0.5)
+    assert faded[39] < 0.002
+    assert faded[60] == pytest.approx(0.05)
+    assert max(faded[40:]) < 0.1 < max(faded[:40]) < 1
+
+
+def test_the_result_is_the_mean_of_the_last_weights(run: Run) -> None:
+    config = replace(CONFIG, averaging=1000, gan_steps=0)
+    training = UpscalerTraining(config, 7, 0, DamagedPatches(config, lambda *_: False), None)
+    seen = []
+    while training.done < 6:
+        training.step()
+        seen.append(training.generator.conv_first.weight.detach().clone())
+    torch.testing.assert_close(training.average.conv_first.weight, torch.stack(seen).mean(0))
+    training.config = replace(config, averaging=1)
+    training.step()
+    assert torch.equal(training.average.conv_first.weight, training.generator.conv_first.weight)
+    assert train_upscaler(run, "upscaler-later", training) is training.average
+
+
+def test_bf16_is_for_training_only() -> None:
+    config = replace(CONFIG, precision="bf16")
+    torch.manual_seed(0)
+    training = UpscalerTraining(config, 6, 6, DamagedPatches(config, lambda *_: False), None)
+    low = torch.rand(1, 3, 16, 16)
+    rounded, exact = training._run(training.generator, low), training.generator(low)
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().max() < 0.02
+    training.step()
+    assert {p.dtype for p in training.average.parameters()} == {torch.float32}

@@ -26,7 +26,7 @@ from .networks.rrdb import SCALE
 
 State = dict[str, Tensor]
 
-WRAPPERS = ("params_ema", "params", "state_dict", "generator")
+WRAPPERS = ("average", "params_ema", "params", "state_dict")
 RENAMES = (
     (r"model\.0\.(?=weight|bias)", "conv_first."),
     (r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.", r"body.\1.rdb\2.conv\3."),

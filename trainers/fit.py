@@ -27,7 +27,7 @@ from .assemble import Trained, assemble
 from .networks.vgg import VGGFeatures, find_weights
 from .photo import Photo, PhotoError, check_photo, load_photo
 from .presets import PRESETS, Preset
-from .pretrained import adopt_size, keep, kept, read_pretrained
+from .pretrained import OURS, adopt_size, keep, kept, read_pretrained
 from .restore import RestoreError
 from .run import Run, RunError
 from .structure import train_structure
@@ -76,7 +76,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--init",
         type=Path,
         metavar="FILE",
-        help="start the upscalers from this one, of its size: a checkpoint of this project or of ESRGAN x4",
+        help="start the upscalers from this checkpoint, of this project or of ESRGAN x4, and of its size "
+        "(default: trainers/weights, where the preset is of that size)",
     )
     parser.add_argument(
         "--init-first",
@@ -84,12 +85,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="start that of pass 1 from another, used to noise (trainers.pretrain --noise 0.1)",
     )
+    parser.add_argument(
+        "--from-scratch",
+        action="store_true",
+        default=None,
+        help="do not start from the upscalers of trainers/weights",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     if (options.image is None) == (options.resume is None):
         parser.error("give either a photograph or --resume RUN")
     if options.resume:
-        refuse_settled(parser, options, ("preset", "seed", "run", "vgg", "init", "init_first"))
+        refuse_settled(
+            parser, options, ("preset", "seed", "run", "vgg", "init", "init_first", "from_scratch")
+        )
+    if options.init and options.from_scratch:
+        parser.error("give either --init or --from-scratch")
     if options.init_first and not options.init:
         parser.error("--init-first needs --init, for the passes after the first")
     return options
@@ -158,8 +169,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     output: Path = options.output or Path(f"{image.stem}.ourgan")
     check_output(output)
     vgg = check_vgg(options.vgg)
-    files = {"init": options.init, "init_first": options.init_first}
-    pretrained = {name: read_pretrained(path) for name, path in files.items() if path}
+    pretrained = {name: read_pretrained(path) for name, path in starting_points(options, preset).items()}
     preset = replace(preset, upscaler=adopt_size(preset.upscaler, pretrained.values()))
     config = {
         "photo": describe(photo, image),
@@ -167,13 +177,21 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
         "preset": preset.as_dict(),
         "seed": options.seed or 0,
         "vgg": vgg,
-        **{name: pretrained[name].record() if name in pretrained else None for name in files},
+        **{name: pretrained[name].record() if name in pretrained else None for name in OURS},
     }
     directory = options.run or unused_directory(image.stem, preset)
     run = Run.create(directory, config, device, quiet=options.quiet)
     for name, one in pretrained.items():
         keep(run, name, one)
     return run
+
+
+def starting_points(options: argparse.Namespace, preset: Preset) -> dict[str, Path]:
+    """The files that upscalers start from, named as in the run's configuration."""
+    if options.init:
+        given = {"init": options.init, "init_first": options.init_first}
+        return {name: path for name, path in given.items() if path}
+    return OURS if preset.upscaler.pretrained and not options.from_scratch else {}
 
 
 def check_vgg(given: Path | None) -> str | None:

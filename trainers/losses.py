@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PATCH = 7  # pixels
+PATCH_STRIDE = 2
+PATCH_DIRECTIONS = 32
+
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Mean KL divergence of N(mean, exp(log_variance)) from N(0, I), per latent element (PatchVAE)."""
@@ -28,6 +32,22 @@ def gradient_penalty(gradient: Callable[[Tensor], Tensor], real: Tensor, fake: T
     mix = torch.rand(fake.shape[0], 1, 1, 1, device=fake.device)
     norm = gradient(mix * real + (1 - mix) * fake).float().norm(2, dim=1)
     return (norm - 1).square().mean()
+
+
+def patch_statistics_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """How far the distribution of ``fake``'s patches is from that of ``real``'s, both (N, 3, H, W).
+
+    The sliced Wasserstein distance (Rabin et al. 2011; on patches of one picture: GPDM, Elnekave and Weiss
+    2022): patches are projected onto random directions, free of the mean, and compared in sorted order.
+    """
+    directions = torch.randn(PATCH_DIRECTIONS, 3, PATCH, PATCH, device=fake.device)
+    directions = directions - directions.mean((2, 3), keepdim=True)
+    directions = directions / directions.flatten(1).norm(dim=1)[:, None, None, None]
+    ours, theirs = (
+        F.conv2d(pictures, directions, stride=PATCH_STRIDE).transpose(0, 1).flatten(1).sort(1).values
+        for pictures in (fake, real)
+    )
+    return F.l1_loss(ours, theirs)
 
 
 def relativistic_loss(these: Tensor, those: Tensor, target: float) -> Tensor:

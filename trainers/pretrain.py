@@ -57,7 +57,7 @@ KEYS = frozenset({"folder", "listing", "noise", "output", "preset", "seed", "vgg
 SMALLEST_REDUCTION = 0.25  # of a photograph's sides; details of a camera's own pixels are often blurred
 CROP = 1024  # pixels, longest side of what is kept of a photograph
 POOL = 32  # crops that patches are cut from at a step: at most 128 MB
-REPLACE_EVERY = 4  # steps, one crop of the pool
+REPLACE_EVERY = 32  # steps, one crop of the pool: reading a photograph takes as long as several steps
 AHEAD = 4  # crops that are prepared before they are needed
 VALIDATION_PHOTOS = 8
 VALIDATION_CROP = 512
@@ -235,7 +235,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("folder", nargs="?", type=Path, help="searched for photographs with all its folders")
     parser.add_argument("-o", "--output", type=Path, help="the checkpoint to write (default: FOLDER.pth)")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="default: standard")
-    parser.add_argument("--steps", type=int, help="of both phases together (default: the preset's)")
+    parser.add_argument("--l1-steps", type=int, help="of the first phase (default: the preset's)")
+    parser.add_argument("--gan-steps", type=int, help="of the second phase (default: the preset's)")
     parser.add_argument("--noise", type=float, help="deviation of noise added to the input (default: 0)")
     parser.add_argument("--init", type=Path, metavar="FILE", help="start from this upscaler, of its size")
     parser.add_argument(
@@ -250,10 +251,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if (options.folder is None) == (options.resume is None):
         parser.error("give either a folder or --resume RUN")
     if options.resume:
-        settled = ("output", "preset", "steps", "noise", "init", "seed", "run", "vgg")
+        settled = ("output", "preset", "l1_steps", "gan_steps", "noise", "init", "seed", "run", "vgg")
         refuse_settled(parser, options, settled)
-    if options.steps is not None and options.steps < 1:
-        parser.error(f"--steps: expected at least 1, got {options.steps}")
+    for name in ("l1_steps", "gan_steps"):
+        if (getattr(options, name) or 0) < 0:
+            parser.error(f"--{name.replace('_', '-')}: expected 0 or more, got {getattr(options, name)}")
     if options.noise is not None and not 0 <= options.noise <= 1:
         parser.error(f"--noise: expected a deviation from 0 to 1, got {options.noise}")
     return options
@@ -280,11 +282,12 @@ def pretrain(options: argparse.Namespace) -> Path:
         patches = Patches(pool, config, settings["noise"], device, turned=True)
         training = UpscalerTraining(config, config.l1_steps, config.gan_steps, patches, vgg)
         if init is not None:
-            training.generator.load_state_dict(init.state_dict())
+            training.start_from(init)
         network = train_upscaler(run, "upscaler", training, validation if validation.pairs else None)
     output = Path(settings["output"])
     with atomic_file(output) as path:
-        torch.save({"params": {name: value.cpu() for name, value in network.state_dict().items()}}, path)
+        half = {name: value.cpu().half() for name, value in network.state_dict().items()}  # as in bundles
+        torch.save({"params": half}, path)
     report(validation, network)
     log.info("checkpoint: %s, trained for %s", output, minutes(run.seconds))
     return output
@@ -297,10 +300,10 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     output: Path = options.output or Path(f"{source.name}.pth")
     if output.is_dir() or not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise RunError(f"cannot write {output}: it is a folder, or its folder is missing or read-only")
-    config = preset.upscaler
-    if options.steps:
-        l1_steps = round(options.steps * config.l1_steps / (config.l1_steps + config.gan_steps))
-        config = replace(config, l1_steps=l1_steps, gan_steps=options.steps - l1_steps)
+    given = {"l1_steps": options.l1_steps, "gan_steps": options.gan_steps}
+    config = replace(preset.upscaler, **{name: steps for name, steps in given.items() if steps is not None})
+    if config.l1_steps + config.gan_steps == 0:
+        raise ValueError("expected at least one step, got --l1-steps 0 and --gan-steps 0")
     pretrained = [read_pretrained(options.init)] if options.init else []
     preset = replace(preset, upscaler=adopt_size(config, pretrained))
     settings = {

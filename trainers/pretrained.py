@@ -1,4 +1,8 @@
-"""Upscalers that a run starts from (``--init``), kept in the run so that their files may go."""
+"""Upscalers that a run starts from, kept in the run so that their files may go.
+
+They come from ``--init``, or from ``trainers/weights``: what this project has pre-trained for its presets
+(trainers/weights/README.md).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from .networks import RRDBNet
 from .presets import UpscalerConfig
 from .restore import RestoreError, restore_upscaler
 from .run import Run
+
+WEIGHTS = Path(__file__).with_name("weights")
+OURS = {"init": WEIGHTS / "upscaler-later.pth", "init_first": WEIGHTS / "upscaler-first.pth"}
 
 
 @dataclass(frozen=True)

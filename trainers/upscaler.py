@@ -8,6 +8,7 @@ which is the second of them. :mod:`trainers.pretrain` trains one on any number o
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .losses import relativistic_loss
+from .losses import patch_statistics_loss, relativistic_loss
 from .networks import RRDBNet, UpscalerDiscriminator
 from .networks.rrdb import SCALE
 from .networks.vgg import VGGFeatures
@@ -31,6 +32,7 @@ from .stability import DivergedError, DriftWatch, GuardedOptimizer
 log = logging.getLogger(__name__)
 
 VALIDATE_EVERY = 500  # steps
+WARM_UP = 20  # steps of each phase over which a fading learning rate rises first
 MOST_RETREATS = 2  # to the last checkpoint, each time with half the learning rate
 DRIFT, HARMLESS_ERROR = 4.0, 0.05  # see DriftWatch; mean absolute error in [0, 1]
 
@@ -150,6 +152,7 @@ class UpscalerTraining:
         discriminator = UpscalerDiscriminator(config.discriminator_channels, config.discriminator_levels)
         self.generator = place(generator, patches.device)
         self.discriminator = place(discriminator, patches.device)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)  # of its weights: the result
         self.generator_optimizer, self.discriminator_optimizer = (
             GuardedOptimizer(torch.optim.Adam(module.parameters(), config.learning_rate, config.betas))
             for module in (self.generator, self.discriminator)
@@ -162,6 +165,11 @@ class UpscalerTraining:
     def steps(self) -> int:
         return self.l1_steps + self.gan_steps
 
+    def start_from(self, network: RRDBNet) -> None:
+        """Takes the weights of another network of the same size."""
+        for own in (self.generator, self.average):
+            own.load_state_dict(network.state_dict())
+
     def step(self) -> Metrics:
         """One step of the phase that is on.
 
@@ -170,7 +178,7 @@ class UpscalerTraining:
         """
         self._set_learning_rate()
         low, high = self.patches(self.done)
-        fake = self.generator(low)
+        fake = self._run(self.generator, low)
         if self.done < self.l1_steps:
             metrics = self._train_l1(fake, high)
         else:
@@ -178,13 +186,33 @@ class UpscalerTraining:
             metrics |= self._train_adversarial(fake, high)
         self.drift.update(float(metrics["reconstruction"]))
         self.done += 1
+        self._update_average()
         return metrics
 
+    def _run(self, network: nn.Module, x: Tensor) -> Tensor:
+        """``network(x)``, float32, with convolutions in the configured precision."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            y: Tensor = network(x)
+        return y.float()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        weight = 1 / min(self.done, self.config.averaging)
+        for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(value, weight)
+
     def _set_learning_rate(self) -> None:
-        halvings = self.retreats + sum(self.done >= self.steps * share for share in self.config.halvings)
+        config, adversarial = self.config, self.done >= self.l1_steps
+        rate = config.gan_learning_rate if adversarial else config.learning_rate
+        if config.halvings is None:
+            start, length = (self.l1_steps, self.gan_steps) if adversarial else (0, self.l1_steps)
+            done = self.done - start
+            rate *= min(1.0, (done + 1) / WARM_UP) * (1 + math.cos(math.pi * done / length)) / 2
+        else:
+            rate *= 0.5 ** sum(self.done >= self.steps * share for share in config.halvings)
         for guarded in (self.generator_optimizer, self.discriminator_optimizer):
             for group in guarded.optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * 0.5**halvings
+                group["lr"] = rate * 0.5**self.retreats
 
     def _train_l1(self, fake: Tensor, high: Tensor) -> Metrics:
         reconstruction = F.l1_loss(fake, high)
@@ -192,7 +220,7 @@ class UpscalerTraining:
         return {"reconstruction": reconstruction.detach()}
 
     def _train_discriminator(self, fake: Tensor, high: Tensor) -> Metrics:
-        real_scores, fake_scores = self.discriminator(high), self.discriminator(fake)
+        real_scores, fake_scores = (self._run(self.discriminator, x) for x in (high, fake))
         loss = (
             relativistic_loss(real_scores, fake_scores, 1) + relativistic_loss(fake_scores, real_scores, 0)
         ) / 2
@@ -202,18 +230,21 @@ class UpscalerTraining:
     def _train_adversarial(self, fake: Tensor, high: Tensor) -> Metrics:
         reconstruction = F.l1_loss(fake, high)
         with torch.no_grad():
-            real_scores = self.discriminator(high)
+            real_scores = self._run(self.discriminator, high)
         with frozen(self.discriminator):
-            fake_scores = self.discriminator(fake)
+            fake_scores = self._run(self.discriminator, fake)
         adversarial = (
             relativistic_loss(fake_scores, real_scores, 1) + relativistic_loss(real_scores, fake_scores, 0)
         ) / 2
         metrics = {"reconstruction": reconstruction.detach(), "adversarial": adversarial.detach()}
         loss = self.config.adversarial * adversarial
         if self.vgg is None:
+            statistics = patch_statistics_loss(fake, high)
+            metrics["patch_statistics"] = statistics.detach()
             loss = loss + self.config.reconstruction_alone * reconstruction
+            loss = loss + self.config.patch_statistics_alone * statistics
         else:
-            perceptual = F.l1_loss(self.vgg(fake), self.vgg(high))
+            perceptual = F.l1_loss(self._run(self.vgg, fake), self._run(self.vgg, high))
             metrics["perceptual"] = perceptual.detach()
             loss = loss + self.config.reconstruction * reconstruction + self.config.perceptual * perceptual
         self.generator_optimizer.step(loss)
@@ -230,6 +261,7 @@ class UpscalerTraining:
 
     def _parts(self) -> dict[str, nn.Module | GuardedOptimizer | DriftWatch]:
         return {
+            "average": self.average,
             "generator": self.generator,
             "discriminator": self.discriminator,
             "generator_optimizer": self.generator_optimizer,
@@ -263,7 +295,7 @@ def train_upscalers(
         patches = Patches(lambda _: pairs, config, noise, run.device)
         training = UpscalerTraining(config, *steps, patches, vgg)
         if start is not None:
-            training.generator.load_state_dict(start.state_dict())
+            training.start_from(start)
         return train_upscaler(run, name, training)
 
     steps = config.steps(pretrained=init is not None)
@@ -290,13 +322,13 @@ def train_upscaler(
     else:
         training.load_state_dict(saved)
     if training.done == training.steps:
-        return training.generator
+        return training.average
     while training.done < training.steps:
         _train(run, name, training, validate)
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
         _save_samples(run, name, training)
     run.save_checkpoint(name, training.state_dict())
-    return training.generator
+    return training.average
 
 
 def _train(run: Run, name: str, training: UpscalerTraining, validate: Validation | None) -> None:
@@ -312,7 +344,7 @@ def _train(run: Run, name: str, training: UpscalerTraining, validate: Validation
                 return
             phase_ended = training.done in (training.l1_steps, training.steps)
             if validate is not None and (phase_ended or training.done % VALIDATE_EVERY == 0):
-                metrics |= validate(training.generator)
+                metrics |= validate(training.average)
             if phase_ended or training.done % VALIDATE_EVERY == 0 or step % METRICS_EVERY == 0:
                 run.metrics(name, step, metrics)
             if training.done == training.l1_steps:
@@ -344,5 +376,5 @@ def _save_samples(run: Run, name: str, training: UpscalerTraining, count: int = 
     """Rows of: input (enlarged by repetition), output, photograph."""
     low, high = (x[:count] for x in training.patches(training.done))
     enlarged = F.interpolate(low, scale_factor=float(SCALE), mode="nearest")
-    rows = torch.stack([enlarged, training.generator(low), high], 1).flatten(0, 1)
+    rows = torch.stack([enlarged, training.average(low), high], 1).flatten(0, 1)
     run.save_samples(name, rows, columns=3)
