@@ -41,7 +41,7 @@ class SampleNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[0] == 1:
             return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, 1e-5)
-        # F.instance_norm leaves the channels-last layout: three times as slow, and so is what comes after.
+        # F.instance_norm leaves the channels-last layout: a step in float32 takes a tenth longer.
         return torch.cat([self(sample[None]) for sample in x])
 
 
