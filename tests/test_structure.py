@@ -11,7 +11,9 @@ import torch
 from tiny import TINY, write_photo
 from torch import Tensor
 
+from bench.training import plain_critic, plain_generator
 from trainers import run, structure
+from trainers.networks import Generator, PatchCritic
 from trainers.photo import Photo, load_photo
 from trainers.run import Run
 from trainers.stability import DivergedError
@@ -144,3 +146,22 @@ def test_scales_between_the_first_and_the_newest_stay(photo: Photo) -> None:
     assert changed == {"0", "2"}
     rates = [group["lr"] for group in scale.optimizers["optimizer"].optimizer.param_groups]
     assert rates == pytest.approx([RATE * 0.04, RATE * 0.04, RATE])  # E, G_0, G_2
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_the_loop_of_the_benchmark_trains_the_same_networks(padding: Any) -> None:
+    torch.manual_seed(0)
+    config = replace(CONFIG, padding=padding)
+    pairs = [
+        (Generator(3, config.channels, config.layers, padding=padding), plain_generator(1, config)),
+        (PatchCritic(config.channels, config.layers, padding=padding), plain_critic(config)),
+    ]
+    x = torch.randn(1, 3, 9, 13)
+    for ours, plain in pairs:
+        with torch.no_grad():
+            for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+                other.copy_(one)
+            buffers = [b for name, b in plain.named_buffers() if "parametrizations" in name]
+            for one, other in zip(ours.buffers(), buffers, strict=True):
+                other.copy_(one)
+        assert torch.allclose(ours(x), plain(x), atol=1e-5)
