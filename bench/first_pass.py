@@ -1,0 +1,93 @@
+"""How pass 1 should be trained: samples of a finished run after it, against the photograph.
+
+Run it as ``python -m bench.first_pass RUN``; it trains one more upscaler, without noise on its input, and
+prints one table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from trainers.fit import read_preset
+from trainers.metrics.restoration import Upscale, bicubic, enlarge
+from trainers.metrics.sliced_wasserstein import SlicedWasserstein
+from trainers.networks import RRDBNet, Structure
+from trainers.networks.rrdb import SCALE
+from trainers.photo import Photo, load_photo, reduce, to_float
+from trainers.presets import UpscalerConfig
+from trainers.restore import Restored, restore_network, restore_upscaler
+from trainers.run import Run
+from trainers.upscaler import Patches, UpscalerTraining, first_sizes, make_pairs, train_upscaler
+
+SAMPLES = 10
+FINEST = 3  # levels of the pyramid that have a column each
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="a finished run directory of trainers.fit")
+    run = Run.open(parser.parse_args().run, CPU, quiet=True)
+    torch.set_flush_denormal(True)
+    config = read_preset(run.config).upscaler
+    photo = load_photo(run.config["photo"]["path"])
+    structure = restore_network(run.checkpoint_path("structure"))
+    samples = [sample(structure, seed) for seed in range(SAMPLES)]
+    height, width = (SCALE * n for n in structure.sizes[-1])
+    distance = SlicedWasserstein(reduce(to_float(photo.pixels)[None], height, width)[0])
+    later = restore_upscaler(run.checkpoint_path("upscaler-later"))
+    clean = train_on_clean(photo, config, max(structure.sizes[-1]), later)
+    first = restore_upscaler(run.checkpoint_path("upscaler-first"))
+    print(f"{width} x {height}, {SAMPLES} samples: sliced Wasserstein distance x 1000")
+    print(f"{'pass 1 by':<36} {'mean':>8} {'finest':>8} {'second':>8} {'third':>8}")
+    variants: tuple[tuple[str, Upscale, float], ...] = (
+        ("its upscaler, used to noise", first, config.noise),
+        ("its upscaler, trained without noise", clean, 0.0),
+        ("the upscaler of the later passes", later, 0.0),
+        ("bicubic", bicubic, 0.0),
+    )
+    for name, upscale, noise in variants:
+        torch.manual_seed(0)
+        noisy = [x + noise * torch.randn_like(x) for x in samples]
+        levels = [distance(enlarge(upscale, x)[0].clamp(0, 1)) for x in noisy]
+        means = [fmean(values) for values in zip(*levels, strict=True)]
+        finest = " ".join(f"{value:>8.1f}" for value in means[:FINEST])
+        print(f"{name:<36} {fmean(means):>8.1f} {finest}", flush=True)
+
+
+@torch.no_grad()
+def sample(structure: Restored, seed: int) -> Tensor:
+    """One picture (1, 3, H, W) in [0, 1] of the training size."""
+    torch.manual_seed(seed)
+    network = structure.network
+    assert isinstance(network, Structure)
+    noises = [
+        deviation * torch.randn(1, network.latent if m == 0 else 3, *size)
+        for m, (size, deviation) in enumerate(zip(structure.sizes, structure.deviations, strict=True))
+    ]
+    picture: Tensor = (network(noises) + 1) / 2
+    return picture.clamp(0, 1)
+
+
+def train_on_clean(photo: Photo, config: UpscalerConfig, structure_long: int, start: RRDBNet) -> RRDBNet:
+    """Pass 1's upscaler as in a fit, but for the noise; starts from that of the later passes."""
+    torch.manual_seed(0)
+    sizes = first_sizes(photo, structure_long, config.patch, config.held_out)
+    pairs = make_pairs(photo, sizes, config.held_out)
+    steps = config.steps(pretrained=True, share=config.first_share)
+    training = UpscalerTraining(config, *steps, Patches(lambda _: pairs, config, 0.0, CPU), None)
+    training.start_from(start)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", {"preset": {}}, CPU)
+        return train_upscaler(run, "upscaler-first", training)
+
+
+if __name__ == "__main__":
+    main()
