@@ -7,7 +7,6 @@ prints one table.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from statistics import fmean
 
@@ -17,17 +16,17 @@ from torch import Tensor
 from trainers.fit import read_preset
 from trainers.metrics.restoration import Upscale, bicubic, enlarge
 from trainers.metrics.sliced_wasserstein import SlicedWasserstein
-from trainers.networks import RRDBNet, Structure
+from trainers.networks import Structure
 from trainers.networks.rrdb import SCALE
-from trainers.photo import Photo, load_photo, reduce, to_float
-from trainers.presets import UpscalerConfig
+from trainers.photo import load_photo, reduce, to_float
 from trainers.restore import Restored, restore_network, restore_upscaler
 from trainers.run import Run
-from trainers.upscaler import Patches, UpscalerTraining, first_sizes, make_pairs, train_upscaler
+from trainers.upscaler import first_sizes
+
+from .one_upscaler import CPU, train
 
 SAMPLES = 10
 FINEST = 3  # levels of the pyramid that have a column each
-CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -35,7 +34,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="a finished run directory of trainers.fit")
     run = Run.open(parser.parse_args().run, CPU, quiet=True)
-    torch.set_flush_denormal(True)
     config = read_preset(run.config).upscaler
     photo = load_photo(run.config["photo"]["path"])
     structure = restore_network(run.checkpoint_path("structure"))
@@ -43,7 +41,9 @@ def main() -> None:
     height, width = (SCALE * n for n in structure.sizes[-1])
     distance = SlicedWasserstein(reduce(to_float(photo.pixels)[None], height, width)[0])
     later = restore_upscaler(run.checkpoint_path("upscaler-later"))
-    clean = train_on_clean(photo, config, max(structure.sizes[-1]), later)
+    sizes = first_sizes(photo, max(structure.sizes[-1]), config.patch, config.held_out)
+    steps = config.steps(pretrained=True, share=config.first_share)
+    clean = train(photo, sizes, config, steps, start=later)
     first = restore_upscaler(run.checkpoint_path("upscaler-first"))
     print(f"{width} x {height}, {SAMPLES} samples: sliced Wasserstein distance x 1000")
     print(f"{'pass 1 by':<36} {'mean':>8} {'finest':>8} {'second':>8} {'third':>8}")
@@ -74,19 +74,6 @@ def sample(structure: Restored, seed: int) -> Tensor:
     ]
     picture: Tensor = (network(noises) + 1) / 2
     return picture.clamp(0, 1)
-
-
-def train_on_clean(photo: Photo, config: UpscalerConfig, structure_long: int, start: RRDBNet) -> RRDBNet:
-    """Pass 1's upscaler as in a fit, but for the noise; starts from that of the later passes."""
-    torch.manual_seed(0)
-    sizes = first_sizes(photo, structure_long, config.patch, config.held_out)
-    pairs = make_pairs(photo, sizes, config.held_out)
-    steps = config.steps(pretrained=True, share=config.first_share)
-    training = UpscalerTraining(config, *steps, Patches(lambda _: pairs, config, 0.0, CPU), None)
-    training.start_from(start)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run.create(Path(folder) / "run", {"preset": {}}, CPU)
-        return train_upscaler(run, "upscaler-first", training)
 
 
 if __name__ == "__main__":

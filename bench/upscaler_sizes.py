@@ -8,28 +8,26 @@ result (ONNX Runtime on this machine's processor).
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import torch
 
 from export.to_onnx import export_upscaler
 from trainers.assemble import as_function
 from trainers.metrics.restoration import Task, Upscale, bicubic, make_task, score
 from trainers.networks import RRDBNet
 from trainers.networks.rrdb import SCALE
-from trainers.photo import Photo, load_photo
-from trainers.presets import STANDARD, UpscalerConfig
-from trainers.run import Run
-from trainers.upscaler import Patches, UpscalerTraining, later_sizes, make_pairs, train_upscaler
+from trainers.photo import load_photo
+from trainers.presets import STANDARD
+from trainers.upscaler import later_sizes
+
+from .one_upscaler import train
 
 SIZES = ((16, 2, 16), (32, 2, 16), (32, 4, 16), (48, 6, 16), (64, 8, 32))  # features, blocks, growth
 SIDE, REPETITIONS = 256, 3  # of the window that is timed
-CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -38,32 +36,21 @@ def main() -> None:
     parser.add_argument("photo", type=Path)
     parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
-    torch.set_flush_denormal(True)
     photo = load_photo(options.photo)
     task = make_task(photo, STANDARD.upscaler.held_out, max(photo.height, photo.width) // 2, 0.0)
+    limits = (STANDARD.structure.long_side, STANDARD.upscaler.patch, STANDARD.upscaler.held_out)
+    sizes = later_sizes(photo, *limits)
     print(f"{'features/blocks/growth':<24} {'weights':>10} {'s / MP':>8} {'PSNR':>7} {'SSIM':>8} {'SWD':>7}")
     show("bicubic", bicubic, task)
     for features, blocks, growth in SIZES:
         config = replace(STANDARD.upscaler, features=features, blocks=blocks, growth=growth)
-        network = train(photo, config, options.steps)
+        network = train(photo, sizes, config, (options.steps, 0))
         show(
             f"{features}/{blocks}/{growth}",
             network,
             task,
             sum(p.numel() for p in network.parameters()),
             seconds_per_megapixel(network),
-        )
-
-
-def train(photo: Photo, config: UpscalerConfig, steps: int) -> RRDBNet:
-    """An upscaler for the later passes after ``steps`` steps of its L1 phase."""
-    torch.manual_seed(0)
-    sizes = later_sizes(photo, STANDARD.structure.long_side, config.patch, config.held_out)
-    pairs = make_pairs(photo, sizes, config.held_out)
-    training = UpscalerTraining(config, steps, 0, Patches(lambda _: pairs, config, 0.0, CPU), None)
-    with tempfile.TemporaryDirectory() as folder:
-        return train_upscaler(
-            Run.create(Path(folder) / "run", {"preset": {}}, CPU), "upscaler-later", training
         )
 
 

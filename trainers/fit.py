@@ -210,7 +210,7 @@ def check_vgg(given: Path | None) -> str | None:
 def load_vgg(path: str | None, device: torch.device) -> VGGFeatures | None:
     """The perceptual features of a run, and a word about them."""
     if path is None:
-        log.info("no VGG19 weights (--vgg, or torch hub's): adversarial training without perceptual features")
+        log.info("no VGG19 weights (--vgg, or torch hub's): patch statistics instead of perceptual features")
         return None
     log.info("perceptual features: %s", path)
     return VGGFeatures.load(path).to(device)
