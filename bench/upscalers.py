@@ -16,7 +16,6 @@ from torch import Tensor
 
 from trainers.networks.rrdb import SCALE
 from trainers.photo import load_photo, to_float
-from trainers.presets import Preset
 from trainers.restore import restore_network
 from trainers.run import Run
 from trainers.upscaler import Pair, first_sizes, later_sizes, make_pairs
@@ -52,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     run = Run.open(parser.parse_args().run, torch.device("cpu"))
-    preset = Preset.from_dict(run.config["preset"])
+    preset = run.preset
     photo = load_photo(run.config["photo"]["path"])
     long_side, patch = preset.structure.long_side, preset.upscaler.patch
     first_pairs = make_pairs(photo, first_sizes(photo, long_side, patch))

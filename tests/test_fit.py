@@ -18,6 +18,7 @@ from tiny import TINY, train_step_by_step, use_tiny_preset, write_photo
 from ourgan_sdk import Bundle, Synthesizer
 from trainers import fit, presets, run
 from trainers.presets import DRAFT, PAPER, STANDARD, Preset
+from trainers.restore import RestoreError, restore_network
 
 PHASES = ("structure", "upscaler-later", "upscaler-first")
 
@@ -332,6 +333,41 @@ def test_full_disk_ends_with_a_message_and_keeps_the_checkpoint(
 @pytest.mark.parametrize("preset", [DRAFT, STANDARD, PAPER])
 def test_presets_survive_json(preset: Preset) -> None:
     assert Preset.from_dict(json.loads(json.dumps(preset.as_dict()))) == preset
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("structure", {"padding": None}, "StructureConfig lacks padding"),
+        ("upscaler", {"patch": None, "noise": None}, "UpscalerConfig lacks noise, patch"),
+        ("structure", {"depth": 3}, "StructureConfig has an unknown depth"),
+        (None, {"author": "me"}, "Preset has an unknown author"),
+        (None, {"upscaler": None}, "Preset lacks upscaler"),
+        (None, {"upscaler": [1]}, "UpscalerConfig is no object of values but [1]"),
+    ],
+)
+def test_runs_of_other_versions_are_refused(
+    finished: Path, tmp_path: Path, capsys: Any, part: str | None, change: dict[str, Any], message: str
+) -> None:
+    """A field that is not there is not filled in: another version may have meant another value."""
+    config = json.loads((finished / "config.json").read_text())
+    changed = config["preset"][part] if part else config["preset"]
+    changed.update(change)
+    for name in [name for name, value in change.items() if value is None]:
+        del changed[name]
+    run.Run.create(tmp_path / "run", config, torch.device("cpu"))
+    assert fit.main(["--resume", str(tmp_path / "run"), "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert f"is not of this version: {message}; start a new run" in error
+    assert error.count("\n") == 1
+
+
+def test_checkpoints_of_other_versions_are_refused(finished: Path, tmp_path: Path) -> None:
+    state = torch.load(finished / "checkpoints" / "structure.pt", weights_only=True)
+    del state["config"]["preset"]["structure"]["padding"]
+    torch.save(state, tmp_path / "old.pt")
+    with pytest.raises(RestoreError, match=r"old.pt is not a checkpoint.*StructureConfig lacks padding"):
+        restore_network(tmp_path / "old.pt")
 
 
 def test_sample_grid_holds_every_picture() -> None:

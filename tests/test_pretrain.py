@@ -15,7 +15,7 @@ from trainers import fit, presets, pretrain, run
 from trainers.assemble import describe
 from trainers.networks import RRDBNet
 from trainers.networks.vgg import FILE, VGGFeatures
-from trainers.presets import PAPER, Preset
+from trainers.presets import PAPER
 from trainers.restore import restore_upscaler
 
 
@@ -208,7 +208,7 @@ def test_fit_starts_from_it_and_keeps_it(
         file.unlink()  # the run has what it needs
     assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
     finished, photo, networks, _ = trained
-    preset = Preset.from_dict(finished.config["preset"])
+    preset = finished.preset
     training = describe(finished, photo, preset, networks.structure, manifest.upscalers).training
     assert training.init is not None
     assert training.init_first is not None

@@ -50,7 +50,7 @@ class Trained:
 
 def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
     """Exports the three networks, measures the upscalers' halos, and writes the bundle ``output``."""
-    preset = Preset.from_dict(run.config["preset"])
+    preset = run.preset
     model = trained.structure
     long_side, patch, noise = preset.structure.long_side, preset.upscaler.patch, preset.upscaler.noise
     first_pairs = make_pairs(photo, first_sizes(photo, long_side, patch))

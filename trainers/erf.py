@@ -33,7 +33,6 @@ from ourgan_sdk.calibration.receptive_field import ERF_WINDOWS, by_radius, measu
 from .networks import RRDBNet
 from .networks.rrdb import SCALE
 from .photo import PhotoError, load_photo
-from .presets import Preset
 from .restore import RestoreError, restore_network
 from .run import Run, RunError
 from .upscaler import channels_last, first_sizes, later_sizes, make_pairs
@@ -116,7 +115,7 @@ def plot_path(directory: Path, name: str) -> Path:
 
 def measure_run(run: Run) -> None:
     """Measures and plots both upscalers of a run, from its checkpoints and its photograph."""
-    preset = Preset.from_dict(run.config["preset"])
+    preset = run.preset
     photo = load_photo(run.config["photo"]["path"])
     config, long_side = preset.upscaler, preset.structure.long_side
     for name, sizes, deviation in (

@@ -12,11 +12,10 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -136,7 +135,7 @@ def fit(options: argparse.Namespace) -> Path:
     if options.resume and options.output:
         check_output(options.output)
         output = options.output
-    preset = read_preset(config)
+    preset = run.preset
     photo = load_photo(config["photo"]["path"])
     if photo.sha256 != config["photo"]["sha256"]:
         raise RunError(f"{config['photo']['path']} is not the photograph this run was started with")
@@ -224,14 +223,6 @@ def check_output(path: Path) -> None:
         raise RunError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise RunError(f"cannot write {path}: it is a folder, or the folder it lies in is read-only")
-
-
-def read_preset(config: Mapping[str, Any]) -> Preset:
-    """The preset that a run was started with; raises RunError where this version does not know it."""
-    try:
-        return Preset.from_dict(config["preset"])
-    except (KeyError, TypeError, AttributeError) as e:
-        raise RunError(f"the run's configuration is not of this version: {e}; start a new run") from e
 
 
 def describe(photo: Photo, path: Path) -> dict[str, object]:

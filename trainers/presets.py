@@ -6,12 +6,13 @@ where those tables are silent. ``standard`` and ``draft`` say what they change a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, TypeVar
 
 from .networks.coordinates import Padding
 
 Precision = Literal["fp32", "bf16"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,28 @@ class Preset:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Preset:
-        """The inverse of :meth:`as_dict`, also after a trip through JSON (tuples come back as lists)."""
+        """The inverse of :meth:`as_dict`, also after a trip through JSON (tuples come back as lists).
 
-        def tuples(values: dict[str, Any]) -> dict[str, Any]:
-            return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-        return cls(
-            name=data["name"],
-            structure=StructureConfig(**tuples(data["structure"])),
-            upscaler=UpscalerConfig(**tuples(data["upscaler"])),
+        Raises:
+            TypeError: a field is missing, which must not be filled in as another version has it, or unknown.
+        """
+        preset = _make(cls, data)
+        return replace(
+            preset,
+            structure=_make(StructureConfig, data["structure"]),
+            upscaler=_make(UpscalerConfig, data["upscaler"]),
         )
+
+
+def _make(kind: type[T], values: object) -> T:
+    """A dataclass of exactly these values, of which lists become tuples."""
+    if not isinstance(values, dict):
+        raise TypeError(f"{kind.__name__} is no object of values but {values!r:.40}")
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # it is a dataclass
+    for word, wrong in (("lacks", names - values.keys()), ("has an unknown", values.keys() - names)):
+        if wrong:
+            raise TypeError(f"{kind.__name__} {word} {', '.join(sorted(wrong))}")
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 PAPER = Preset("paper", StructureConfig(), UpscalerConfig())

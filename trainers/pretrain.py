@@ -37,7 +37,6 @@ from .fit import (
     minutes,
     parse_seed,
     pick_device,
-    read_preset,
     refuse_settled,
     unused_directory,
 )
@@ -269,7 +268,7 @@ def pretrain(options: argparse.Namespace) -> Path:
     else:
         run = start_run(options, device)
     settings, seed = run.config, run.config["seed"]
-    config = read_preset(settings).upscaler
+    config = run.preset.upscaler
     folder = Folder(Path(settings["folder"]), config, seed)
     if folder.listing() != settings["listing"]:
         raise RunError(f"the photographs in {folder.path} are not those that this run was started with")

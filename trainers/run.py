@@ -29,6 +29,8 @@ from tqdm import tqdm
 
 from ourgan_sdk._atomic import atomic_file
 
+from .presets import Preset
+
 PARTS = ("checkpoints", "samples")
 KEYS = frozenset({"photo", "output", "preset", "seed", "vgg"})  # of a fit's config.json
 PART = re.compile(r"-(\d+|l1)$")  # in the names of checkpoints of a phase's parts
@@ -120,6 +122,16 @@ class Run:
         for part in PARTS:
             (directory / part).mkdir(exist_ok=True)
         return cls(directory, config, device, quiet=quiet)
+
+    @property
+    def preset(self) -> Preset:
+        """The preset that the run was started with; raises RunError where this version does not know it."""
+        try:
+            return Preset.from_dict(self.config["preset"])
+        except TypeError as e:
+            raise RunError(
+                f"{self.directory / 'config.json'} is not of this version: {e}; start a new run"
+            ) from e
 
     @property
     def seconds(self) -> float:
