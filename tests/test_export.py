@@ -14,9 +14,11 @@ from export import to_onnx
 from export.memory import measure_bytes_per_pixel
 from export.strips import STRIPS, run_tail_in_strips
 from export.weights import round_weights
+from trainers.esrgan import public_state
 from trainers.networks import RRDBNet, Structure
+from trainers.networks.coordinates import Padding
 from trainers.photo import scale_sizes
-from trainers.presets import Preset
+from trainers.presets import StructureConfig
 from trainers.structure import StructureModel
 
 SIZES = scale_sizes(40, 60, 40, 4, 0.75)
@@ -40,12 +42,11 @@ def session(data: bytes) -> Any:
     return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
 
-def test_exported_structure_samples_as_training_does() -> None:
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_exported_structure_samples_as_training_does(padding: Padding) -> None:
     """What was judged good during training (StructureModel.sample) is what the exported network makes."""
     torch.manual_seed(2)
-    config = Preset.from_dict(
-        {"name": "t", "structure": {"long_side": 40, "scales": 4, "channels": 8, "latent": 6}, "upscaler": {}}
-    ).structure
+    config = StructureConfig(long_side=40, scales=4, channels=8, layers=1, latent=6, padding=padding)
     model = StructureModel(config, 40, 60, torch.device("cpu"))
     model.deviations = [1.0, 0.0, 0.0, 0.3]
     for module in (model.network, model.encoder):
@@ -104,6 +105,17 @@ def test_rounding_moves_pictures_by_less_than_half_a_level() -> None:
 def test_export_leaves_no_paths(upscaler_onnx: bytes) -> None:
     assert str(Path(__file__).parents[1]).encode() not in upscaler_onnx
     assert str(Path(torch.__file__).parent).encode() not in upscaler_onnx
+
+
+def test_public_checkpoints_are_exported(upscaler: RRDBNet, tmp_path: Path) -> None:
+    public = tmp_path / "ESRGAN.pth"
+    torch.save(public_state(upscaler), public)
+    assert to_onnx.main([str(public)]) == 0
+    x = torch.rand(1, 3, 20, 30)
+    (got,) = session((tmp_path / "ESRGAN.onnx").read_bytes()).run(None, {"picture": x.numpy()})
+    round_weights(upscaler)
+    with torch.no_grad():
+        assert np.abs(got - upscaler(x).numpy()).max() < 1e-4
 
 
 def test_command_names_what_is_wrong(tmp_path: Path) -> None:
