@@ -126,6 +126,7 @@ def test_vgg_reads_the_official_layout_and_nothing_else(tmp_path) -> None:
     network = VGGFeatures.load(path)
     assert network(torch.rand(1, 3, 32, 32)).shape == (1, 512, 2, 2)
     assert torch.equal(network.features[34].weight, official["features.34.weight"])
+    assert not any(parameter.requires_grad for parameter in network.parameters())
     torch.save({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="not torchvision's VGG19 weight file"):
         VGGFeatures.load(path)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .weights import load_weights
+from ..networks.weight_files import load_weights
 
 WEIGHTS = "torchvision's Inception v3 weight file (inception_v3_google-0cc3c7bd.pth)"
 SMALLEST_SIDE = 75  # pixels that the network was made for at least

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .weights import load_weights
+from ..networks.weight_files import load_weights
 
 ALEXNET = "torchvision's AlexNet weight file (alexnet-owt-7be5be79.pth)"
 LINEAR = "LPIPS' linear weights on AlexNet (alex.pth, version 0.1)"

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .weight_files import load_weights
+
 LAYERS = (
     64,
     64,
@@ -41,7 +43,7 @@ def find_weights(given: Path | None) -> Path | None:
 
 
 class VGGFeatures(nn.Module):
-    """(N, 3, H, W) in [0, 1] -> (N, 512, H / 16, W / 16); frozen.
+    """(N, 3, H, W) in [0, 1] -> (N, 512, H / 16, W / 16); frozen once loaded.
 
     The architecture stands here because torchvision need not be installed; the weights are its official
     ``vgg19`` file (IMAGENET1K_V1: keys ``features.0.weight`` ... ``features.34.bias``).
@@ -61,9 +63,8 @@ class VGGFeatures(nn.Module):
                 layers += [nn.Conv2d(channels, width, 3, 1, 1), nn.ReLU()]
                 channels = width
         self.features = nn.Sequential(*layers[:-1])
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
-        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
-        self.requires_grad_(False)
+        for name, values in (("mean", [0.485, 0.456, 0.406]), ("deviation", [0.229, 0.224, 0.225])):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.features((x - self.mean) / self.deviation)
@@ -77,12 +78,5 @@ class VGGFeatures(nn.Module):
             ValueError: the file cannot be read, or is not that file.
         """
         network = cls()
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            wanted = [key for key in network.state_dict() if key.startswith("features.")]
-            network.load_state_dict({key: state[key] for key in wanted}, strict=False)
-        except Exception as e:  # torch raises many kinds for a file that is not a checkpoint
-            reason = str(e).splitlines()[0] if str(e) else ""
-            message = f"{path} is not torchvision's VGG19 weight file ({FILE}): {type(e).__name__}: {reason}"
-            raise ValueError(message) from e
-        return network.eval()
+        load_weights(network, path, f"torchvision's VGG19 weight file ({FILE})")
+        return network
