@@ -1,6 +1,8 @@
 import json
+import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tiny import use_tiny_preset, write_photo
 from ourgan_sdk.bundle import Manifest
 from trainers import fit, presets, pretrain, run
 from trainers.assemble import describe
+from trainers.metrics.restoration import Scores, Task
 from trainers.networks import RRDBNet
 from trainers.networks.vgg import FILE, VGGFeatures
 from trainers.presets import PAPER
@@ -65,7 +68,8 @@ def arguments(photos: Path, directory: Path, *more: str) -> list[str]:
 
 def final_weights(directory: Path) -> dict[str, torch.Tensor]:
     state = torch.load(directory / "checkpoints" / "upscaler.pt", weights_only=True)
-    parts = {f"{part}.{k}": v for part in ("generator", "discriminator") for k, v in state[part].items()}
+    networks = ("generator", "discriminator", "average")
+    parts = {f"{part}.{k}": v for part in networks for k, v in state[part].items()}
     assert state["step"] == 12
     return parts
 
@@ -74,12 +78,13 @@ def test_both_phases_are_trained_and_measured(finished: Path) -> None:
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     validated = [line for line in lines if "psnr" in line]
     assert [line["step"] for line in validated] == [5, 11]
-    assert all(0 < line["psnr"] < 100 and 0 < line["psnr_bicubic"] < 100 for line in validated)
+    assert all(0 < line["psnr"] < 100 and 0 < line["ssim"] < 1 and line["swd"] > 0 for line in validated)
     assert (finished / "checkpoints" / "upscaler-l1.pt").exists()
     network = restore_upscaler(finished.with_suffix(".pth"))
     assert (network.features, network.blocks, network.growth) == (8, 1, 4)
     final = final_weights(finished)
-    assert all(torch.equal(value, final[f"generator.{name}"]) for name, value in network.state_dict().items())
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, final[f"average.{name}"].half().float())
 
 
 def test_files_that_cannot_be_used_are_named(photos: Path, tmp_path: Path, caplog: Any) -> None:
@@ -87,7 +92,8 @@ def test_files_that_cannot_be_used_are_named(photos: Path, tmp_path: Path, caplo
     assert "broken.jpg is not a picture" in caplog.text
     assert "narrow.png has 60 x 400 pixels, too few for patches of 64" in caplog.text
     assert "notes.txt" not in caplog.text
-    assert "held out, " in caplog.text
+    assert "what was held out of 2 photographs" in caplog.text
+    assert re.search(r"bicubic +PSNR \d+\.\d\d dB, SSIM 0\.\d{4}, SWD \d", caplog.text)
     assert "no VGG19 weights" in caplog.text
 
 
@@ -162,22 +168,39 @@ def test_what_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
     crops = [folder.crop(i) for i in range(20)]
     assert max(int(pair.high.max()) for pair in crops) < 130  # a filter's overshoot at most
     assert len({tuple(pair.high.shape) for pair in crops}) > 5
-    (held_out,) = folder.held_out()
-    assert held_out.high.float().mean() > 200
-    assert pretrain.Folder(tmp_path, PAPER.upscaler, 0).held_out() == []
+    (held_out,) = folder.held_out(0.0)
+    assert held_out.high.shape == (3, 200, 24)
+    assert held_out.high.mean() > 200 / 255
+    (noisy,) = folder.held_out(0.1)
+    assert noisy.low.shape == held_out.low.shape == (1, 3, 50, 6)
+    assert (noisy.low - held_out.low).std() == pytest.approx(0.1, rel=0.1)
+    assert torch.equal(noisy.low, folder.held_out(0.1)[0].low)
+    assert pretrain.Folder(tmp_path, PAPER.upscaler, 0).held_out(0.0) == []
 
 
-def test_a_perfect_upscaler_has_the_highest_psnr() -> None:
+def test_what_is_held_out_of_a_large_photograph_is_its_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain, "VALIDATION_CROP", 40)
+    pixels = np.zeros((200, 300, 3), np.uint8)
+    pixels[80:120, 200:250] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    config = replace(presets.PRESETS["draft"].upscaler, held_out=0.5)  # columns 150 to 300
+    (task,) = pretrain.Folder(tmp_path, config, 0).held_out(0.0)
+    assert task.high.shape == (3, 40, 40)
+    assert bool((task.high == 1).all())
+
+
+def test_a_perfect_upscaler_has_the_highest_scores() -> None:
     torch.manual_seed(0)
     network = RRDBNet(8, 1, 4)
     low = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
-        high = (network(low)[0].clamp(0, 1) * 255).round().to(torch.uint8)
-    scores = pretrain.Validation([pretrain.Pair(high, low[0])], 0.0)(network)
-    assert scores["psnr"] > 50 > scores["psnr_bicubic"]
-    noisy = pretrain.Validation([pretrain.Pair(high, low[0])], 0.1)
-    assert noisy(network)["psnr"] < 30
-    assert noisy(network)["psnr"] == noisy(network)["psnr"]
+        perfect = Task(low, network(low)[0].clamp(0, 1))
+    worse = Task(low, perfect.high.flip(1))
+    assert pretrain.validate(network, [perfect]) == Scores(100, pytest.approx(1), 0)
+    both = pretrain.validate(network, [perfect, worse])
+    assert both.psnr == pytest.approx((100 + pretrain.validate(network, [worse]).psnr) / 2)
 
 
 def fit_arguments(photo: Path, directory: Path, *more: str) -> list[str]:

@@ -10,20 +10,19 @@ Both phases are taken with --init, too: those weights may have learned another t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -40,14 +39,15 @@ from .fit import (
     refuse_settled,
     unused_directory,
 )
+from .metrics.restoration import Scores, Task, bicubic, make_task, mean_scores, score
 from .networks import RRDBNet
 from .networks.rrdb import SCALE
-from .photo import PhotoError, held_out_part, load_photo, reduce, smallest_long_side, to_float
+from .photo import Photo, PhotoError, held_out_part, load_photo, smallest_long_side
 from .presets import PRESETS, UpscalerConfig
 from .pretrained import adopt_size, keep, kept, read_pretrained
 from .restore import RestoreError
 from .run import Run, RunError
-from .upscaler import Metrics, Pair, Patches, UpscalerTraining, make_pairs, train_upscaler
+from .upscaler import Pair, Patches, UpscalerTraining, make_pairs, train_upscaler
 
 log = logging.getLogger("trainers")
 
@@ -128,22 +128,20 @@ class Folder:
         (pair,) = make_pairs(photo, [round(max(native * reduction, smallest))], held_out)
         return pair
 
-    def held_out(self) -> list[Pair]:
-        """What is never trained on of a few photographs, from its middle and at its own size."""
-        pairs: list[Pair] = []
+    def held_out(self, noise: float) -> list[Task]:
+        """What is never trained on of a few photographs, from its middle and at its own size.
+
+        ``noise``: deviation of what is added to the input, once per photograph.
+        """
+        tasks: list[Task] = []
         if not self.config.held_out:
-            return pairs
+            return tasks
         for path in islice(self.order(0), VALIDATION_PHOTOS):
-            try:
-                part = to_float(held_out_part(load_photo(path), self.config.held_out).pixels)[None]
-            except PhotoError:
-                continue  # it will be named when training comes to it
-            h, w = (n // SCALE for n in part.shape[2:])
-            if min(h, w) > 2:  # else nothing is left within the border that validation leaves out
-                high = part[..., : h * SCALE, : w * SCALE]
-                pair = Pair((high[0] * 255).round().to(torch.uint8), reduce(high, h, w)[0])
-                pairs.append(cut(pair, VALIDATION_CROP, 0.5, 0.5))
-        return pairs
+            with contextlib.suppress(ValueError):  # too small, or no photograph: training will name it
+                part = middle(held_out_part(load_photo(path), self.config.held_out), VALIDATION_CROP)
+                task = make_task(part, 1.0, max(part.height, part.width), noise)
+                tasks.append(replace(task, low=task.low[:1]))
+        return tasks
 
 
 def cut(pair: Pair, side: int, y: float, x: float) -> Pair:
@@ -152,6 +150,12 @@ def cut(pair: Pair, side: int, y: float, x: float) -> Pair:
     top, left = (round(max(n - size, 0) * at) for n, at in zip(pair.low.shape[1:], (y, x), strict=True))
     high = pair.high[:, SCALE * top : SCALE * (top + size), SCALE * left : SCALE * (left + size)]
     return Pair(high.clone(), pair.low[:, top : top + size, left : left + size].clone())
+
+
+def middle(photo: Photo, side: int) -> Photo:
+    """At most ``side`` x ``side`` pixels."""
+    top, left = (max(n - side, 0) // 2 for n in (photo.height, photo.width))
+    return replace(photo, pixels=photo.pixels[:, top : top + side, left : left + side])
 
 
 class Pool:
@@ -174,7 +178,7 @@ class Pool:
         return [self.crops[position].result() for position in wanted[:POOL]]
 
     @classmethod
-    @contextmanager
+    @contextlib.contextmanager
     def open(cls, folder: Folder) -> Iterator[Pool]:
         """A pool, whose threads end with the block."""
         executor = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
@@ -184,30 +188,15 @@ class Pool:
             executor.shutdown(cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Mean PSNR (dB, RGB, without the outermost 4 pixels) on parts of photographs, beside bicubic's."""
+def validate(network: RRDBNet, tasks: Sequence[Task]) -> Scores:
+    """Mean scores of ``network``, which may be on any device."""
+    device = next(network.parameters()).device
 
-    pairs: list[Pair]
-    noise: float  # deviation of the noise added to the input, the same at every call
+    def upscale(low: Tensor) -> Tensor:
+        enlarged: Tensor = network(low.to(device))
+        return enlarged.cpu()
 
-    @torch.no_grad()
-    def __call__(self, network: RRDBNet) -> Metrics:
-        device = next(network.parameters()).device
-        noise = torch.Generator().manual_seed(0)
-        ours, bicubic = [], []
-        for pair in self.pairs:
-            low = pair.low + self.noise * torch.randn(pair.low.shape, generator=noise)
-            low, high = low[None].to(device), to_float(pair.high[None].to(device))
-            ours.append(psnr(network(low), high))
-            bicubic.append(psnr(F.interpolate(low, scale_factor=float(SCALE), mode="bicubic"), high))
-        return {"psnr": torch.stack(ours).mean(), "psnr_bicubic": torch.stack(bicubic).mean()}
-
-
-def psnr(got: Tensor, wanted: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of (1, 3, H, W) against values in [0, 1]."""
-    inner = (..., slice(SCALE, -SCALE), slice(SCALE, -SCALE))
-    return -10 * (got.clamp(0, 1) - wanted)[inner].square().mean().clamp_min(1e-10).log10()
+    return mean_scores([score(upscale, task) for task in tasks])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -276,18 +265,20 @@ def pretrain(options: argparse.Namespace) -> Path:
     log.info("run directory: %s (%d files, %s, seed %d)", run.directory, len(folder.files), device, seed)
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
-    validation = Validation(folder.held_out(), settings["noise"])
+    tasks = folder.held_out(settings["noise"])
     with Pool.open(folder) as pool, run.saving_when_interrupted():
         patches = Patches(pool, config, settings["noise"], device, turned=True)
         training = UpscalerTraining(config, config.l1_steps, config.gan_steps, patches, vgg)
         if init is not None:
             training.start_from(init)
-        network = train_upscaler(run, "upscaler", training, validation if validation.pairs else None)
+        network = train_upscaler(
+            run, "upscaler", training, (lambda network: asdict(validate(network, tasks))) if tasks else None
+        )
     output = Path(settings["output"])
     with atomic_file(output) as path:
         half = {name: value.cpu().half() for name, value in network.state_dict().items()}  # as in bundles
         torch.save({"params": half}, path)
-    report(validation, network)
+    report(network, tasks)
     log.info("checkpoint: %s, trained for %s", output, minutes(run.seconds))
     return output
 
@@ -322,16 +313,17 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     return run
 
 
-def report(validation: Validation, network: RRDBNet) -> None:
+def report(network: RRDBNet, tasks: Sequence[Task]) -> None:
     """Says how well the network does on what was held out."""
-    if not validation.pairs:
+    if not tasks:
         log.info("nothing was held out (the preset's held_out): no PSNR")
         return
-    scores = validation(network)
-    log.info(
-        "held out, %d photographs: PSNR %.2f dB, bicubic %.2f dB",
-        *(len(validation.pairs), float(scores["psnr"]), float(scores["psnr_bicubic"])),
-    )
+    log.info("what was held out of %d photographs:", len(tasks))
+    for name, scores in (
+        ("upscaler", validate(network, tasks)),
+        ("bicubic", mean_scores([score(bicubic, task) for task in tasks])),
+    ):
+        log.info("%-8s  PSNR %.2f dB, SSIM %.4f, SWD %.1f", name, *astuple(scores))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ MOST_RETREATS = 2  # to the last checkpoint, each time with half the learning ra
 DRIFT, HARMLESS_ERROR = 4.0, 0.05  # see DriftWatch; mean absolute error in [0, 1]
 
 Metrics = dict[str, Tensor]
-Validation = Callable[[RRDBNet], Metrics]
+Validation = Callable[[RRDBNet], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -338,7 +338,7 @@ def _train(run: Run, name: str, training: UpscalerTraining, validate: Validation
         while training.done < training.steps:
             step = training.done
             try:
-                metrics = training.step()
+                metrics: dict[str, Tensor | float] = {**training.step()}
             except DivergedError as e:
                 _retreat(run, name, training, e)
                 return

@@ -10,8 +10,9 @@ tradeoff", CVPR 2018).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from statistics import fmean
 
 import torch
 import torch.nn.functional as F
@@ -83,8 +84,13 @@ def score(upscale: Upscale, task: Task) -> Scores:
     scores = []
     for low in task.low:
         got = _inner(enlarge(upscale, low[None])[0].clamp(0, 1))
-        scores.append((psnr(got, high), ssim(got, high), _mean(distance(got))))
-    return Scores(*(_mean(values) for values in zip(*scores, strict=True)))
+        scores.append(Scores(psnr(got, high), ssim(got, high), fmean(distance(got))))
+    return mean_scores(scores)
+
+
+def mean_scores(scores: Sequence[Scores]) -> Scores:
+    """The mean of each; of one at least."""
+    return Scores(*(fmean(values) for values in zip(*map(astuple, scores), strict=True)))
 
 
 @torch.no_grad()
@@ -125,7 +131,3 @@ def ssim(got: Tensor, wanted: Tensor) -> float:
 
 def _inner(picture: Tensor) -> Tensor:
     return picture[..., BORDER:-BORDER, BORDER:-BORDER]
-
-
-def _mean(values: list[float] | tuple[float, ...]) -> float:
-    return sum(values) / len(values)
