@@ -13,7 +13,6 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from trainers.fit import read_preset
 from trainers.metrics.restoration import Upscale, bicubic, enlarge
 from trainers.metrics.sliced_wasserstein import SlicedWasserstein
 from trainers.networks import Structure
@@ -34,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="a finished run directory of trainers.fit")
     run = Run.open(parser.parse_args().run, CPU, quiet=True)
-    config = read_preset(run.config).upscaler
+    config = run.preset.upscaler
     photo = load_photo(run.config["photo"]["path"])
     structure = restore_network(run.checkpoint_path("structure"))
     samples = [sample(structure, seed) for seed in range(SAMPLES)]
