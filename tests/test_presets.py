@@ -1,11 +1,15 @@
 """The preset `paper` against OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), value by value."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trainers.presets import PAPER, STANDARD
+from trainers import fit
+from trainers.presets import DRAFT, PAPER, PRESETS, STANDARD, Preset
+from trainers.pretrained import OURS
+from trainers.restore import restore_upscaler
 
 TABLE_3 = {
     "vae_steps": 5000,  # iterations per scale
@@ -31,6 +35,7 @@ TABLE_4 = {
     "patch": 128,
     "betas": (0.9, 0.999),
     "learning_rate": 0.0001,
+    "gan_learning_rate": 0.0001,
     "perceptual": 1.0,
     "reconstruction": 0.01,
     "adversarial": 0.005,
@@ -66,3 +71,34 @@ def test_steps_of_the_upscaler() -> None:
     steps = PAPER.upscaler.l1_steps + PAPER.upscaler.gan_steps
     assert steps == 100_000
     assert [share * steps for share in PAPER.upscaler.halvings] == [30_000, 60_000, 90_000]
+
+
+def test_the_upscaler_takes_the_last_weights_in_full_precision() -> None:
+    """What standard and draft do beyond the table."""
+    upscaler = PAPER.upscaler
+    assert (upscaler.averaging, upscaler.precision, upscaler.held_out) == (1, "fp32", 0)
+    assert not upscaler.pretrained
+
+
+@pytest.mark.parametrize("preset", [DRAFT, STANDARD])
+@pytest.mark.parametrize("file", OURS.values())
+def test_weights_of_the_project_have_the_size_of_its_presets(preset: Preset, file: Path) -> None:
+    network = restore_upscaler(file)
+    upscaler = preset.upscaler
+    assert upscaler.pretrained
+    sizes = (upscaler.features, upscaler.blocks, upscaler.growth)
+    assert (network.features, network.blocks, network.growth) == sizes
+
+
+def test_where_upscalers_start() -> None:
+    def points(*options: str) -> list[str]:
+        arguments = fit.parse(["photo.jpg", *options])
+        return [path.name for path in fit.starting_points(arguments, PRESETS[arguments.preset]).values()]
+
+    assert points("--preset", "draft") == ["upscaler-later.pth", "upscaler-first.pth"]
+    assert points("--preset", "draft", "--from-scratch") == []
+    assert points("--preset", "paper") == []
+    assert points("--preset", "draft", "--init", "a.pth") == ["a.pth"]
+    assert points("--preset", "paper", "--init", "a.pth", "--init-first", "b.pth") == ["a.pth", "b.pth"]
+    with pytest.raises(SystemExit):
+        points("--init", "a.pth", "--from-scratch")
