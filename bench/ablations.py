@@ -33,11 +33,17 @@ from trainers.structure import StructureModel, train_structure
 SHEET_SAMPLES = 11
 AVERAGED = 20  # samples that running statistics are averaged over
 
+
+def mean_steps(config: StructureConfig) -> int:
+    """Of the GAN scales."""
+    return round(fmean(config.steps(m) for m in range(config.vae_scales, config.scales)))
+
+
 VARIANTS: dict[str, tuple[str, Callable[[StructureConfig], StructureConfig]]] = {
     "base": ("the preset", lambda c: c),
     "flat": ("no vertical coordinates", lambda c: replace(c, vertical_coordinates=False)),
     "zeros": ("zero padding", lambda c: replace(c, padding="zeros")),
-    "no-decay": ("no iteration decay", lambda c: replace(c, decay=0.0)),
+    "even": ("steps spread evenly over scales", lambda c: replace(c, decay=0.0, gan_steps=mean_steps(c))),
     "fp32": ("float32", lambda c: replace(c, precision="fp32")),
 }
 

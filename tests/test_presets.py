@@ -58,7 +58,7 @@ def test_steps_fall_by_a_tenth_of_the_first_gan_scale() -> None:
     """High-Res-SinGAN's decay."""
     structure = STANDARD.structure
     steps = [structure.steps(scale) for scale in range(structure.scales)]
-    assert steps == [1500] * 3 + [800, 720, 640, 560, 480, 400]
+    assert steps == [1500] * 3 + [1600, 1360, 1120, 880, 640, 400]
     assert replace(structure, decay=0.5).steps(structure.scales - 1) == 1  # at least
 
 

@@ -134,8 +134,8 @@ STANDARD = Preset(
         PAPER.structure,
         channels=48,  # 64, the paper's, take about 1.6 x the time per step
         vae_steps=1500,  # a single picture is reconstructed well by then
-        gan_steps=800,
-        decay=0.1,  # High-Res-SinGAN's: the finest scales cost most and change least
+        gan_steps=1600,  # at the first GAN scale, which decides what things look like and costs least
+        decay=0.15,  # High-Res-SinGAN's, steeper: the finest scales cost most and change least
         batch=1,  # half the time per step
         padding="replicate",  # zeros draw faint frames, and tie samples to the layout of the photograph
         precision="bf16",  # faster, on processors with AVX512-BF16 or AMX and on GPUs: docs/benchmarks.md
@@ -171,9 +171,10 @@ DRAFT = Preset(
         channels=32,
         latent=64,
         vae_steps=500,
-        gan_steps=300,
+        gan_steps=1200,
+        decay=0.25,
     ),
-    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=300, gan_steps=150),
+    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=200, gan_steps=120),
 )
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}
