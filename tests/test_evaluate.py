@@ -112,7 +112,7 @@ def test_with_weights(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """SIFID after pass 2, at the photograph's size as that is smaller; after pass 1 they are too small."""
-    inception, alexnet, linear = (tmp_path / f"{name}.pth" for name in ("inception", "alexnet", "linear"))
+    inception, alexnet, linear = (tmp_path / name for name in ("inception.pth", "alexnet.pth", "linear.pth"))
     torch.manual_seed(0)
     torch.save(InceptionFeatures().state_dict(), inception)
     lpips = LPIPS()
@@ -121,7 +121,8 @@ def test_with_weights(
     report = run(bundle, photo, "--inception", inception, "--lpips", alexnet, linear)
     small, large = report["sizes"][1:]
     assert (large["rendered"], large["compared"]) == ([288, 192], [180, 120])
-    assert report["left_out"] == {"SIFID after pass 1": "pictures of 72 x 48 are too small for Inception"}
+    reason = "pictures of 72 x 48 are too small for Inception"
+    assert report["left_out"] == {"SIFID after pass 1": reason}
     assert "sifid_5" not in small["metrics"]
     assert large["metrics"]["sifid_5"]["mean"] > 0
     assert large["metrics"]["sifid_13"]["mean"] > 0
@@ -133,16 +134,19 @@ def test_with_weights(
 
 
 def test_another_photograph_and_upscalers_trained_on_all_of_it(
-    run: Callable[..., dict[str, Any]], bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., dict[str, Any]],
+    bundle_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = write_photo(tmp_path / "other.png", 240, 360)
     report = run(bundle_path, other, "--passes", 0)
     assert not report["photo"]["learned_by_the_bundle"]
     assert [row["held_out"] for row in report["upscalers"]] == [False]
     assert "too few" in report["left_out"]["the upscaler of pass 1"]
-    output = capsys.readouterr()
-    assert "TRAINED ON" in output.out
-    assert output.err.count("\n") <= 1
+    assert "TRAINED ON" in capsys.readouterr().out
+    assert caplog.messages == [f"{other} is not the photograph that {bundle_path} has learned"]
 
 
 def test_the_default_report_lies_here(
@@ -167,7 +171,7 @@ def test_bad_input_ends_with_one_line_before_anything_is_rendered(
     grey = tmp_path / "grey.png"
     Image.new("RGB", (180, 120), (90, 90, 90)).save(grey)
     tiny = tmp_path / "tiny.png"
-    Image.effect_noise((9, 6), 60).convert("RGB").save(tiny)
+    Image.new("RGB", (9, 6)).save(tiny)
     text = tmp_path / "text.ourgan"
     text.write_text("text")
     report = tmp_path / "report.json"

@@ -134,11 +134,11 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     lpips = LPIPS.load(*options.lpips).to(device) if options.lpips else None
     photo = load_photo(options.photo)
     synthesizer = Synthesizer(options.bundle)
-    if not learned(synthesizer, photo):
-        log.warning("%s is not the photograph that %s has learned", options.photo, options.bundle)
     passes = options.passes if options.passes is not None else (2 if features else 1)
     comparisons = [Comparison(synthesizer, photo, i, device) for i in range(passes + 1)]
     left_out = prepare(comparisons, features)
+    if not learned(synthesizer, photo):
+        log.warning("%s is not the photograph that %s has learned", options.photo, options.bundle)
     if lpips is None:
         left_out["LPIPS"] = "no weights (--lpips ALEXNET LINEAR)"
     upscalers, too_small = evaluate_upscalers(synthesizer.bundle, photo)
@@ -184,7 +184,6 @@ def prepare(comparisons: list[Comparison], features: InceptionFeatures | None) -
         ValueError: the photograph is too small, or of one colour.
     """
     left_out = {} if features else {"SIFID": "no weights (--inception FILE)"}
-    own_deviation(comparisons[0].photo)
     for comparison in comparisons:
         photo = comparison.photo
         comparison.measures.append(measure_patches(photo))
@@ -196,6 +195,7 @@ def prepare(comparisons: list[Comparison], features: InceptionFeatures | None) -
             )
         elif features:
             comparison.measures.append(measure_features(features, photo))
+    own_deviation(comparisons[0].photo)  # which diversity will need at the end
     return left_out
 
 
