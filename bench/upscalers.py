@@ -1,71 +1,60 @@
-"""Do pass 1 and the later passes need an upscaler each? PSNR of both networks of a run on both tasks.
+"""What the upscalers of a run have learned, phase by phase: both on the tasks of both, beside bicubic.
 
-Run it as ``python -m bench.upscalers RUN``; it prints one table. Windows are the photograph's own (the
-networks have seen them): the table compares the two networks, it is no measure of generalisation.
+Run it as ``python -m bench.upscalers RUN``; it prints one table. What is restored is the part of the
+photograph that was held out of their training.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from trainers.networks.rrdb import SCALE
-from trainers.photo import load_photo, to_float
-from trainers.restore import restore_network
-from trainers.run import Run
-from trainers.upscaler import Pair, first_sizes, later_sizes, make_pairs
+from trainers.metrics.restoration import Upscale, bicubic, make_task, score, task_sizes
+from trainers.photo import PhotoError, load_photo
+from trainers.restore import RestoreError, restore_upscaler
+from trainers.run import Run, RunError
 
-SIDE = 96  # pixels of the low-resolution windows
-WINDOWS = 8
-
-Upscale = Callable[[Tensor], Tensor]
-
-
-def bicubic(low: Tensor) -> Tensor:
-    """The usual enlargement, as a baseline."""
-    return F.interpolate(low, scale_factor=float(SCALE), mode="bicubic", align_corners=False)
+CHECKPOINTS = {  # an upscaler that starts from pre-trained weights may have no L1 phase
+    "later after L1": "upscaler-later-l1",
+    "later": "upscaler-later",
+    "first after L1": "upscaler-first-l1",
+    "first": "upscaler-first",
+}
 
 
-def psnr(upscale: Upscale, pairs: list[Pair], noise: float) -> float:
-    """Mean peak signal-to-noise ratio in dB over random windows whose input has noise added."""
-    torch.manual_seed(0)
-    results = []
-    for i in range(WINDOWS):
-        pair = pairs[i % len(pairs)]
-        y, x = (int(torch.randint(max(n - SIDE, 0) + 1, ())) for n in pair.low.shape[1:])
-        low = pair.low[None, :, y : y + SIDE, x : x + SIDE]
-        high = to_float(pair.high[None, :, SCALE * y : SCALE * (y + SIDE), SCALE * x : SCALE * (x + SIDE)])
-        with torch.no_grad():
-            got = upscale(low + noise * torch.randn_like(low)).clamp(0, 1)
-        results.append(-10 * torch.log10(F.mse_loss(got, high)))
-    return float(torch.stack(results).mean())
-
-
-def main() -> None:
-    """Print the table."""
+def main() -> int:
+    """Print the table; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    run = Run.open(parser.parse_args().run, torch.device("cpu"))
-    preset = run.preset
-    photo = load_photo(run.config["photo"]["path"])
-    long_side, patch = preset.structure.long_side, preset.upscaler.patch
-    first_pairs = make_pairs(photo, first_sizes(photo, long_side, patch))
-    later_pairs = make_pairs(photo, later_sizes(photo, long_side, patch))
-    upscalers: dict[str, Upscale] = {
-        "bicubic": bicubic,
-        "first": restore_network(run.checkpoint_path("upscaler-first")).network,
-        "later": restore_network(run.checkpoint_path("upscaler-later")).network,
-    }
-    print(f"{'upscaler':<10} {'pass 1 (noise)':>16} {'later (clean)':>16}   PSNR, dB")
-    for name, upscale in upscalers.items():
-        noisy, clean = psnr(upscale, first_pairs, preset.upscaler.noise), psnr(upscale, later_pairs, 0)
-        print(f"{name:<10} {noisy:>16.2f} {clean:>16.2f}")
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory of trainers.fit")
+    try:
+        show(Run.open(parser.parse_args().run, torch.device("cpu"), quiet=True))
+    except (PhotoError, RestoreError, RunError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def show(run: Run) -> None:
+    """Scores of every upscaler that the run has; raises ValueError where nothing was held out."""
+    preset, photo = run.preset, load_photo(run.config["photo"]["path"])
+    if not preset.upscaler.held_out:
+        raise ValueError(f"{run.directory}: its upscalers were trained on all of the photograph")
+    upscalers: dict[str, Upscale] = {"bicubic": bicubic}
+    for label, name in CHECKPOINTS.items():
+        if run.checkpoint_path(name).exists():
+            upscalers[label] = restore_upscaler(run.checkpoint_path(name))
+    print(f"{'task':<16} {'upscaler':<16} {'PSNR, dB':>9} {'SSIM':>8} {'SWD':>7}")
+    for name, long_side in task_sizes(photo, preset.structure.long_side):
+        noise = preset.upscaler.noise if name == "first" else 0.0
+        task = make_task(photo, preset.upscaler.held_out, long_side, noise)
+        for label, upscale in upscalers.items():
+            got = score(upscale, task)
+            where = f"{name}, {long_side} px"
+            print(f"{where:<16} {label:<16} {got.psnr:>9.2f} {got.ssim:>8.4f} {got.swd:>7.1f}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

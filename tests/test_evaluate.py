@@ -77,7 +77,7 @@ def test_report_table_and_sheet(
     assert all(numbers["mean"] > 0 for numbers in structure["metrics"].values())
     assert structure["metrics"]["layout_drift"]["mirrored_photo"] == pytest.approx(0, abs=1e-3)
     assert report["between_samples"]["diversity"] > 0
-    assert [row["task"] for row in report["upscalers"]] == ["pass 1", "later passes"]
+    assert [row["task"] for row in report["upscalers"]] == ["later, 180 px", "later, 90 px", "first, 72 px"]
     assert all(row["held_out"] for row in report["upscalers"])
     assert all("no weights" in report["left_out"][name] for name in ("SIFID", "LPIPS"))
     output = capsys.readouterr()
@@ -144,7 +144,7 @@ def test_another_photograph_and_upscalers_trained_on_all_of_it(
     report = run(bundle_path, other, "--passes", 0)
     assert not report["photo"]["learned_by_the_bundle"]
     assert [row["held_out"] for row in report["upscalers"]] == [False]
-    assert "too few" in report["left_out"]["the upscaler of pass 1"]
+    assert "too few" in report["left_out"]["upscaler first, 72 px"]
     assert "TRAINED ON" in capsys.readouterr().out
     assert caplog.messages == [f"{other} is not the photograph that {bundle_path} has learned"]
 

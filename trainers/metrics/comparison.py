@@ -19,7 +19,7 @@ from .inception import InceptionFeatures
 from .layout import layout_drift
 from .lpips import LPIPS, SIDE
 from .nearest_patches import NearestPatches
-from .restoration import Upscale, bicubic, make_task, score
+from .restoration import Upscale, bicubic, make_task, score, task_sizes
 from .sifid import SIFID
 from .sliced_wasserstein import SlicedWasserstein
 
@@ -131,25 +131,24 @@ def pairwise_lpips(network: LPIPS, samples: Tensor, device: torch.device) -> lis
 
 
 def evaluate_upscalers(bundle: Bundle, photo: Photo) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Scores of the upscalers of pass 1 and of later ones beside bicubic's; what was left out, and why."""
+    """Scores of the upscalers of later passes and of pass 1, beside bicubic's; what was left out, and why."""
     manifest = bundle.manifest
     held_out = manifest.training.held_out
     share = held_out or OWN_SHARE
-    native = max(photo.width, photo.height)
     structure = manifest.structure.scales[-1]
-    first = min(native, SCALE * max(structure.width, structure.height))
     rows: list[dict[str, Any]] = []
     left_out = {}
-    for index, (name, long_side) in enumerate((("pass 1", first), ("later passes", native))):
-        upscaler = manifest.upscaler(index)
+    for name, long_side in task_sizes(photo, max(structure.width, structure.height)):
+        upscaler = manifest.upscaler(1 if name == "later" else 0)
+        label = f"{name}, {long_side} px"
         try:
             task = make_task(photo, share, long_side, upscaler.noise_deviation)
         except ValueError as e:
-            left_out[f"the upscaler of {name}"] = str(e)
+            left_out[f"upscaler {label}"] = str(e)
             continue
         rows.append(
             {
-                "task": name,
+                "task": label,
                 "file": upscaler.file,
                 "held_out": held_out > 0,
                 "share_of_width": share,

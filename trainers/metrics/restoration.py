@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from statistics import fmean
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,16 @@ class Scores:
     psnr: float
     ssim: float
     swd: float
+
+
+def task_sizes(photo: Photo, structure_long: int) -> list[tuple[Literal["later", "first"], int]]:
+    """Which upscaler is measured at which long side of the photograph, in pixels.
+
+    That of the later passes at the photograph's own size, and at half of it: a camera's own pixels are often
+    noise and blur, which nobody can give back. That of pass 1 at what pass 1 makes of ``structure_long``.
+    """
+    native = max(photo.height, photo.width)
+    return [("later", native), ("later", native // 2), ("first", min(native, SCALE * structure_long))]
 
 
 def make_task(photo: Photo, share: float, long_side: int, noise: float, seed: int = 0) -> Task:
