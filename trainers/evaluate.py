@@ -145,6 +145,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     samples = measure_samples(comparisons, range(options.seed, options.seed + options.samples), options.quiet)
     report = {
         **describe(synthesizer, photo, options),
+        "device": str(device),
         "sizes": [comparison.summary() for comparison in comparisons],
         "between_samples": {"diversity": diversity(samples, comparisons[0].photo.cpu())},
         "upscalers": upscalers,

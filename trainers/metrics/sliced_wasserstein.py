@@ -10,6 +10,9 @@ Two things differ, because there is one photograph and not a data set:
 * Thousands of patches are taken of each picture instead of 128, at the same random positions in both.
 * Both pictures are normalised by the photograph's statistics. With its own, a picture that is too flat, too
   dark or of another tint would be made like the photograph before it is compared.
+
+Which patches and directions are drawn changes the mean of the levels by some 2 % of it (four seeds, a 1K
+sample of a canyon); what samples of one bundle differ by is several times as much, so tens are averaged.
 """
 
 from __future__ import annotations
