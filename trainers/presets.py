@@ -149,6 +149,7 @@ STANDARD = Preset(
         l1_steps=2400,
         tuning_l1_steps=600,
         gan_steps=200,
+        first_share=1.0,  # half of it left pass 1 too smooth
         batch=8,
         learning_rate=1e-3,  # small networks take larger steps
         gan_learning_rate=3e-4,
@@ -174,7 +175,7 @@ DRAFT = Preset(
         gan_steps=1200,
         decay=0.25,
     ),
-    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=200, gan_steps=120),
+    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=150, gan_steps=120),
 )
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}
