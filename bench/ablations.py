@@ -39,9 +39,16 @@ def mean_steps(config: StructureConfig) -> int:
     return round(fmean(config.steps(m) for m in range(config.vae_scales, config.scales)))
 
 
+def short(config: StructureConfig) -> StructureConfig:
+    """Few steps at the coarse GAN scales, too."""
+    return replace(config, gan_steps=300, decay=0.1)
+
+
 VARIANTS: dict[str, tuple[str, Callable[[StructureConfig], StructureConfig]]] = {
     "base": ("the preset", lambda c: c),
     "flat": ("no vertical coordinates", lambda c: replace(c, vertical_coordinates=False)),
+    "short": ("300 GAN steps, decay 0.1", short),
+    "short-flat": ("the same, no coordinates", lambda c: replace(short(c), vertical_coordinates=False)),
     "zeros": ("zero padding", lambda c: replace(c, padding="zeros")),
     "even": ("steps spread evenly over scales", lambda c: replace(c, decay=0.0, gan_steps=mean_steps(c))),
     "fp32": ("float32", lambda c: replace(c, precision="fp32")),
