@@ -71,8 +71,11 @@ class UpscalerConfig:
     perceptual: float = 1.0
     reconstruction: float = 0.01
     adversarial: float = 0.005
-    reconstruction_alone: float = 1.0  # L1's, and that of patch statistics, where there are no weights for
-    patch_statistics_alone: float = 0.3  # perceptual features: docs/quality.md has what was tried
+    # L1's, and that of patch statistics, where there are no weights for perceptual features. From noise L1
+    # makes the mean of all that could have been there: it has to be weak for pass 1 (docs/quality.md).
+    reconstruction_alone: float = 1.0
+    noisy_reconstruction_alone: float = 0.1
+    patch_statistics_alone: float = 0.3
     discriminator_channels: int = 64
     discriminator_levels: int = 4
     noise: float = 0.1  # deviation of the noise added to pass 1's input

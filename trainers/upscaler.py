@@ -241,8 +241,9 @@ class UpscalerTraining:
         if self.vgg is None:
             statistics = patch_statistics_loss(fake, high)
             metrics["patch_statistics"] = statistics.detach()
-            loss = loss + self.config.reconstruction_alone * reconstruction
-            loss = loss + self.config.patch_statistics_alone * statistics
+            noisy = self.patches.noise > 0
+            weight = self.config.noisy_reconstruction_alone if noisy else self.config.reconstruction_alone
+            loss = loss + weight * reconstruction + self.config.patch_statistics_alone * statistics
         else:
             perceptual = F.l1_loss(self._run(self.vgg, fake), self._run(self.vgg, high))
             metrics["perceptual"] = perceptual.detach()
