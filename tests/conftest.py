@@ -30,6 +30,31 @@ HALO = 3
 """Exactly the radius of the upscaler below, so that tiles may differ from the whole by rounding alone."""
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: for networks and pictures so small that two only wait for each other."""
+    import torch  # noqa: PLC0415 - most tests do without
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)  # which training sets, and hypothesis minds
+
+
+@pytest.fixture(scope="module")
+def tiny_preset() -> Iterator[None]:
+    """The preset ``draft`` trains in seconds; goes with ``one_thread``."""
+    from tiny import use_tiny_preset  # noqa: PLC0415
+
+    from trainers.presets import PRESETS  # noqa: PLC0415
+
+    saved = PRESETS["draft"]
+    use_tiny_preset()
+    yield
+    PRESETS["draft"] = saved
+
+
 class Graph:
     """Collects nodes and random weights for one ONNX network."""
 

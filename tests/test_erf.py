@@ -1,6 +1,5 @@
 """The effective receptive field by gradients, beside the one by impulses, and its plot."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,7 @@ from trainers import erf
 from trainers.assemble import as_function
 from trainers.networks import RRDBNet
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The networks are so small that two threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_rrdb(seed: int, blocks: int = 1) -> RRDBNet:
@@ -83,5 +75,4 @@ def test_plot(tmp_path: Path) -> None:
 
 def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert erf.main([str(tmp_path)]) == 1
-    torch.set_flush_denormal(False)  # which the command sets, and hypothesis minds
     assert "is not a run directory" in capsys.readouterr().err

@@ -13,24 +13,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import TINY, train_step_by_step, use_tiny_preset, write_photo
+from tiny import TINY, InterruptedBackward, train_step_by_step, write_photo
 
 from ourgan_sdk import Bundle, Synthesizer
-from trainers import fit, presets, run
+from trainers import fit, run
 from trainers.presets import DRAFT, PAPER, STANDARD, Preset
 from trainers.restore import RestoreError, restore_network
 
 PHASES = ("structure", "upscaler-later", "upscaler-first")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tiny_preset() -> Any:
-    saved, threads = presets.PRESETS["draft"], torch.get_num_threads()
-    use_tiny_preset()
-    yield
-    presets.PRESETS["draft"] = saved
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)  # which training sets, and hypothesis minds
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_preset")
 
 
 @pytest.fixture(scope="module")
@@ -128,27 +121,30 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert len(steps) == len(set(steps))
 
 
-@pytest.mark.parametrize("stop_at", [2, 15, 46])
+@pytest.mark.parametrize(
+    ("stop_at", "phase", "scale", "step"),
+    [(2, "structure", 0, 2), (15, "structure", 2, 2), (46, "upscaler-later", None, 9)],
+)
 def test_ctrl_c_saves_the_step_that_it_comes_in(
-    finished: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+    finished: Path,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: int,
+    phase: str,
+    scale: int | None,
+    step: int,
 ) -> None:
+    """A patch-VAE scale, a patch-GAN scale, an upscaler; ``stop_at`` counts what goes backward."""
     monkeypatch.setattr(fit, "assemble", lambda *_: (tmp_path / "part.ourgan").touch())
-    backward, calls = torch.autograd.backward, 0
-
-    def interrupted_backward(loss: torch.Tensor) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == stop_at:
-            signal.raise_signal(signal.SIGINT)
-        backward(loss)
-
-    monkeypatch.setattr(torch.autograd, "backward", interrupted_backward)
+    backward = InterruptedBackward(stop_at)
+    monkeypatch.setattr(torch.autograd, "backward", backward)
     directory = tmp_path / "part"
     assert fit.main(arguments(photo, directory)) == 130
     saved = max((directory / "checkpoints").glob("*.pt"), key=lambda path: path.stat().st_mtime_ns)
-    before = torch.load(saved, weights_only=True)["step"]
-    assert before > 0
-    assert calls <= stop_at + 1  # a step of an adversarial phase goes back twice
+    state = torch.load(saved, weights_only=True)
+    assert (state["phase"], state.get("scale"), state["step"]) == (phase, scale, step)
+    assert backward.calls <= stop_at + 1  # a step of an adversarial phase goes back twice
     assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
     assert_same_weights(directory, finished)
 

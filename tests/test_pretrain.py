@@ -1,7 +1,5 @@
 import json
 import re
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import use_tiny_preset, write_photo
+from tiny import InterruptedBackward, write_photo
 
 from ourgan_sdk.bundle import Manifest
 from trainers import fit, presets, pretrain, run
@@ -21,15 +19,7 @@ from trainers.networks.vgg import FILE, VGGFeatures
 from trainers.presets import PAPER
 from trainers.restore import restore_upscaler
 
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_preset() -> Iterator[None]:
-    saved, threads = presets.PRESETS["draft"], torch.get_num_threads()
-    use_tiny_preset()
-    yield
-    presets.PRESETS["draft"] = saved
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_preset")
 
 
 @pytest.fixture(autouse=True)
@@ -101,16 +91,8 @@ def test_files_that_cannot_be_used_are_named(photos: Path, tmp_path: Path, caplo
 def test_interrupted_and_resumed_equals_uninterrupted(
     finished: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
-    backward, calls = torch.autograd.backward, 0
-
-    def interrupted_backward(loss: torch.Tensor) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == stop_at:
-            signal.raise_signal(signal.SIGINT)
-        backward(loss)
-
-    monkeypatch.setattr(torch.autograd, "backward", interrupted_backward)
+    backward = InterruptedBackward(stop_at)
+    monkeypatch.setattr(torch.autograd, "backward", backward)
     directory = tmp_path / "part"
     assert pretrain.main(arguments(photos, directory)) == 130
     assert not directory.with_suffix(".pth").exists()

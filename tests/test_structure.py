@@ -29,12 +29,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Photo:
     return load_photo(write_photo(tmp_path_factory.mktemp("photo") / "hills.png"))
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def start(directory: Path) -> Run:

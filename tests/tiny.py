@@ -1,5 +1,6 @@
 """A preset that trains in seconds, and `trainers.fit` with it: `python tests/tiny.py photo.png ...`."""
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,19 @@ def train_step_by_step(arguments: list[str]) -> None:
     run.CHECKPOINT_SECONDS = 0.0
     fit.assemble = lambda _run, _photo, _trained, output: output.touch()
     sys.exit(fit.main(arguments))
+
+
+class InterruptedBackward:
+    """``torch.autograd.backward``, in whose call number ``stop_at`` comes Ctrl-C."""
+
+    def __init__(self, stop_at: int) -> None:
+        self.backward, self.stop_at, self.calls = torch.autograd.backward, stop_at, 0
+
+    def __call__(self, loss: torch.Tensor) -> None:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            signal.raise_signal(signal.SIGINT)
+        self.backward(loss)
 
 
 def write_photo(path: Path, height: int = 200, width: int = 300) -> Path:

@@ -12,7 +12,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -40,11 +40,19 @@ VGG_HELP = "torchvision's VGG19 weight file, for perceptual features (default: t
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
+    return exit_status(lambda: fit(options))
+
+
+def exit_status(train: Callable[[], object]) -> int:
+    """Runs what a training command does; where that ends early, one line says why.
+
+    It is 1 where something was wrong, and 130 after Ctrl-C.
+    """
     logging.basicConfig(format="%(message)s")
     for name in ("trainers", "export"):
         logging.getLogger(name).setLevel(logging.INFO)
     try:
-        fit(options)
+        train()
     except (PhotoError, RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1

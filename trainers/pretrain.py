@@ -26,12 +26,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
 
 from .fit import (
     VGG_HELP,
     check_vgg,
+    exit_status,
     load_vgg,
     minutes,
     parse_seed,
@@ -45,7 +45,6 @@ from .networks.rrdb import SCALE
 from .photo import Photo, PhotoError, held_out_part, load_photo, smallest_long_side
 from .presets import PRESETS, UpscalerConfig
 from .pretrained import adopt_size, keep, kept, read_pretrained
-from .restore import RestoreError
 from .run import Run, RunError
 from .upscaler import Pair, Patches, UpscalerTraining, make_pairs, train_upscaler
 
@@ -202,17 +201,7 @@ def validate(network: RRDBNet, tasks: Sequence[Task]) -> Scores:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
-    logging.basicConfig(format="%(message)s")
-    log.setLevel(logging.INFO)
-    try:
-        pretrain(options)
-    except (PhotoError, RestoreError, RunError, OurganError, ValueError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; go on with --resume and the run directory above", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(lambda: pretrain(options))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
