@@ -94,6 +94,9 @@ def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if (directory / "config.json").exists():
         run = Run.open(directory, device, quiet=True)
+        kept = (run.preset.structure, run.config["seed"], run.config["photo"]["sha256"])
+        if kept != (preset.structure, options.seed, photo.sha256):
+            raise SystemExit(f"error: {directory} was trained otherwise: give other --runs, or delete it")
     else:
         config = {
             "photo": describe(photo, path),

@@ -1,7 +1,7 @@
 """How pass 1 should be trained: samples of a finished run after it, against the photograph.
 
-Run it as ``python -m bench.first_pass RUN``; it trains one more upscaler, without noise on its input, and
-prints one table.
+Run it as ``python -m bench.first_pass RUN``, for a run that started from pre-trained upscalers as presets do;
+it trains one more from the same start, without noise on its input, and prints one table.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def main() -> None:
     samples = [sample(structure, seed) for seed in range(SAMPLES)]
     height, width = (SCALE * n for n in structure.sizes[-1])
     distance = SlicedWasserstein(reduce(to_float(photo.pixels)[None], height, width)[0])
-    later = restore_upscaler(run.checkpoint_path("upscaler-later"))
+    later, start = (restore_upscaler(run.checkpoint_path(name)) for name in ("upscaler-later", "init_first"))
     sizes = first_sizes(photo, max(structure.sizes[-1]), config.patch, config.held_out)
     steps = config.steps(pretrained=True, share=config.first_share)
-    clean = train(photo, sizes, config, steps, start=later)
+    clean = train(photo, sizes, config, steps, start=start)
     first = restore_upscaler(run.checkpoint_path("upscaler-first"))
     print(f"{width} x {height}, {SAMPLES} samples: sliced Wasserstein distance x 1000")
     print(f"{'pass 1 by':<36} {'mean':>8} {'finest':>8} {'second':>8} {'third':>8}")

@@ -8,7 +8,7 @@ conv_first         ``RRDB_trunk.0.RDB1.conv1.weight``          ESRGAN, BSRGAN
 model.0            ``model.1.sub.0.RDB1.conv1.0.weight``       first ESRGAN, most public models
 =================  ==========================================  =========================
 
-each bare or wrapped (``params_ema`` before ``params``, ``state_dict``, and this project's ``generator``),
+each bare or wrapped (``params_ema`` before ``params``, ``state_dict``, and this project's ``average``),
 with or without the prefix ``module.``. Features, blocks and growth follow from the tensors.
 """
 
@@ -57,7 +57,8 @@ def read_upscaler(content: object) -> RRDBNet:
     state = unwrap(content)
     scale = scale_of(state)
     state = {rename(key): value.to("cpu", torch.float32) for key, value in state.items()}
-    if not state.keys() >= {"conv_first.weight", "body.0.rdb1.conv1.weight"}:
+    first = [state.get(key) for key in ("conv_first.weight", "body.0.rdb1.conv1.weight")]
+    if any(weight is None or weight.ndim != 4 for weight in first):
         raise LayoutError(f"it holds no RRDB network (ESRGAN, Real-ESRGAN) but {quote(state)}")
     features, channels = state["conv_first.weight"].shape[:2]
     if channels in (12, 48):  # Real-ESRGAN's of x2 and x1 fold 2 x 2 or 4 x 4 pixels into channels first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .presets import StructureConfig
 log = logging.getLogger(__name__)
 
 SMALLEST_SIDE = 4  # pixels of the coarsest scale
+_OPENING = threading.Lock()  # Pillow's limit is the whole process's
 MAX_PIXELS = 2**29  # 536 megapixels: 1.6 GB of RGB, more than any camera gives
 
 
@@ -55,9 +57,8 @@ def load_photo(path: str | Path) -> Photo:
         data = Path(path).read_bytes()
     except OSError as e:
         raise PhotoError(f"cannot read the photograph {path}: {e.strerror or e}") from e
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit, below, covers it
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _open(data) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise PhotoError(
                     f"{path} has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are accepted: "
@@ -71,10 +72,18 @@ def load_photo(path: str | Path) -> Photo:
         raise PhotoError(message) from e
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as e:  # Pillow's ways of saying "broken"
         raise PhotoError(f"{path} is broken or cut short: {e}") from e
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
     pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1).contiguous()
     return Photo(pixels, hashlib.sha256(data).hexdigest())
+
+
+def _open(data: bytes) -> Image.Image:
+    """The picture, not yet decoded, whatever its size: our own limit covers it."""
+    with _OPENING:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(data))
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -82,11 +91,12 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image, dtype=np.float64)
         top = 65535.0 if image.mode != "F" or grey.max(initial=0) > 1 else 1.0
         return Image.fromarray(np.rint(np.clip(grey / top, 0, 1) * 255).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
+    profile = image.info.get("icc_profile")
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         log.warning("the photograph has transparency; it is laid over white")
         rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    profile = image.info.get("icc_profile")
+        target = "L" if image.mode in ("LA", "La", "L") else "RGB"  # what the profile is about
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert(target)
     if profile and image.mode in ("RGB", "CMYK", "L"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -58,7 +58,9 @@ class UpscalerConfig:
     features: int = 64
     blocks: int = 23
     growth: int = 32
-    l1_steps: int = 50_000  # Algorithm 2's two phases share the 100,000 iterations of Table 4
+    # Algorithm 2's two phases share the 100,000 iterations of Table 4; Algorithm 3, from pre-trained weights
+    # on, takes those of the second.
+    l1_steps: int = 50_000
     gan_steps: int = 50_000
     batch: int = 16  # (ESRGAN)
     patch: int = 128  # pixels, high resolution
@@ -80,7 +82,7 @@ class UpscalerConfig:
     discriminator_levels: int = 4
     noise: float = 0.1  # deviation of the noise added to pass 1's input
     held_out: float = 0.0  # share of the photograph's width, at its right, that is kept for evaluation
-    first_share: float = 0.5  # of the steps: the pass-1 upscaler starts from the trained later one
+    first_share: float = 1.0  # of the steps: what pass 1's upscaler takes
     pretrained: bool = False  # starts from the weights in trainers/weights, where no others are given
     tuning_l1_steps: int = 0  # in place of l1_steps from pre-trained weights: Algorithm 3 has one phase only
 
@@ -152,7 +154,6 @@ STANDARD = Preset(
         l1_steps=2400,
         tuning_l1_steps=600,
         gan_steps=200,
-        first_share=1.0,  # half of it left pass 1 too smooth
         batch=8,
         learning_rate=1e-3,  # small networks take larger steps
         gan_learning_rate=3e-4,

@@ -84,7 +84,7 @@ class Folder:
     def listing(self) -> str:
         """A hash of the files' names and sizes."""
         lines = [f"{file.relative_to(self.path).as_posix()} {file.stat().st_size}" for file in self.files]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
     def order(self, position: int) -> Iterator[Path]:
         """The photograph at a position of an endless sequence, and those to take in its place.
@@ -296,6 +296,11 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
         "init": pretrained[0].record() if pretrained else None,
     }
     directory = options.run or unused_directory(source.name, preset)
+    if directory.resolve().is_relative_to(source):
+        raise RunError(
+            f"the run directory {directory} would lie among the photographs, and its pictures be taken for "
+            "some: give one elsewhere with --run"
+        )
     run = Run.create(directory, settings, device, quiet=options.quiet)
     for one in pretrained:
         keep(run, "init", one)

@@ -46,6 +46,8 @@ def read_pretrained(path: Path) -> Pretrained:
 def adopt_size(config: UpscalerConfig, pretrained: Collection[Pretrained]) -> UpscalerConfig:
     """``config`` with the features, blocks and growth of the networks that training starts from.
 
+    Where these are another size, learning rates are at most the paper's.
+
     Raises:
         RestoreError: they are of different sizes.
     """
@@ -53,7 +55,12 @@ def adopt_size(config: UpscalerConfig, pretrained: Collection[Pretrained]) -> Up
     if len(set(sizes.values())) > 1:
         found = "; ".join(f"{name} {size}" for name, size in sizes.items())
         raise RestoreError(f"both upscalers must have the same features, blocks and growth, found {found}")
+    ours = (config.features, config.blocks, config.growth)
     for features, blocks, growth in sizes.values():
+        if (features, blocks, growth) != ours:  # the preset's rates suit its own size
+            rate = min(config.learning_rate, UpscalerConfig.learning_rate)
+            gan_rate = min(config.gan_learning_rate, UpscalerConfig.gan_learning_rate)
+            config = replace(config, learning_rate=rate, gan_learning_rate=gan_rate)
         config = replace(config, features=features, blocks=blocks, growth=growth)
     return config
 

@@ -67,6 +67,11 @@ def set_rng_state(state: Mapping[str, Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
 
 
+def settled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's checkpoints have in common: all of its configuration but where its result goes."""
+    return {name: value for name, value in config.items() if name != "output"}
+
+
 class Run:
     """One run directory, and the clock of what happens in it."""
 
@@ -205,7 +210,7 @@ class Run:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as e:  # torch raises many kinds here; whatever it was, the file is not usable
             raise RunError(f"the checkpoint {path} is broken ({e}); delete it to repeat its phase") from e
-        if state.get("phase") != name or state["config"]["preset"] != self.config["preset"]:
+        if state.get("phase") != name or settled(state["config"]) != settled(self.config):
             raise RunError(f"{path} is not this run's checkpoint of {name}; delete it to repeat that phase")
         set_rng_state(state["rng"], self.device)
         self._seconds_before, self._started = state["seconds"], time.monotonic()

@@ -20,6 +20,9 @@ def load_weights(network: nn.Module, path: str | Path, wanted: str) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({name: state[name] for name in names}, strict=False)
+        damaged = [name for name in names if not network.state_dict()[name].isfinite().all()]
+        if damaged:
+            raise ValueError(f"{damaged[0]} is not finite")
     except OSError as e:
         raise ValueError(f"cannot read {path}, expected {wanted}: {e.strerror or e}") from e
     except KeyError as e:
