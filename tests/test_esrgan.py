@@ -208,3 +208,10 @@ def test_what_spandrel_reads_is_read_alike(
     with torch.no_grad():
         theirs = spandrel.ModelLoader().load_from_file(tmp_path / "a.pth").model(x)
         assert torch.allclose(restore_upscaler(tmp_path / "a.pth")(x), theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["conv_first.weight", "body.0.rdb1.conv1.weight"])
+@pytest.mark.parametrize("shape", [(), (3,), (8, 3)])
+def test_tensors_of_odd_rank_are_no_network(network: RRDBNet, key: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(LayoutError, match="no RRDB network"):
+        read_upscaler({**network.state_dict(), key: torch.zeros(shape)})

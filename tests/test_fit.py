@@ -371,3 +371,16 @@ def test_sample_grid_holds_every_picture() -> None:
     sheet = np.asarray(run.grid(pictures, columns=2, gap=1))
     assert sheet.shape == (3 * 7 - 1, 2 * 8 - 1, 3)
     assert sheet[7, 0, 0] == round(0.5 * 255)
+
+
+def test_checkpoints_of_another_photograph_are_not_taken_over(finished: Path, tmp_path: Path) -> None:
+    config = json.loads((finished / "config.json").read_text())
+    other = {**config, "photo": {**config["photo"], "sha256": "1" * 64}}
+    directory = run.Run.create(tmp_path / "other", other, torch.device("cpu"))
+    path = directory.checkpoint_path("structure")
+    path.write_bytes((finished / "checkpoints" / "structure.pt").read_bytes())
+    with pytest.raises(run.RunError, match="not this run's checkpoint"):
+        directory.load_checkpoint("structure")
+    same = run.Run.create(tmp_path / "same", {**config, "output": "elsewhere"}, torch.device("cpu"))
+    same.checkpoint_path("structure").write_bytes(path.read_bytes())
+    assert same.load_checkpoint("structure") is not None

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -130,3 +132,11 @@ def test_vgg_reads_the_official_layout_and_nothing_else(tmp_path) -> None:
     torch.save({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="not torchvision's VGG19 weight file"):
         VGGFeatures.load(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    state = VGGFeatures().state_dict()
+    state["features.0.bias"][3] = float("nan")
+    torch.save(state, tmp_path / "vgg.pth")
+    with pytest.raises(ValueError, match=r"features\.0\.bias is not finite"):
+        VGGFeatures.load(tmp_path / "vgg.pth")

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from trainers.photo import PhotoError, check_photo, load_photo, scale_sizes, structure_pyramid
 from trainers.presets import STANDARD
@@ -99,3 +99,16 @@ def test_pyramid_has_the_sizes_and_the_range(tmp_path: Path) -> None:
     assert all(x.min() >= -1 and x.max() <= 1 for x in pyramid)
     means = torch.stack([x.mean() for x in pyramid])
     assert (means - means[0]).abs().max() < 0.03
+
+
+def test_the_profile_counts_under_alpha_too(tmp_path: Path) -> None:
+    """With a profile that is not sRGB's, an opaque RGBA picture is read as the RGB one is."""
+    srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, blue = srgb.find(b"rXYZ"), srgb.find(b"bXYZ")  # tags: name, offset, size
+    srgb[red : red + 4], srgb[blue : blue + 4] = b"bXYZ", b"rXYZ"  # swapped primaries
+    picture = Image.new("RGB", (8, 8), (200, 60, 30))
+    picture.save(tmp_path / "rgb.png", icc_profile=bytes(srgb))
+    picture.convert("RGBA").save(tmp_path / "rgba.png", icc_profile=bytes(srgb))
+    rgb, rgba = (load_photo(tmp_path / name).pixels for name in ("rgb.png", "rgba.png"))
+    assert rgb[2, 0, 0] > rgb[0, 0, 0]
+    assert torch.equal(rgb, rgba)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import InterruptedBackward, write_photo
+from tiny import TINY, InterruptedBackward, write_photo
 
 from ourgan_sdk.bundle import Manifest
 from trainers import fit, presets, pretrain, run
@@ -260,3 +261,17 @@ def test_vgg_is_taken_from_torch_hub_where_it_lies(
     assert f"perceptual features: {(empty_hub / FILE).resolve()}" in caplog.text
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["perceptual"] > 0
+
+
+def test_a_run_does_not_lie_among_the_photographs(photos: Path, capsys: Any) -> None:
+    assert pretrain.main(arguments(photos, photos / "run", "-o", str(photos.parent / "a.pth"))) == 1
+    assert "among the photographs" in capsys.readouterr().err
+    assert not (photos / "run").exists()
+
+
+def test_names_that_are_not_utf8(photos: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    odd.write_bytes(next(photos.glob("*.png")).read_bytes())
+    folder = pretrain.Folder(tmp_path, TINY.upscaler, 0)
+    assert folder.files == [odd]
+    assert len(folder.listing()) == 64

@@ -13,6 +13,7 @@ from torch import Tensor
 from trainers.networks import RRDBNet
 from trainers.photo import Photo, PhotoError, check_photo
 from trainers.presets import PAPER, UpscalerConfig
+from trainers.pretrained import Pretrained, adopt_size
 from trainers.run import Run, RunError
 from trainers.upscaler import (
     Pair,
@@ -142,7 +143,7 @@ def test_from_pretrained_weights_there_is_only_the_second_phase(run: Run) -> Non
 
 def test_without_weights_of_its_own_the_first_one_learns_about_noise(run: Run) -> None:
     init = RRDBNet(CONFIG.features, CONFIG.blocks, CONFIG.growth)
-    train_upscalers(run, some_photo(), CONFIG, 40, init=init)
+    train_upscalers(run, some_photo(), replace(CONFIG, first_share=0.5), 40, init=init)
     assert checkpoint(run, "upscaler-later")["step"] == 6
     assert checkpoint(run, "upscaler-first-l1")["step"] == 3
     assert checkpoint(run, "upscaler-first")["step"] == 6
@@ -217,3 +218,31 @@ def test_bf16_is_for_training_only() -> None:
     assert 0 < (rounded - exact).abs().max() < 0.02
     training.step()
     assert {p.dtype for p in training.average.parameters()} == {torch.float32}
+
+
+def test_from_noise_l1_is_weak() -> None:
+    """Without perceptual features the generator's loss in pass 1 has its own weight of L1."""
+    low, high = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 64, 64)
+
+    def gradient(noise: float, config: UpscalerConfig) -> float:
+        torch.manual_seed(0)
+        patches = Patches(lambda _: [], config, noise, CPU)
+        training = UpscalerTraining(config, 0, 1, patches, None)
+        seen: list[float] = []
+        training.generator_optimizer.step = lambda loss: bool(seen.append(float(loss)))
+        training._train_adversarial(training.generator(low), high)
+        return seen[0]
+
+    alone = replace(CONFIG, adversarial=0.0, patch_statistics_alone=0.0)
+    clean, noisy = gradient(0.0, alone), gradient(0.1, alone)
+    assert noisy == pytest.approx(clean * alone.noisy_reconstruction_alone / alone.reconstruction_alone)
+
+
+def test_other_sizes_are_tuned_at_the_papers_rates_at_most() -> None:
+    def one(features: int) -> Pretrained:
+        return Pretrained(RRDBNet(features, 1, 2), f"{features}.pth", "0" * 64)
+
+    config = replace(CONFIG, learning_rate=1e-3, gan_learning_rate=3e-4)
+    same, other = adopt_size(config, [one(config.features)]), adopt_size(config, [one(6)])
+    assert (same.learning_rate, same.gan_learning_rate) == (1e-3, 3e-4)
+    assert (other.features, other.learning_rate, other.gan_learning_rate) == (6, 1e-4, 1e-4)

@@ -254,7 +254,13 @@ def train_structure(run: Run, photo: Photo, config: StructureConfig) -> Structur
         if resumed is None and m > 1:  # G_0 reads the latent: nothing to start G_1 from
             model.network.generators[m].load_state_dict(model.network.generators[m - 1].state_dict())
         scale = VaeScale(model, pyramid, m) if m < config.vae_scales else GanScale(model, pyramid, m, critic)
-        _train_scale(run, model, scale, m, resumed)
+        try:
+            _train_scale(run, model, scale, m, resumed)
+        except DivergedError as e:
+            path = run.checkpoint_path("structure")
+            raise DivergedError(
+                f"structure scale {m + 1} diverged twice: {e}; the last good state is in {path}"
+            ) from e
         critic = scale.critic if isinstance(scale, GanScale) else None
     return model
 
