@@ -229,7 +229,7 @@ def test_from_noise_l1_is_weak() -> None:
         patches = Patches(lambda _: [], config, noise, CPU)
         training = UpscalerTraining(config, 0, 1, patches, None)
         seen: list[float] = []
-        training.generator_optimizer.step = lambda loss: bool(seen.append(float(loss)))
+        training.generator_optimizer.step = lambda loss: bool(seen.append(float(loss.detach())))
         training._train_adversarial(training.generator(low), high)
         return seen[0]
 
