@@ -26,6 +26,7 @@ TINY = replace(
         latent=8,
         vae_steps=6,
         gan_steps=6,
+        decay=0.1,
     ),
     upscaler=replace(
         presets.DRAFT.upscaler,
@@ -36,6 +37,7 @@ TINY = replace(
         tuning_l1_steps=0,
         l1_steps=6,
         gan_steps=6,
+        first_share=0.5,
         batch=2,
         patch=64,
         discriminator_channels=4,
