@@ -38,7 +38,8 @@ def _measure(network: bytes, height: int, width: int) -> int:
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(command, input=network, capture_output=True, cwd=root, check=False)  # noqa: S603
     if done.returncode:
-        raise RuntimeError(f"memory of activations cannot be measured: {done.stderr.decode()[-500:]}")
+        reason = done.stderr.decode()[-500:] or f"the process ended with status {done.returncode}"
+        raise RuntimeError(f"memory of activations cannot be measured: {reason}")
     return int(done.stdout)
 
 
