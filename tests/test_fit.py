@@ -100,7 +100,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     finished: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
     monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after every step
-    monkeypatch.setattr(fit, "assemble", lambda *_: (tmp_path / "part.ourgan").touch())
+    monkeypatch.setattr(fit, "assemble", lambda _run, _photo, _trained, output: output.touch())
     saves = 0
     save = run.Run.save_checkpoint
 
@@ -115,6 +115,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     directory = tmp_path / "part"
     assert fit.main(arguments(photo, directory)) == 130
     assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
+    assert directory.with_suffix(".ourgan").exists()
     assert_same_weights(directory, finished)
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     steps = [(line["phase"], line["step"]) for line in lines]
@@ -136,7 +137,7 @@ def test_ctrl_c_saves_the_step_that_it_comes_in(
     step: int,
 ) -> None:
     """A patch-VAE scale, a patch-GAN scale, an upscaler; ``stop_at`` counts what goes backward."""
-    monkeypatch.setattr(fit, "assemble", lambda *_: (tmp_path / "part.ourgan").touch())
+    monkeypatch.setattr(fit, "assemble", lambda _run, _photo, _trained, output: output.touch())
     backward = InterruptedBackward(stop_at)
     monkeypatch.setattr(torch.autograd, "backward", backward)
     directory = tmp_path / "part"
@@ -164,7 +165,7 @@ def test_a_second_ctrl_c_stops_at_once(finished: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_killed_and_resumed_makes_the_bundle(finished: Path, photo: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_makes_the_bundle_where_asked(finished: Path, photo: Path, tmp_path: Path) -> None:
     script = Path(__file__).with_name("tiny.py")
     directory = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, script, *arguments(photo, directory)])
@@ -173,10 +174,12 @@ def test_killed_and_resumed_makes_the_bundle(finished: Path, photo: Path, tmp_pa
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    elsewhere = tmp_path / "elsewhere.ourgan"
+    assert fit.main(["--resume", str(directory), "-o", str(elsewhere), "--device", "cpu", "--quiet"]) == 0
     assert not directory.with_suffix(".ourgan").exists()
-    assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
     assert_same_weights(directory, finished)
-    ours, theirs = (Bundle.open(path.with_suffix(".ourgan")) for path in (directory, finished))
+    ours, theirs = Bundle.open(elsewhere), Bundle.open(finished.with_suffix(".ourgan"))
+    assert ours.manifest.structure == theirs.manifest.structure
     for name in ("structure.onnx", "upscaler-first.onnx", "upscaler-later.onnx", "preview.png"):
         assert ours.read(name) == theirs.read(name)
 
@@ -272,15 +275,6 @@ def test_runs_are_not_overwritten_and_broken_ones_refused(
         (broken / "config.json").write_text(text)
         assert fit.main(["--resume", str(broken), "--quiet"]) == 1
         assert message in capsys.readouterr().err
-
-
-def test_resume_writes_elsewhere_when_asked(finished: Path, tmp_path: Path) -> None:
-    output = tmp_path / "elsewhere.ourgan"
-    assert fit.main(["--resume", str(finished), "-o", str(output), "--device", "cpu", "--quiet"]) == 0
-    assert (
-        Bundle.open(output).manifest.structure
-        == Bundle.open(finished.with_suffix(".ourgan")).manifest.structure
-    )
 
 
 def test_settings_of_a_run_are_not_changed_on_resume(finished: Path, capsys: Any) -> None:

@@ -121,7 +121,8 @@ def test_what_diverges_again_and_again_ends_with_the_last_good_state(run: Run) -
 
 
 def test_an_adversarial_phase_that_runs_away_is_stopped(run: Run) -> None:
-    config = replace(CONFIG, l1_steps=60, gan_steps=400, reconstruction_alone=-100.0, learning_rate=0.01)
+    config = replace(CONFIG, l1_steps=60, gan_steps=400, learning_rate=0.01, gan_learning_rate=0.01)
+    config = replace(config, reconstruction_alone=-100.0)
     with pytest.raises(RunError, match=r"an error that had fallen to .* has risen to"):
         train(run, config, lambda *_: False)
     assert checkpoint(run, "upscaler-later")["step"] < 460
