@@ -101,7 +101,7 @@ class Training(_Record):
     preset: str
     seed: Annotated[int, Field(ge=0, lt=1 << 64)]
     structure_steps: list[Count]
-    upscaler_steps: Count
+    upscaler_steps: Count  # of all upscalers together
     seconds: NonNegative
     perceptual: str | None
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the photograph's width, at its right

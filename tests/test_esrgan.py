@@ -159,6 +159,10 @@ def test_command_names_what_is_wrong(network: RRDBNet, tmp_path: Path, capsys: A
     output = tmp_path / "out.pth"
     assert to_pth.main([str(tmp_path), "-o", str(output)]) == 1  # a folder, but no run
     assert "there is no checkpoint" in capsys.readouterr().err
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "upscaler.pt").touch()  # a run of trainers.pretrain
+    assert to_pth.main([str(tmp_path), "-o", str(output)]) == 1
+    assert "checkpoints holds upscaler.pt" in capsys.readouterr().err
     torch.save(RRDBNet(4, 1, 40).state_dict(), tmp_path / "wide.pt")
     assert to_pth.main([str(tmp_path / "wide.pt"), "-o", str(output)]) == 1
     assert "this upscaler of 40" in capsys.readouterr().err

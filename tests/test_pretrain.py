@@ -220,7 +220,7 @@ def test_fit_starts_from_it_and_keeps_it(
     assert training.init_first is not None
     assert (training.init.file, training.init_first.file) == ("later.pth", "first.pt")
     assert training.init.sha256 != training.init_first.sha256
-    assert (training.upscaler_steps, training.held_out) == (6, 1 / 12)
+    assert (training.upscaler_steps, training.held_out) == (6 + 3, 1 / 12)
     network = restore_upscaler(directory / "checkpoints" / "upscaler-later.pt")
     assert (network.features, network.blocks, network.growth) == (6, 2, 4)
 
@@ -246,6 +246,22 @@ def test_fit_refuses_what_it_cannot_start_from(
     with pytest.raises(SystemExit):
         fit.main([str(photos / "hills.png"), "--init-first", init])
     assert "--init-first needs --init" in capsys.readouterr().err
+
+
+def test_full_disk_while_the_starting_point_is_copied_ends_with_a_message(
+    photos: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init = tmp_path / "init.pth"
+    torch.save(RRDBNet(6, 1, 4).state_dict(), init)
+
+    def full(*_: Any) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    directory = tmp_path / "run"
+    assert fit.main(fit_arguments(photos / "hills.png", directory, "--init", str(init))) == 1
+    assert "is the disk full?" in capsys.readouterr().err
+    assert not any((directory / "checkpoints").iterdir())
 
 
 def test_vgg_is_taken_from_torch_hub_where_it_lies(

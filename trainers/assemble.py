@@ -89,7 +89,7 @@ def describe(
             preset=preset.name,
             seed=run.config["seed"],
             structure_steps=[preset.structure.steps(m) for m in range(preset.structure.scales)],
-            upscaler_steps=sum(preset.upscaler.steps(pretrained=run.config.get("init") is not None)),
+            upscaler_steps=upscaler_steps(run),
             seconds=round(run.seconds, 1),
             perceptual="vgg19" if run.config["vgg"] else None,
             held_out=preset.upscaler.held_out,
@@ -99,6 +99,14 @@ def describe(
         structure=describe_structure(model),
         upscalers=upscalers,
     )
+
+
+def upscaler_steps(run: Run) -> int:
+    """Those of both upscalers together."""
+    config = run.preset.upscaler
+    later = config.steps(pretrained=run.config.get("init") is not None)
+    first = config.steps(pretrained=run.config.get("init_first") is not None, share=config.first_share)
+    return sum(later) + sum(first)
 
 
 def checkpoint(run: Run, name: str) -> bundle.Checkpoint | None:

@@ -147,7 +147,7 @@ STANDARD = Preset(
     ),
     replace(
         PAPER.upscaler,
-        features=32,  # a network that serves one photograph may be small: docs/quality.md
+        features=32,  # small enough to render 8K on a processor in half a minute: docs/benchmarks.md
         blocks=4,
         growth=16,
         pretrained=True,  # minutes instead of hours
@@ -159,7 +159,7 @@ STANDARD = Preset(
         gan_learning_rate=3e-4,
         halvings=None,  # so few steps end better in a slow fade, and averaged
         averaging=100,
-        precision="bf16",  # 1.7 x as fast on processors with AVX512-BF16
+        precision="bf16",  # faster, as in the structure
         discriminator_channels=16,
         discriminator_levels=3,
         held_out=1 / 12,  # so that every bundle's upscalers can be measured on what they have not seen
@@ -179,7 +179,7 @@ DRAFT = Preset(
         gan_steps=1200,
         decay=0.25,
     ),
-    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=150, gan_steps=120),
+    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=120, gan_steps=100),
 )
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}

@@ -11,10 +11,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
-from ourgan_sdk._atomic import atomic_file
-
 from .networks import RRDBNet
 from .presets import UpscalerConfig
 from .restore import RestoreError, restore_upscaler
@@ -66,9 +62,8 @@ def adopt_size(config: UpscalerConfig, pretrained: Collection[Pretrained]) -> Up
 
 
 def keep(run: Run, name: str, pretrained: Pretrained) -> None:
-    """Copies the network into the run's checkpoint ``name``."""
-    with atomic_file(run.checkpoint_path(name)) as path:
-        torch.save({"params": pretrained.network.state_dict()}, path)
+    """Copies the network into the run's checkpoint ``name``; raises RunError where the disk is full."""
+    run.write_checkpoint(name, {"params": pretrained.network.state_dict()})
 
 
 def kept(run: Run, name: str) -> RRDBNet | None:

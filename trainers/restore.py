@@ -69,12 +69,17 @@ def read_checkpoint(path: Path) -> object:
     except ImportError as e:
         raise RestoreError(f"{path} needs the package safetensors: pip install safetensors") from e
     except FileNotFoundError as e:
-        raise RestoreError(f"there is no checkpoint {path}: has the run come that far?") from e
+        raise RestoreError(f"there is no checkpoint {path}: {_found_instead(path.parent)}") from e
     except Exception as e:  # torch raises many kinds for a file that is not a checkpoint
         reason = str(e).splitlines()[0] if str(e) else ""
         raise RestoreError(
             f"{path} is not a checkpoint that can be read: {type(e).__name__}: {reason}"
         ) from e
+
+
+def _found_instead(folder: Path) -> str:
+    names = sorted(path.name for path in folder.glob("*.pt"))
+    return f"{folder} holds {', '.join(names)}" if names else "has the run come that far?"
 
 
 def _upscaler(path: Path, content: object) -> RRDBNet:

@@ -191,15 +191,25 @@ class Run:
             "seconds": self.seconds,
             "rng": rng_state(self.device),
         }
-        path = self.checkpoint_path(name)
-        try:
-            with atomic_file(path) as temporary:
-                torch.save(whole, temporary)
-        except (RuntimeError, OSError) as e:  # torch's writer turns a full disk into a RuntimeError
-            raise RunError(f"cannot write {path} ({e}); is the disk full? The one before it is kept") from e
+        self.write_checkpoint(name, whole)
         self._last_checkpoint = time.monotonic()
         if self._interrupted and not PART.search(name):
             raise KeyboardInterrupt
+
+    def write_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
+        """Writes ``content`` and nothing else as checkpoint ``name``, atomically.
+
+        Raises:
+            RunError: the disk did not take it.
+        """
+        path = self.checkpoint_path(name)
+        try:
+            with atomic_file(path) as temporary:
+                torch.save(content, temporary)
+        except (RuntimeError, OSError) as e:  # torch's writer turns a full disk into a RuntimeError
+            raise RunError(
+                f"cannot write {path} ({e}); is the disk full? What was there before is kept"
+            ) from e
 
     def load_checkpoint(self, name: str) -> dict[str, Any] | None:
         """The state of phase ``name``, or None where there is none; restores the generators' states."""
