@@ -131,7 +131,7 @@ def _make(kind: type[T], values: object) -> T:
 
 PAPER = Preset("paper", StructureConfig(), UpscalerConfig())
 
-# A good picture in tens of minutes on a consumer GPU, an hour or two on a CPU. What differs from the paper,
+# A good picture in half an hour on two CPU cores; not yet timed on a GPU. What differs from the paper,
 # and why, is said line by line.
 STANDARD = Preset(
     "standard",
@@ -140,14 +140,14 @@ STANDARD = Preset(
         channels=48,  # 64, the paper's, take about 1.6 x the time per step
         vae_steps=1500,  # a single picture is reconstructed well by then
         gan_steps=1600,  # at the first GAN scale, which decides what things look like and costs least
-        decay=0.15,  # High-Res-SinGAN's, steeper: the finest scales cost most and change least
+        decay=0.15,  # High-Res-SinGAN's, steeper: of equally many steps early ones do more (docs/quality.md)
         batch=1,  # half the time per step
         padding="replicate",  # zeros draw faint frames, and tie samples to the layout of the photograph
         precision="bf16",  # faster, on processors with AVX512-BF16 or AMX and on GPUs: docs/benchmarks.md
     ),
     replace(
         PAPER.upscaler,
-        features=32,  # small enough to render 8K on a processor in half a minute: docs/benchmarks.md
+        features=32,  # the knee: next larger, 0.2 dB more for twice the time (docs/quality.md)
         blocks=4,
         growth=16,
         pretrained=True,  # minutes instead of hours
@@ -179,7 +179,7 @@ DRAFT = Preset(
         gan_steps=1200,
         decay=0.25,
     ),
-    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=120, gan_steps=100),
+    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=100, gan_steps=80),
 )
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}
