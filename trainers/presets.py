@@ -179,7 +179,7 @@ DRAFT = Preset(
         gan_steps=1200,
         decay=0.25,
     ),
-    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=100, gan_steps=80),
+    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=80, gan_steps=120),
 )
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}
