@@ -3,9 +3,9 @@
 python -m bench.ablations photo.jpg ...                        every variant on every photograph
 python -m bench.ablations photo.jpg --variants base flat       some of them
 
-Variants differ from ``base``, the preset itself, in one thing each. Trained structures are kept in --runs, so
-that the command can be stopped and given again. Metrics are those of ``trainers.evaluate``, on samples of the
-structure; each run directory gets a contact sheet, the photograph first.
+Variants differ from ``base``, the preset itself, in what their names say. Trained structures are kept in
+--runs, so that the command can be stopped and given again. Metrics are those of ``trainers.evaluate``, on
+samples of the structure; each run directory gets a contact sheet, the photograph first.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ VARIANTS: dict[str, tuple[str, Callable[[StructureConfig], StructureConfig]]] = 
     "short": ("300 GAN steps, decay 0.1", short),
     "short-flat": ("the same, no coordinates", lambda c: replace(short(c), vertical_coordinates=False)),
     "zeros": ("zero padding", lambda c: replace(c, padding="zeros")),
+    "constant": ("as many steps at every scale", lambda c: replace(c, decay=0.0)),
     "even": ("steps spread evenly over scales", lambda c: replace(c, decay=0.0, gan_steps=mean_steps(c))),
     "fp32": ("float32", lambda c: replace(c, precision="fp32")),
 }

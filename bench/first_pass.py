@@ -1,12 +1,13 @@
 """How pass 1 should be trained: samples of a finished run after it, against the photograph.
 
-Run it as ``python -m bench.first_pass RUN``, for a run that started from pre-trained upscalers as presets do;
-it trains one more from the same start, without noise on its input, and prints one table.
+Run it as ``python -m bench.first_pass RUN``, for a run that started from two pre-trained upscalers as presets
+do; it trains one more, which has never seen noise, with the same losses, and prints one table.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -34,16 +35,20 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a finished run directory of trainers.fit")
     run = Run.open(parser.parse_args().run, CPU, quiet=True)
     config = run.preset.upscaler
+    if run.config.get("init_first") is None or run.config["vgg"]:
+        parser.error("expected a run from two pre-trained upscalers, without perceptual features")
     photo = load_photo(run.config["photo"]["path"])
     structure = restore_network(run.checkpoint_path("structure"))
     samples = [sample(structure, seed) for seed in range(SAMPLES)]
     height, width = (SCALE * n for n in structure.sizes[-1])
     distance = SlicedWasserstein(reduce(to_float(photo.pixels)[None], height, width)[0])
-    later, start = (restore_upscaler(run.checkpoint_path(name)) for name in ("upscaler-later", "init_first"))
+    first, later, start = (
+        restore_upscaler(run.checkpoint_path(name)) for name in ("upscaler-first", "upscaler-later", "init")
+    )
     sizes = first_sizes(photo, max(structure.sizes[-1]), config.patch, config.held_out)
     steps = config.steps(pretrained=True, share=config.first_share)
-    clean = train(photo, sizes, config, steps, start=start)
-    first = restore_upscaler(run.checkpoint_path("upscaler-first"))
+    same_losses = replace(config, reconstruction_alone=config.noisy_reconstruction_alone)
+    clean = train(photo, sizes, same_losses, steps, start=start)
     print(f"{width} x {height}, {SAMPLES} samples: sliced Wasserstein distance x 1000")
     print(f"{'pass 1 by':<36} {'mean':>8} {'finest':>8} {'second':>8} {'third':>8}")
     variants: tuple[tuple[str, Upscale, float], ...] = (

@@ -18,7 +18,7 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
-from trainers.esrgan import LayoutError, public_state
+from trainers.esrgan import SUFFIXES, LayoutError, public_state
 from trainers.restore import RestoreError, restore_upscaler
 
 
@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     source: Path = options.source
     if source.is_dir():
         source = source / "checkpoints" / "upscaler-later.pt"
+    if options.output.suffix not in SUFFIXES:
+        parser.error(f"{options.output}: a checkpoint's name ends in {' or '.join(SUFFIXES)}")
     try:
         network = restore_upscaler(source)
         state = public_state(network)

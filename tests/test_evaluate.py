@@ -89,6 +89,15 @@ def test_numbers_are_those_of_the_samples_that_the_runtime_renders(bundle: Path,
     assert torch.equal(comparison.sample(5) * 255, rendered.float())
 
 
+def test_outputs_that_would_replace_an_input_are_refused(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    before = photo.read_bytes(), bundle.read_bytes()
+    both = tmp_path / "both.png"
+    for report, sheet in ((tmp_path / "a.json", photo), (bundle, None), (both, both)):
+        with pytest.raises(ValueError, match="the bundle, the photograph or the other output"):
+            evaluate.check_outputs([bundle, photo], report, sheet)
+    assert (photo.read_bytes(), bundle.read_bytes()) == before
+
+
 def test_the_same_command_gives_the_same_numbers(
     run: Callable[..., dict[str, Any]], bundle: Path, photo: Path
 ) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from trainers.photo import PhotoError, check_photo, load_photo, scale_sizes, structure_pyramid
 from trainers.presets import STANDARD
@@ -112,3 +112,15 @@ def test_the_profile_counts_under_alpha_too(tmp_path: Path) -> None:
     rgb, rgba = (load_photo(tmp_path / name).pixels for name in ("rgb.png", "rgba.png"))
     assert rgb[2, 0, 0] > rgb[0, 0, 0]
     assert torch.equal(rgb, rgba)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_broken_avif_is_told_as_broken(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    Image.new("RGB", (40, 30), (200, 90, 10)).save(path)
+    whole = path.read_bytes()
+    assert load_photo(path).width == 40
+    for end in range(len(whole) // 4, len(whole), 7):
+        path.write_bytes(whole[:end])
+        with pytest.raises(PhotoError):
+            load_photo(path)

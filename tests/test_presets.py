@@ -54,7 +54,7 @@ def test_scales() -> None:
     assert {PAPER.structure.steps(scale) for scale in range(PAPER.structure.scales)} == {5000}
 
 
-def test_steps_fall_by_a_tenth_of_the_first_gan_scale() -> None:
+def test_steps_fall_by_a_share_of_the_first_gan_scale() -> None:
     """High-Res-SinGAN's decay."""
     structure = STANDARD.structure
     steps = [structure.steps(scale) for scale in range(structure.scales)]

@@ -233,10 +233,14 @@ def test_fit_refuses_what_it_cannot_start_from(
     text = tmp_path / "text.pth"
     text.write_text("weights")
     init = str(finished.with_suffix(".pth"))
+    (tmp_path / "folder").mkdir()
+    namesake = tmp_path / "folder" / Path(init).name
+    torch.save(RRDBNet(6, 1, 4).state_dict(), namesake)
     for more, message in (
         (["--init", str(text)], "text.pth is not a checkpoint"),
         (["--init", str(tmp_path / "none.pth")], "there is no checkpoint"),
         (["--init", init, "--init-first", str(other)], "must have the same features, blocks and growth"),
+        (["--init", init, "--init-first", str(namesake)], "must have the same features, blocks and growth"),
     ):
         assert fit.main(fit_arguments(photos / "hills.png", tmp_path / "run", *more)) == 1
         error = capsys.readouterr().err
@@ -291,3 +295,40 @@ def test_names_that_are_not_utf8(photos: Path, tmp_path: Path) -> None:
     folder = pretrain.Folder(tmp_path, TINY.upscaler, 0)
     assert folder.files == [odd]
     assert len(folder.listing()) == 64
+
+
+def test_outputs_that_cannot_be_are_refused_before_the_work(
+    finished: Path, photos: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain, "train_upscaler", None)  # nothing is trained
+    for output, message in (
+        (photos / "hills.png", "a checkpoint's name ends in .pth or .pt"),
+        (tmp_path / "a.safetensors", "a checkpoint's name ends in .pth or .pt"),
+        (tmp_path / "missing" / "a.pth", "its folder is missing"),
+    ):
+        assert pretrain.main([*arguments(photos, tmp_path / "run"), "-o", str(output)]) == 1
+        assert message in capsys.readouterr().err
+        resumed = ["--resume", str(finished), "--device", "cpu", "--quiet", "-o", str(output)]
+        assert pretrain.main(resumed) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_a_resumed_run_may_write_elsewhere(finished: Path, tmp_path: Path) -> None:
+    output = tmp_path / "other.pth"
+    resumed = ["--resume", str(finished), "--device", "cpu", "--quiet", "-o", str(output)]
+    assert pretrain.main(resumed) == 0
+    ours, theirs = (restore_upscaler(path).state_dict() for path in (output, finished.with_suffix(".pth")))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_out_of_memory_is_told_in_one_line(
+    photos: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore words")
+
+    monkeypatch.setattr(fit, "train_structure", exhausted)
+    assert fit.main(fit_arguments(photos / "hills.png", tmp_path / "run")) == 1
+    error = capsys.readouterr().err
+    assert "out of memory (CUDA out of memory. Tried to allocate 2 GiB)" in error
+    assert error.count("\n") == 1

@@ -72,6 +72,19 @@ def test_a_guarded_optimizer_is_the_same_optimizer(weight: nn.Parameter) -> None
     assert torch.equal(plain, weight)
 
 
+def test_rising_before_it_has_diverged() -> None:
+    """What is saved to come back to must not have begun to diverge."""
+    watch = DriftWatch(factor=4, floor=0.0, horizon=50)
+    feed(watch, [0.1] * 100)
+    assert not watch.rising
+    watch.update(0.5)  # one bad value: perhaps a bad batch, perhaps the beginning
+    assert watch.rising
+    feed(watch, [0.1] * 10)
+    assert not watch.rising
+    feed(watch, [0.3] * 60)  # never above the limit, but for good
+    assert watch.rising
+
+
 def feed(watch: DriftWatch, values: list[float]) -> None:
     for value in values:
         watch.update(value)

@@ -43,6 +43,9 @@ RENAMES = (
 USUAL_GROWTH = 32  # of every public model; loaders take it for granted
 
 
+SUFFIXES = (".pth", ".pt")  # of checkpoints that are written
+
+
 class LayoutError(ValueError):
     """A checkpoint holds something else than a x4 RRDB upscaler of RGB pictures."""
 

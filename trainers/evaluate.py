@@ -71,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PhotoError, OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
+    except (torch.OutOfMemoryError, MemoryError) as e:
+        reason = str(e).partition("\n")[0]
+        print(f"error: out of memory ({reason}); fewer --passes, or --device cpu, need less", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     print(table(report))
@@ -128,7 +132,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """
     started = time.monotonic()
     output = options.output or Path(f"{options.bundle.stem}-metrics.json")
-    check_outputs(output, options.sheet)
+    check_outputs([options.bundle, options.photo], output, options.sheet)
     device = pick_device(options.device)
     features = InceptionFeatures.load(options.inception).to(device) if options.inception else None
     lpips = LPIPS.load(*options.lpips).to(device) if options.lpips else None
@@ -162,9 +166,13 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def check_outputs(report: Path, sheet: Path | None) -> None:
-    """Raises ValueError where a file cannot be written."""
+def check_outputs(inputs: Sequence[Path], report: Path, sheet: Path | None) -> None:
+    """Raises ValueError where a file cannot be written, or would replace an input or the other file."""
+    taken = [path.resolve() for path in inputs]
     for path in (report, *([sheet] if sheet else [])):
+        if path.resolve() in taken:
+            raise ValueError(f"cannot write {path}: that is the bundle, the photograph or the other output")
+        taken.append(path.resolve())
         if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             raise ValueError(
                 f"cannot write {path}: it is a folder, or {path.parent} is none that takes files"

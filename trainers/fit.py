@@ -56,6 +56,12 @@ def exit_status(train: Callable[[], object]) -> int:
     except (PhotoError, RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
+    except (torch.OutOfMemoryError, MemoryError) as e:
+        reason = str(e).partition("\n")[0]
+        print(
+            f"error: out of memory ({reason}); a smaller preset, or --device cpu, needs less", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
         print("stopped; go on with --resume and the run directory above", file=sys.stderr)
         return 130
@@ -139,10 +145,8 @@ def fit(options: argparse.Namespace) -> Path:
         else start_run(options, device)
     )
     config = run.config
-    output = Path(config["output"])
-    if options.resume and options.output:
-        check_output(options.output)
-        output = options.output
+    output = options.output if options.resume and options.output else Path(config["output"])
+    check_output(output)
     preset = run.preset
     photo = load_photo(config["photo"]["path"])
     if photo.sha256 != config["photo"]["sha256"]:

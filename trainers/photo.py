@@ -70,7 +70,7 @@ def load_photo(path: str | Path) -> Photo:
     except UnidentifiedImageError as e:
         message = f"{path} is not a picture that can be read (expected JPEG, PNG, TIFF, WebP, ...)"
         raise PhotoError(message) from e
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as e:  # Pillow's ways of saying "broken"
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError) as e:  # Pillow's ways
         raise PhotoError(f"{path} is broken or cut short: {e}") from e
     pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1).contiguous()
     return Photo(pixels, hashlib.sha256(data).hexdigest())

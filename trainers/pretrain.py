@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ourgan_sdk._atomic import atomic_file
 
+from .esrgan import SUFFIXES
 from .fit import (
     VGG_HELP,
     check_vgg,
@@ -228,7 +229,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if (options.folder is None) == (options.resume is None):
         parser.error("give either a folder or --resume RUN")
     if options.resume:
-        settled = ("output", "preset", "l1_steps", "gan_steps", "noise", "init", "seed", "run", "vgg")
+        settled = ("preset", "l1_steps", "gan_steps", "noise", "init", "seed", "run", "vgg")
         refuse_settled(parser, options, settled)
     for name in ("l1_steps", "gan_steps"):
         if (getattr(options, name) or 0) < 0:
@@ -246,6 +247,8 @@ def pretrain(options: argparse.Namespace) -> Path:
     else:
         run = start_run(options, device)
     settings, seed = run.config, run.config["seed"]
+    output = options.output if options.resume and options.output else Path(settings["output"])
+    check_output(output)
     config = run.preset.upscaler
     folder = Folder(Path(settings["folder"]), config, seed)
     if folder.listing() != settings["listing"]:
@@ -263,7 +266,6 @@ def pretrain(options: argparse.Namespace) -> Path:
         network = train_upscaler(
             run, "upscaler", training, (lambda network: asdict(validate(network, tasks))) if tasks else None
         )
-    output = Path(settings["output"])
     with atomic_file(output) as path:
         half = {name: value.cpu().half() for name, value in network.state_dict().items()}  # as in bundles
         torch.save({"params": half}, path)
@@ -277,8 +279,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     preset, seed = PRESETS[options.preset or "standard"], options.seed or 0
     source: Path = options.folder.resolve()
     output: Path = options.output or Path(f"{source.name}.pth")
-    if output.is_dir() or not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
-        raise RunError(f"cannot write {output}: it is a folder, or its folder is missing or read-only")
+    check_output(output)
     given = {"l1_steps": options.l1_steps, "gan_steps": options.gan_steps}
     config = replace(preset.upscaler, **{name: steps for name, steps in given.items() if steps is not None})
     if config.l1_steps + config.gan_steps == 0:
@@ -305,6 +306,14 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     for one in pretrained:
         keep(run, "init", one)
     return run
+
+
+def check_output(path: Path) -> None:
+    """Raises RunError unless a checkpoint can be written under ``path``."""
+    if path.suffix not in SUFFIXES:
+        raise RunError(f"cannot write {path}: a checkpoint's name ends in {' or '.join(SUFFIXES)}")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RunError(f"cannot write {path}: it is a folder, or its folder is missing or read-only")
 
 
 def report(network: RRDBNet, tasks: Sequence[Task]) -> None:

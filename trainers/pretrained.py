@@ -47,12 +47,13 @@ def adopt_size(config: UpscalerConfig, pretrained: Collection[Pretrained]) -> Up
     Raises:
         RestoreError: they are of different sizes.
     """
-    sizes = {one.file: (one.network.features, one.network.blocks, one.network.growth) for one in pretrained}
-    if len(set(sizes.values())) > 1:
-        found = "; ".join(f"{name} {size}" for name, size in sizes.items())
+    networks = [one.network for one in pretrained]
+    sizes = [(network.features, network.blocks, network.growth) for network in networks]
+    if len(set(sizes)) > 1:
+        found = "; ".join(f"{one.file} {size}" for one, size in zip(pretrained, sizes, strict=True))
         raise RestoreError(f"both upscalers must have the same features, blocks and growth, found {found}")
     ours = (config.features, config.blocks, config.growth)
-    for features, blocks, growth in sizes.values():
+    for features, blocks, growth in sizes:
         if (features, blocks, growth) != ours:  # the preset's rates suit its own size
             rate = min(config.learning_rate, UpscalerConfig.learning_rate)
             gan_rate = min(config.gan_learning_rate, UpscalerConfig.gan_learning_rate)

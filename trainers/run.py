@@ -226,9 +226,13 @@ class Run:
         self._seconds_before, self._started = state["seconds"], time.monotonic()
         return state
 
-    def checkpoint_due(self) -> bool:
-        """Whether the last whole step should be saved now."""
-        return self._interrupted or time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
+    def checkpoint_due(self, *, sound: bool = True) -> bool:
+        """Whether the last whole step should be saved now.
+
+        One that is not ``sound``, as it may have begun to diverge, only where Ctrl-C waits for it.
+        """
+        due = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
+        return self._interrupted or (due and sound)
 
     @contextlib.contextmanager
     def saving_when_interrupted(self) -> Iterator[None]:

@@ -68,6 +68,18 @@ class DriftWatch:
     def __init__(self, factor: float, floor: float, horizon: int = 50) -> None:
         self.factor, self.floor, self.horizon = factor, floor, horizon
         self.count, self.mean, self.lowest = 0, 0.0, math.inf
+        self.latest = 0.0
+
+    @property
+    def limit(self) -> float:
+        """What the running mean may not exceed."""
+        return max(self.factor * self.lowest, self.floor)
+
+    @property
+    def rising(self) -> bool:
+        """Whether this may be the beginning of a divergence: no state to come back to later."""
+        halfway = max(math.sqrt(self.factor) * self.lowest, self.floor / 2)
+        return self.latest > self.limit or self.mean > halfway
 
     def update(self, value: float) -> None:
         """Takes the next value; one that is not finite is passed over, as the step it belongs to is.
@@ -78,11 +90,11 @@ class DriftWatch:
         if not math.isfinite(value):
             return
         self.count += 1
+        self.latest = value
         self.mean += (value - self.mean) / min(self.count, self.horizon)
         if self.count >= self.horizon:
             self.lowest = min(self.lowest, self.mean)
-        limit = max(self.factor * self.lowest, self.floor)
-        if self.mean > limit:
+        if self.mean > self.limit:
             raise DivergedError(f"an error that had fallen to {self.lowest:.3g} has risen to {self.mean:.3g}")
 
     def state_dict(self) -> dict[str, Any]:

@@ -324,7 +324,7 @@ def _take_steps(
             watch.update(float(metrics["reconstruction"]))
             if step % METRICS_EVERY == 0 or step == steps - 1:
                 run.metrics(f"structure-{m}", step, metrics)
-            if run.checkpoint_due():
+            if run.checkpoint_due(sound=not watch.rising):
                 save("structure", step + 1)
             bar.update()
     if first_step < steps:

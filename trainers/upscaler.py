@@ -3,7 +3,8 @@
 A fit has two networks of one kind: ``later`` (clean input; passes 2, 3, ...) is trained first; ``first``
 (input with noise, for the structure's picture) starts from its weights. Where they start from nothing they
 take Algorithm 2's two phases, on the one photograph; where they start from pre-trained weights Algorithm 3's,
-which is the second of them. :mod:`trainers.pretrain` trains one on any number of photographs.
+which is the second of them, after as many L1 steps as the preset says (none in the paper).
+:mod:`trainers.pretrain` trains one on any number of photographs.
 """
 
 from __future__ import annotations
@@ -301,7 +302,7 @@ def train_upscalers(
 
     steps = config.steps(pretrained=init is not None)
     later = train("upscaler-later", later_sizes(photo, *limits), 0.0, steps, init)
-    steps = config.steps(pretrained=init_first is not None, share=config.first_share)
+    steps = config.steps(pretrained=init is not None, share=config.first_share)
     first = train("upscaler-first", first_sizes(photo, *limits), config.noise, steps, init_first or later)
     return first, later
 
@@ -350,7 +351,7 @@ def _train(run: Run, name: str, training: UpscalerTraining, validate: Validation
                 run.metrics(name, step, metrics)
             if training.done == training.l1_steps:
                 run.save_checkpoint(f"{name}-l1", training.state_dict())
-            if training.done == training.l1_steps or run.checkpoint_due():
+            if training.done == training.l1_steps or run.checkpoint_due(sound=not training.drift.rising):
                 run.save_checkpoint(name, training.state_dict())
             bar.update()
 
