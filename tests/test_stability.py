@@ -1,9 +1,12 @@
 import math
+import signal
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from trainers import run
 from trainers.stability import DivergedError, DriftWatch, GuardedOptimizer
 
 
@@ -110,3 +113,20 @@ def test_a_watch_goes_on_from_its_state() -> None:
     for watch in (one, other):
         feed(watch, [0.5])
     assert one.state_dict() == other.state_dict()
+
+
+def test_an_unsound_state_is_saved_only_where_ctrl_c_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", -1.0)
+    one = run.Run.create(tmp_path / "run", {}, torch.device("cpu"), quiet=True)
+    assert one.checkpoint_due()
+    assert not one.checkpoint_due(sound=False)
+
+    def press_ctrl_c() -> None:
+        with one.saving_when_interrupted():
+            signal.raise_signal(signal.SIGINT)
+            assert one.checkpoint_due(sound=False)
+
+    with pytest.raises(KeyboardInterrupt):
+        press_ctrl_c()
