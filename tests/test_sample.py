@@ -5,6 +5,7 @@ import pytest
 
 from ourgan_sdk import RenderStats, Synthesizer
 from ourgan_sdk.synthesizer import sample_bundle
+from trainers.presets import STANDARD
 
 SIZE = (2400, 1600)
 """Two passes, from 150 x 100."""
@@ -19,6 +20,13 @@ def test_is_small_and_says_where_it_comes_from() -> None:
     assert manifest.training.preset == "standard"
     assert (manifest.photo.width, manifest.photo.height) == (3072, 2048)
     assert all(upscaler.seam_error.maximum <= 0.5 for upscaler in manifest.upscalers)
+
+
+def test_was_trained_as_its_preset_says() -> None:
+    training = Synthesizer().bundle.manifest.training
+    assert training.structure_steps == [STANDARD.structure.steps(m) for m in range(STANDARD.structure.scales)]
+    assert training.upscaler_steps == 2 * sum(STANDARD.upscaler.steps(pretrained=True))
+    assert training.held_out == STANDARD.upscaler.held_out
 
 
 @pytest.mark.parametrize("seed", [0, 5])
