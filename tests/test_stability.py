@@ -115,13 +115,17 @@ def test_a_watch_goes_on_from_its_state() -> None:
     assert one.state_dict() == other.state_dict()
 
 
-def test_an_unsound_state_is_saved_only_where_ctrl_c_waits(
+def test_an_unsound_state_is_saved_late_or_where_ctrl_c_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", -1.0)
     one = run.Run.create(tmp_path / "run", {}, torch.device("cpu"), quiet=True)
+    assert not one.checkpoint_due()
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", -1.0)
     assert one.checkpoint_due()
     assert not one.checkpoint_due(sound=False)
+    with monkeypatch.context() as later:
+        later.setattr(run, "UNSOUND_SECONDS", -1.0)
+        assert one.checkpoint_due(sound=False)
 
     def press_ctrl_c() -> None:
         with one.saving_when_interrupted():

@@ -35,6 +35,7 @@ PARTS = ("checkpoints", "samples")
 KEYS = frozenset({"photo", "output", "preset", "seed", "vgg"})  # of a fit's config.json
 PART = re.compile(r"-(\d+|l1)$")  # in the names of checkpoints of a phase's parts
 CHECKPOINT_SECONDS = 120.0
+UNSOUND_SECONDS = 1200.0  # the same while an error is rising
 METRICS_EVERY = 10  # steps
 
 
@@ -229,10 +230,11 @@ class Run:
     def checkpoint_due(self, *, sound: bool = True) -> bool:
         """Whether the last whole step should be saved now.
 
-        One that is not ``sound``, as it may have begun to diverge, only where Ctrl-C waits for it.
+        One that is not ``sound``, as it may have begun to diverge, waits for some time, though not for ever:
+        errors may also rise and stay there. It does not wait where Ctrl-C waits for it.
         """
-        due = time.monotonic() - self._last_checkpoint > CHECKPOINT_SECONDS
-        return self._interrupted or (due and sound)
+        interval = CHECKPOINT_SECONDS if sound else UNSOUND_SECONDS
+        return self._interrupted or time.monotonic() - self._last_checkpoint > interval
 
     @contextlib.contextmanager
     def saving_when_interrupted(self) -> Iterator[None]:
