@@ -104,9 +104,9 @@ def describe(
 def upscaler_steps(run: Run) -> int:
     """Those of both upscalers together."""
     config = run.preset.upscaler
-    pretrained = run.config.get("init") is not None
-    shares = (1.0, config.first_share)
-    return sum(sum(config.steps(pretrained=pretrained, share=share)) for share in shares)
+    later = config.steps(pretrained=run.config.get("init") is not None)
+    first = config.steps(pretrained=run.config.get("init_first") is not None, share=config.first_share)
+    return sum(later) + sum(first)
 
 
 def checkpoint(run: Run, name: str) -> bundle.Checkpoint | None:

@@ -3,7 +3,8 @@
 A fit has two networks of one kind: ``later`` (clean input; passes 2, 3, ...) is trained first; ``first``
 (input with noise, for the structure's picture) starts from its weights. Where they start from nothing they
 take Algorithm 2's two phases, on the one photograph; where they start from pre-trained weights Algorithm 3's,
-which is the second of them, after as many L1 steps as the preset says (none in the paper).
+which is the second of them, after as many L1 steps as the preset says (none in the paper). Where only the
+later one has pre-trained weights, the first still takes both phases: it has yet to learn about noise.
 :mod:`trainers.pretrain` trains one on any number of photographs.
 """
 
@@ -302,7 +303,7 @@ def train_upscalers(
 
     steps = config.steps(pretrained=init is not None)
     later = train("upscaler-later", later_sizes(photo, *limits), 0.0, steps, init)
-    steps = config.steps(pretrained=init is not None, share=config.first_share)
+    steps = config.steps(pretrained=init_first is not None, share=config.first_share)
     first = train("upscaler-first", first_sizes(photo, *limits), config.noise, steps, init_first or later)
     return first, later
 
