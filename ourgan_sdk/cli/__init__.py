@@ -13,18 +13,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from . import doctor
-from ._compiled import BudgetError, NonFiniteError
-from ._version import __version__
-from .bundle import Bundle, EngineRecord
-from .calibration import command as calibration
-from .engines import PRECISIONS, engine_names
-from .errors import OurganError
-from .memory import LARGEST_MEMORY_LIMIT
-from .progress import RenderStats, reporting
-from .sizes import check_integer, parse_bytes, parse_size
-from .synthesizer import MOST_THREADS, Synthesizer, sample_bundle
-from .writers import SUFFIXES, open_writer
+from .. import doctor
+from .._compiled import BudgetError, NonFiniteError
+from .._version import __version__
+from ..bundle import Bundle, EngineRecord
+from ..calibration import command as calibration
+from ..engines import PRECISIONS, engine_names
+from ..errors import OurganError
+from ..memory import LARGEST_MEMORY_LIMIT
+from ..progress import RenderStats, reporting
+from ..sizes import check_integer, parse_bytes, parse_size
+from ..synthesizer import MOST_THREADS, Synthesizer, sample_bundle
+from ..writers import SUFFIXES, open_writer
 
 __all__ = ["main"]
 

@@ -21,10 +21,10 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ._atomic import atomic_file
-from ._version import __version__
-from .errors import BundleError, OutputError
-from .sizes import LARGEST_SIDE
+from .._atomic import atomic_file
+from .._version import __version__
+from ..errors import BundleError, OutputError
+from ..sizes import LARGEST_SIDE
 
 __all__ = [
     "Bundle",

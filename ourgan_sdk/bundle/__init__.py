@@ -1,0 +1,43 @@
+"""Reading, checking and writing `.ourgan` bundles.
+
+A bundle is a ZIP archive whose members are stored, not compressed: `manifest.json`, the ONNX networks, a
+preview and, where some were built, engines. The manifest names every other member with its size and SHA-256.
+Opening a bundle runs no code, extracts nothing to disk, and compares every size with what was declared before
+it reads a byte of it.
+"""
+
+from .manifest import (
+    Bundle,
+    Checkpoint,
+    EngineRecord,
+    Erf,
+    FileEntry,
+    Manifest,
+    Photo,
+    Scale,
+    SeamError,
+    Structure,
+    Training,
+    Upscaler,
+    Window,
+    add_engines,
+    write_bundle,
+)
+
+__all__ = [
+    "Bundle",
+    "Checkpoint",
+    "EngineRecord",
+    "Erf",
+    "FileEntry",
+    "Manifest",
+    "Photo",
+    "Scale",
+    "SeamError",
+    "Structure",
+    "Training",
+    "Upscaler",
+    "Window",
+    "add_engines",
+    "write_bundle",
+]
