@@ -27,8 +27,8 @@ from trainers.metrics.sliced_wasserstein import SlicedWasserstein
 from trainers.networks.structure import SampleNorm
 from trainers.photo import Photo, load_photo, reduce, to_float
 from trainers.presets import PRESETS, Preset, StructureConfig
-from trainers.run import Run
-from trainers.structure import StructureModel, train_structure
+from trainers.runs.run import Run
+from trainers.structures.ourgan import StructureModel, train_structure
 
 SHEET_SAMPLES = 11
 AVERAGED = 20  # samples that running statistics are averaged over

@@ -14,9 +14,9 @@ from pathlib import Path
 from trainers.metrics.restoration import Upscale, bicubic, make_task, score
 from trainers.photo import load_photo
 from trainers.presets import STANDARD
-from trainers.pretrained import OURS
-from trainers.restore import restore_upscaler
-from trainers.upscaler import later_sizes
+from trainers.runs.restore import restore_upscaler
+from trainers.upscalers.pretrained import OURS
+from trainers.upscalers.upscaler import later_sizes
 
 from .one_upscaler import train
 

@@ -19,9 +19,9 @@ from trainers.metrics.sliced_wasserstein import SlicedWasserstein
 from trainers.networks import Structure
 from trainers.networks.rrdb import SCALE
 from trainers.photo import load_photo, reduce, to_float
-from trainers.restore import Restored, restore_network, restore_upscaler
-from trainers.run import Run
-from trainers.upscaler import first_sizes
+from trainers.runs.restore import Restored, restore_network, restore_upscaler
+from trainers.runs.run import Run
+from trainers.upscalers.upscaler import first_sizes
 
 from .one_upscaler import CPU, train
 

@@ -24,8 +24,6 @@ import torch
 
 from bench.one_pass import USUAL_PADDING, enlarge_in_tiles, load_network, one_band, random_network
 from bench.processes import measure, report
-from export.memory import measure_bytes_per_pixel
-from export.to_onnx import export_upscaler
 from export.to_trt import main as build_engines
 from ourgan_sdk import Box, Bundle, EngineError, RenderStats, Synthesizer, write_bundle
 from ourgan_sdk._core import CudaDevice, Pipeline
@@ -35,9 +33,11 @@ from ourgan_sdk.engines import ENGINES, Engine, Options, TileFormat, WindowRules
 from ourgan_sdk.engines.devices import open_device
 from ourgan_sdk.engines.rules import DEVICE_SLOTS
 from ourgan_sdk.memory import LARGEST_DEFAULT
-from ourgan_sdk.passes import Pass
-from ourgan_sdk.plan import Tiling
-from ourgan_sdk.tile_loop import run_pass
+from ourgan_sdk.passes.one_pass import Pass
+from ourgan_sdk.passes.plan import Tiling
+from ourgan_sdk.passes.tile_loop import run_pass
+from trainers.bundling.activation_memory import measure_bytes_per_pixel
+from trainers.bundling.onnx_export import export_upscaler
 from trainers.networks import RRDBNet
 
 WIDTH, HEIGHT = 2048, 1080

@@ -15,17 +15,17 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from export.memory import measure_bytes_per_pixel
-from export.to_onnx import export_upscaler
 from ourgan_sdk import Box, RenderStats, Synthesizer, open_writer
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.calibration.halo import calibrate
 from ourgan_sdk.engines import HostEngine
 from ourgan_sdk.memory import LARGEST_DEFAULT
-from ourgan_sdk.passes import Bands, Pass
-from ourgan_sdk.plan import Tiling
-from ourgan_sdk.tile_loop import run_pass
-from trainers.assemble import as_function
+from ourgan_sdk.passes.one_pass import Bands, Pass
+from ourgan_sdk.passes.plan import Tiling
+from ourgan_sdk.passes.tile_loop import run_pass
+from trainers.bundling.activation_memory import measure_bytes_per_pixel
+from trainers.bundling.assemble import as_function
+from trainers.bundling.onnx_export import export_upscaler
 from trainers.networks import RRDBNet
 
 __all__ = ["SIZES", "USUAL_PADDING", "Picture", "load_network", "prepare", "run_engine", "run_loop"]

@@ -10,8 +10,8 @@ import torch
 from trainers.networks import RRDBNet
 from trainers.photo import Photo
 from trainers.presets import UpscalerConfig
-from trainers.run import Run
-from trainers.upscaler import Patches, UpscalerTraining, make_pairs, train_upscaler
+from trainers.runs.run import Run
+from trainers.upscalers.upscaler import Patches, UpscalerTraining, make_pairs, train_upscaler
 
 CPU = torch.device("cpu")
 

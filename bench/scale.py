@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from bench.processes import measure, report
-from export.memory import measure_bytes_per_pixel
-from export.to_onnx import export_upscaler
 from ourgan_sdk import RenderStats, Synthesizer, write_bundle
 from ourgan_sdk.calibration.halo import calibrate
 from ourgan_sdk.sizes import parse_size
-from trainers.assemble import as_function
+from trainers.bundling.activation_memory import measure_bytes_per_pixel
+from trainers.bundling.assemble import as_function
+from trainers.bundling.onnx_export import export_upscaler
 from trainers.networks import RRDBNet
 
 RENDERS = (("3840x2160", "tif"), ("7680x4320", "tif"), ("16384x10912", "tif"), ("16384x10912", "png"))

@@ -23,14 +23,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
-from export.to_onnx import export_upscaler
 from ourgan_sdk import Synthesizer
 from ourgan_sdk.arrays import Tensor
 from ourgan_sdk.bundle import SeamError
-from ourgan_sdk.calibration.graph import theoretical_radius
 from ourgan_sdk.calibration.halo import TOLERANCE, Network, seam_error, tiled_output
+from ourgan_sdk.engines.graphs.reach import theoretical_radius
 from ourgan_sdk.progress import reporting
-from trainers.assemble import as_function
+from trainers.bundling.assemble import as_function
+from trainers.bundling.onnx_export import export_upscaler
 from trainers.networks import RRDBNet
 
 HALOS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)

@@ -1,6 +1,6 @@
 """What computing an upscaler's end in strips saves of memory and costs in time.
 
-An RRDB-4/32/16, the sample's network, with its initial weights; see export/strips.py.
+An RRDB-4/32/16, the sample's network, with its initial weights; see trainers/bundling/strips.py.
 
 python -m bench.strips
 """
@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 
-from export.memory import measure_bytes_per_pixel
-from export.to_onnx import export_upscaler
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
+from trainers.bundling.activation_memory import measure_bytes_per_pixel
+from trainers.bundling.onnx_export import export_upscaler
 from trainers.networks import RRDBNet
 
 STRIPS = (1, 4, 8)

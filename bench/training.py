@@ -34,7 +34,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from trainers.networks.structure import SLOPE
 from trainers.photo import Photo, scale_sizes, structure_pyramid
 from trainers.presets import PRESETS, StructureConfig
-from trainers.structure import GanScale, StructureModel, VaeScale
+from trainers.structures.ourgan import GanScale, StructureModel, VaeScale
 
 PHOTO = (1000, 1500)  # height and width; what it shows takes no time
 NOISE = 0.1  # deviation at every scale: as little

@@ -15,14 +15,14 @@ from statistics import median
 
 import numpy as np
 
-from export.to_onnx import export_upscaler
-from trainers.assemble import as_function
+from trainers.bundling.assemble import as_function
+from trainers.bundling.onnx_export import export_upscaler
 from trainers.metrics.restoration import Task, Upscale, bicubic, make_task, score
 from trainers.networks import RRDBNet
 from trainers.networks.rrdb import SCALE
 from trainers.photo import load_photo
 from trainers.presets import STANDARD
-from trainers.upscaler import later_sizes
+from trainers.upscalers.upscaler import later_sizes
 
 from .one_upscaler import train
 

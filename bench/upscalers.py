@@ -14,8 +14,8 @@ import torch
 
 from trainers.metrics.restoration import Upscale, bicubic, make_task, score, task_sizes
 from trainers.photo import PhotoError, load_photo
-from trainers.restore import RestoreError, restore_upscaler
-from trainers.run import Run, RunError
+from trainers.runs.restore import RestoreError, restore_upscaler
+from trainers.runs.run import Run, RunError
 
 CHECKPOINTS = {  # an upscaler that starts from pre-trained weights may have no L1 phase
     "later after L1": "upscaler-later-l1",

@@ -1,1 +1,1 @@
-"""From trained networks to what a runtime loads."""
+"""From trained networks to what other programs load: commands."""

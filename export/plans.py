@@ -35,9 +35,10 @@ class PlanBuilder:
         self._trt = runtime.load()
 
     def build(self, network: bytes, smallest: Window, largest: Window) -> BuiltPlan:
-        """The plan of an ONNX network by :mod:`ourgan_sdk.precision`, for windows of all sizes in between.
+        """The plan of a network that :mod:`ourgan_sdk.engines.graphs.precision` has made.
 
-        It is at its best with the largest ones; where both are equal, the network may have that size itself.
+        It is for windows of all sizes in between, and at its best with the largest ones; where both are
+        equal, the network may have that size itself.
 
         Raises:
             EngineError: TensorRT does not take a node of the network, or cannot build it.

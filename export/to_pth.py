@@ -18,8 +18,8 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
-from trainers.esrgan import SUFFIXES, LayoutError, public_state
-from trainers.restore import RestoreError, restore_upscaler
+from trainers.runs.restore import RestoreError, restore_upscaler
+from trainers.upscalers.esrgan import SUFFIXES, LayoutError, public_state
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,10 +34,10 @@ from ourgan_sdk.engines.gpu_memory import (
     slot_bytes,
     smallest_window,
 )
+from ourgan_sdk.engines.graphs.precision import convert_upscaler, float_type
 from ourgan_sdk.engines.protocol import PRECISIONS, Precision
 from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime
 from ourgan_sdk.errors import EngineUnavailableError
-from ourgan_sdk.precision import convert_upscaler, float_type
 from ourgan_sdk.progress import reporting
 from ourgan_sdk.sizes import parse_bytes, parse_size
 from ourgan_sdk.synthesizer import sample_bundle

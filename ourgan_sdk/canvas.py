@@ -17,9 +17,9 @@ import numpy.typing as npt
 from ._core import Box
 from ._version import __version__
 from .arrays import Picture
-from .networks import Networks
+from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
-from .render import Renderer
+from .rendering import Renderer
 from .resume import Finished, open_finished
 from .sizes import check_integer, check_size
 from .thumbnails import reduce_picture

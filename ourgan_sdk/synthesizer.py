@@ -14,9 +14,10 @@ from .engines import Options
 from .engines.protocol import Precision
 from .errors import BundleError
 from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
-from .networks import Networks
+from .passes.networks import Networks
 from .progress import Progress, RenderStats
 from .sizes import check_integer, check_size
+from .structure import render_structure
 
 __all__ = ["MOST_THREADS", "Synthesizer"]
 
@@ -169,11 +170,14 @@ class Synthesizer:
 
         Takes a moment, in which the whole picture is in memory. Raises what `render` raises.
         """
-        trained = self.bundle.manifest.structure.scales[-1]
+        structure = self.bundle.manifest.structure
+        trained = structure.scales[-1]
         width, height = check_size(
             trained.width if width is None else width, trained.height if height is None else height
         )
-        return self._networks.structure(height, width, check_seed(seed), np.dtype(np.uint8), RenderStats())
+        engine = self._networks.on_cpu(structure.file)
+        size, dtype = (height, width), np.dtype(np.uint8)
+        return render_structure(structure, engine, size, check_seed(seed), dtype=dtype, stats=RenderStats())
 
 
 def sample_bundle() -> Path:

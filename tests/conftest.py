@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fake_cuda import FakeCuda, build
 from onnx import TensorProto, helper, numpy_helper
 
 from ourgan_sdk._core import CudaDevice
 from ourgan_sdk.bundle import Manifest, Photo, Scale, SeamError, Structure, Training, Upscaler, write_bundle
+from tests.fake_cuda import FakeCuda, build
 
 # Programs started in the background are told to ignore Ctrl-C, and pass that on: the tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,8 +45,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def tiny_preset() -> Iterator[None]:
     """The preset ``draft`` trains in seconds; goes with ``one_thread``."""
-    from tiny import use_tiny_preset  # noqa: PLC0415
-
+    from tests.tiny import use_tiny_preset  # noqa: PLC0415
     from trainers.presets import PRESETS  # noqa: PLC0415
 
     saved = PRESETS["draft"]

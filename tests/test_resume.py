@@ -245,11 +245,11 @@ def test_a_disk_that_is_really_full(bundle_path: Path, tmp_path: Path) -> None:
         import resource, sys
         from pathlib import Path
         sys.path.insert(0, sys.argv[3])
-        from test_resume import make_canvas
+        from tests.test_resume import make_canvas
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
         make_canvas(Path(sys.argv[1])).save(sys.argv[2], resume=True)
     """
-    command = [sys.executable, "-c", script, str(bundle_path), str(output), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", script, str(bundle_path), str(output), str(Path(__file__).parents[1])]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "OutputError: cannot write" in result.stderr
     assert "File too large" in result.stderr

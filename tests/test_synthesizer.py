@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import HALO, endless_network, structure_network, upscaler_network
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -31,6 +30,7 @@ from ourgan_sdk import (
 )
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.sizes import parse_bytes, parse_size, picture_sizes
+from tests.conftest import HALO, endless_network, structure_network, upscaler_network
 
 SIZE = (421, 293)
 """Two passes from 27 x 19, cut off within a tile's pixels."""

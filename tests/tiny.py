@@ -12,7 +12,8 @@ from PIL import Image
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trainers import fit, presets, run
+from trainers import fit, presets
+from trainers.runs import run
 
 TINY = replace(
     presets.DRAFT,

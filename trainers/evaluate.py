@@ -42,7 +42,7 @@ from .metrics.diversity import diversity, own_deviation
 from .metrics.inception import InceptionFeatures
 from .metrics.lpips import LPIPS
 from .photo import Photo, PhotoError, load_photo
-from .run import grid
+from .runs.run import grid
 
 log = logging.getLogger("trainers")
 

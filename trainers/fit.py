@@ -19,18 +19,18 @@ from pathlib import Path
 
 import torch
 
-from export.to_onnx import ExportError
 from ourgan_sdk import OurganError
 
-from .assemble import Trained, assemble
+from .bundling.assemble import Trained, assemble
+from .bundling.onnx_export import ExportError
 from .networks.vgg import VGGFeatures, find_weights
 from .photo import Photo, PhotoError, check_photo, load_photo
 from .presets import PRESETS, Preset
-from .pretrained import OURS, adopt_size, keep, kept, read_pretrained
-from .restore import RestoreError
-from .run import Run, RunError
-from .structure import train_structure
-from .upscaler import train_upscalers
+from .runs.restore import RestoreError
+from .runs.run import Run, RunError
+from .structures.ourgan import train_structure
+from .upscalers.pretrained import OURS, adopt_size, keep, kept, read_pretrained
+from .upscalers.upscaler import train_upscalers
 
 log = logging.getLogger("trainers")
 
@@ -49,8 +49,7 @@ def exit_status(train: Callable[[], object]) -> int:
     It is 1 where something was wrong, and 130 after Ctrl-C.
     """
     logging.basicConfig(format="%(message)s")
-    for name in ("trainers", "export"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    log.setLevel(logging.INFO)
     try:
         train()
     except (PhotoError, RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:

@@ -28,7 +28,6 @@ from torch import Tensor
 
 from ourgan_sdk._atomic import atomic_file
 
-from .esrgan import SUFFIXES
 from .fit import (
     VGG_HELP,
     check_vgg,
@@ -45,9 +44,10 @@ from .networks import RRDBNet
 from .networks.rrdb import SCALE
 from .photo import Photo, PhotoError, held_out_part, load_photo, smallest_long_side
 from .presets import PRESETS, UpscalerConfig
-from .pretrained import adopt_size, keep, kept, read_pretrained
-from .run import Run, RunError
-from .upscaler import Pair, Patches, UpscalerTraining, make_pairs, train_upscaler
+from .runs.run import Run, RunError
+from .upscalers.esrgan import SUFFIXES
+from .upscalers.pretrained import adopt_size, keep, kept, read_pretrained
+from .upscalers.upscaler import Pair, Patches, UpscalerTraining, make_pairs, train_upscaler
 
 log = logging.getLogger("trainers")
 

@@ -6,8 +6,8 @@ Opening a bundle runs no code, extracts nothing to disk, and compares every size
 it reads a byte of it.
 """
 
+from .archive import Bundle
 from .manifest import (
-    Bundle,
     Checkpoint,
     EngineRecord,
     Erf,
@@ -20,9 +20,8 @@ from .manifest import (
     Training,
     Upscaler,
     Window,
-    add_engines,
-    write_bundle,
 )
+from .writing import add_engines, write_bundle
 
 __all__ = [
     "Bundle",

@@ -1,33 +1,24 @@
-"""Reading, checking and writing `.ourgan` bundles.
+"""What a bundle says about itself, the records of its `manifest.json`, and the limits of what it may hold."""
 
-A bundle is a ZIP archive whose members are stored, not compressed: `manifest.json`, the ONNX networks, a
-preview and, where some were built, engines. The manifest names every other member with its size and SHA-256.
-Opening a bundle runs no code, extracts nothing to disk, and compares every size with what was declared before
-it reads a byte of it.
-"""
-
-import hashlib
 import json
-import os
 import re
-import struct
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .._atomic import atomic_file
 from .._version import __version__
-from ..errors import BundleError, OutputError
+from ..errors import BundleError
 from ..sizes import LARGEST_SIDE
 
 __all__ = [
-    "Bundle",
+    "LARGEST_MANIFEST",
+    "LARGEST_MEMBER",
+    "MANIFEST",
+    "MEMBER_NAME",
+    "MOST_MEMBERS",
+    "SCHEMA_VERSION",
     "Checkpoint",
     "EngineRecord",
     "Erf",
@@ -40,8 +31,9 @@ __all__ = [
     "Training",
     "Upscaler",
     "Window",
-    "add_engines",
-    "write_bundle",
+    "check_networks",
+    "first_problem",
+    "parse_manifest",
 ]
 
 SCHEMA_VERSION = 2
@@ -52,22 +44,7 @@ LARGEST_MEMBER = 1 << 31  # ONNX, being protobuf, ends there as well
 MOST_MEMBERS = 256
 MOST_SCALES = 255  # each draws its noise from a stream of its own; those from 256 on belong to the passes
 MOST_NOISE = 1 << 28  # a gigabyte of float32
-
-# What `zipfile` raises on damaged archives, beside its own BadZipFile: flags and versions that it does not
-# know, names in a wrong encoding, offsets beyond the file.
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    OverflowError,
-    struct.error,
-)
-# The signature and the lengths of what follows: name and extra fields here, the archive's comment there.
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
-_END_RECORD = struct.Struct("<4s16xH")
-_MEMBER_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+MEMBER_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
@@ -184,7 +161,7 @@ class Window(_Record):
 
 
 class EngineRecord(_Record):
-    """An upscaler built for a runtime, of the tiles that `ourgan_sdk.precision` describes.
+    """An upscaler built for a runtime, of the tiles that `ourgan_sdk.engines.graphs.precision` describes.
 
     It belongs to the member `network` as long as that has the hash `network_sha256`, runs on the runtime's
     `version` alone, and on GPUs of the `compute_capabilities`, such as "8.6". `output` is the type of its
@@ -250,7 +227,7 @@ class Manifest(_Record):
     @model_validator(mode="after")
     def _check_names(self) -> "Manifest":
         for name in self.files:
-            if not _MEMBER_NAME.fullmatch(name) or name == MANIFEST:
+            if not MEMBER_NAME.fullmatch(name) or name == MANIFEST:
                 raise ValueError(f"{name!r} is not a name that a member may have")
         return self
 
@@ -263,187 +240,8 @@ class Manifest(_Record):
         return self.upscalers[min(index, len(self.upscalers) - 1)]
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A bundle whose directory and manifest were checked; members are checked when they are read.
-
-    `sha256` identifies the content: it is the hash of the manifest, which holds the hashes of all members.
-    No file stays open in between, so a bundle can be used from several threads.
-    """
-
-    path: Path
-    manifest: Manifest
-    sha256: str
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> "Bundle":
-        """Open `path`; raises BundleError when it is missing, damaged, foreign or of a future version."""
-        path = Path(path)
-        with _open_archive(path) as (file, archive):
-            sizes = _check_directory(path, file, archive)
-            text = _read_member(path, archive, MANIFEST, sizes[MANIFEST])
-        manifest = _parse_manifest(path, text)
-        _check_members(path, manifest, sizes)
-        return cls(path, manifest, hashlib.sha256(text).hexdigest())
-
-    def read(self, name: str) -> bytes:
-        """The content of member `name`; raises BundleError if it is missing or not as declared."""
-        entry = self.manifest.files.get(name)
-        if entry is None:
-            raise BundleError(f"{self.path}: has no member {name!r}; it has {', '.join(self.manifest.files)}")
-        with _open_archive(self.path) as (file, archive):
-            # The file may have been replaced since it was opened.
-            size = _check_directory(self.path, file, archive).get(name)
-            if size != entry.size:
-                raise BundleError(f"{self.path}: member {name!r} has {size} bytes, expected {entry.size}")
-            data = _read_member(self.path, archive, name, entry.size)
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise BundleError(f"{self.path}: member {name!r} is damaged: its SHA-256 is not the manifest's")
-        return data
-
-
-def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
-    """Write a bundle with `members` and return it opened; equal arguments give equal bytes.
-
-    The manifest's `files` and `schema_version` are ignored and made anew. The file appears under its name
-    only when it is whole. Raises BundleError if the manifest names a network or an engine that `members`
-    lacks or a name or size is not allowed, and OutputError if the file cannot be written.
-    """
-    path = Path(path)
-    files = {
-        name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for name, data in members.items()
-    }
-    try:
-        version = SCHEMA_VERSION if manifest.engines else 1
-        manifest = Manifest.model_validate(
-            manifest.model_dump() | {"files": files, "schema_version": version}
-        )
-    except ValidationError as error:
-        raise BundleError(f"{path}: cannot be written: {_first_problem(error)}") from error
-    _check_networks(path, manifest)
-    text = manifest.model_dump_json(indent=2, exclude=None if manifest.engines else {"engines"}).encode()
-    if len(text) > LARGEST_MANIFEST:
-        raise BundleError(
-            f"{path}: cannot be written: its manifest has {len(text)} bytes, more than {LARGEST_MANIFEST}"
-        )
-    with atomic_file(path) as temporary:
-        try:
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-                for name, data in {MANIFEST: text, **members}.items():
-                    archive.writestr(zipfile.ZipInfo(name), data)  # a ZipInfo made so has a constant date
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    return Bundle.open(path)
-
-
-def add_engines(
-    bundle: Bundle, engines: Sequence[tuple[EngineRecord, bytes]], path: str | os.PathLike[str] | None = None
-) -> Bundle:
-    """Write `bundle` with more engines, in its place or as `path`, and return it opened.
-
-    They replace those of the same runtime, network, precision and output; the other members stay as they are,
-    byte for byte. Raises BundleError if the bundle is damaged or an engine cannot be in it, and OutputError
-    if the file cannot be written.
-    """
-    path = bundle.path if path is None else Path(path)
-    records = [record for record, _ in engines]
-    replacing = {record.replaces for record in records}
-    kept = [record for record in bundle.manifest.engines if record.replaces not in replacing]
-    gone = {record.file for record in bundle.manifest.engines} - {record.file for record in kept}
-    members = {name: bundle.read(name) for name in bundle.manifest.files if name not in gone}
-    for record, plan in engines:
-        if record.file in members:
-            raise BundleError(f"{path}: cannot be written: it has two members {record.file!r}")
-        members[record.file] = plan
-    return write_bundle(path, bundle.manifest.model_copy(update={"engines": [*kept, *records]}), members)
-
-
-@contextmanager
-def _open_archive(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile]]:
-    """The file `path` and the archive in it; whatever goes wrong in either becomes a BundleError."""
-    try:
-        with path.open("rb") as file:
-            if file.read(4) != b"PK\x03\x04":
-                raise BundleError(f"{path}: is not a bundle: it does not begin as a ZIP file does")
-            try:
-                archive = zipfile.ZipFile(file)
-            except _ZIP_ERRORS as error:
-                size = file.seek(0, os.SEEK_END)
-                raise BundleError(
-                    f"{path}: is cut short or damaged: no sound ZIP directory at its end, byte {size} "
-                    f"({str(error) or type(error).__name__})"
-                ) from error
-            try:
-                with archive:
-                    yield file, archive
-            except _ZIP_ERRORS as error:
-                raise BundleError(f"{path}: is damaged: {str(error) or type(error).__name__}") from error
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _check_directory(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> dict[str, int]:
-    """Check the ZIP directory and return its members' sizes, without reading any member."""
-    entries = archive.infolist()
-    if len(entries) > MOST_MEMBERS + 1:
-        raise BundleError(
-            f"{path}: is not a bundle: it has {len(entries)} members, more than {MOST_MEMBERS + 1}"
-        )
-    sizes: dict[str, int] = {}
-    for entry in entries:
-        where = f"{path}: member {entry.filename!r}"
-        if not _MEMBER_NAME.fullmatch(entry.filename):
-            raise BundleError(f"{where}: its name is not a plain relative path")
-        if entry.filename in sizes:
-            raise BundleError(f"{where}: appears twice")
-        if entry.flag_bits & 0x1:
-            raise BundleError(f"{where}: is encrypted")
-        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
-            raise BundleError(f"{where}: is compressed; a bundle's members are stored as they are")
-        limit = LARGEST_MANIFEST if entry.filename == MANIFEST else LARGEST_MEMBER
-        if entry.file_size > limit:
-            raise BundleError(f"{where}: declares {entry.file_size} bytes, more than the {limit} allowed")
-        sizes[entry.filename] = entry.file_size
-    total, available = sum(sizes.values()), file.seek(0, os.SEEK_END)
-    if total > available:
-        raise BundleError(f"{path}: is damaged: its members declare {total} bytes, the file has {available}")
-    if MANIFEST not in sizes:
-        raise BundleError(f"{path}: is not a bundle: it has no member {MANIFEST!r}")
-    _check_layout(path, file, archive)
-    return sizes
-
-
-def _check_layout(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> None:
-    """Check that the file is the archive alone, so that no other reader finds something else in it.
-
-    From the first byte on, one member follows the other, then the directory (which `zipfile` places right
-    before its end record), then the end record, without a comment, up to the last byte.
-    """
-    position = 0
-    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
-        if entry.header_offset != position:
-            break
-        file.seek(position)
-        signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-        if signature != b"PK\x03\x04":
-            break
-        position += _LOCAL_HEADER.size + name_length + extra_length + entry.compress_size
-    else:
-        file.seek(-_END_RECORD.size, os.SEEK_END)
-        if position == archive.start_dir and _END_RECORD.unpack(file.read()) == (b"PK\x05\x06", 0):
-            return
-    raise BundleError(f"{path}: is not a bundle: it holds bytes that belong to no member, from {position} on")
-
-
-def _read_member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    data = archive.read(name)  # checks the CRC-32
-    if len(data) != size:
-        raise BundleError(f"{path}: member {name!r} ends after {len(data)} of {size} bytes")
-    return data
-
-
-def _parse_manifest(path: Path, text: bytes) -> Manifest:
+def parse_manifest(path: Path, text: bytes) -> Manifest:
+    """The manifest of the bundle `path`; raises BundleError if it is none, or of a future version."""
     where = f"{path}: {MANIFEST}"
     try:
         content: Any = json.loads(text)
@@ -461,32 +259,18 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise BundleError(f"{where}: {_first_problem(error)}") from error
+        raise BundleError(f"{where}: {first_problem(error)}") from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """Where a manifest is wrong, and what is."""
     problem = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}"
 
 
-def _check_members(path: Path, manifest: Manifest, sizes: Mapping[str, int]) -> None:
-    declared = {name: entry.size for name, entry in manifest.files.items()}
-    found = {name: size for name, size in sizes.items() if name != MANIFEST}
-    for name in sorted(declared.keys() | found.keys()):
-        if declared.get(name) != found.get(name):
-            raise BundleError(
-                f"{path}: member {name!r}: the manifest declares {_bytes(declared.get(name))}, "
-                f"the archive holds {_bytes(found.get(name))}"
-            )
-    _check_networks(path, manifest)
-
-
-def _check_networks(path: Path, manifest: Manifest) -> None:
+def check_networks(path: Path, manifest: Manifest) -> None:
+    """Raise BundleError if a network or an engine of the bundle `path` is not among its members."""
     named = [("network", name) for name in manifest.networks()]
     for kind, name in (*named, *(("engine", engine.file) for engine in manifest.engines)):
         if name not in manifest.files:
             raise BundleError(f"{path}: the manifest names {kind} {name!r}, which is not among the members")
-
-
-def _bytes(size: int | None) -> str:
-    return "none" if size is None else f"{size} bytes"

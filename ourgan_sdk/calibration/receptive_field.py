@@ -3,9 +3,9 @@
 The effective receptive field (Luo et al., "Understanding the Effective Receptive Field in Deep Convolutional
 Neural Networks", NIPS 2016) is how the energy of the network's Jacobian lies around an output's position. Luo
 et al. look at rows of the Jacobian: the gradient of an output with respect to all inputs, as
-`trainers.erf` does. Runtimes cannot back-propagate, so here it is columns: one input pixel is moved a little,
-and all outputs are watched (the impulse response). A network that treats all positions alike has the same
-energy at the same offset in both, mirrored.
+`trainers.bundling.erf` does. Runtimes cannot back-propagate, so here it is columns: one input pixel is moved
+a little, and all outputs are watched (the impulse response). A network that treats all positions alike has
+the same energy at the same offset in both, mirrored.
 
 Radii are Chebyshev radii in input pixels, as halos are square margins: radius r is a square of side 2r + 1.
 """

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..bundle import EngineRecord, Manifest, Upscaler, Window
-from ..even_strips import ALIGNMENT
-from ..precision import float_type
 from ..sizes import picture_sizes
+from .graphs.even_strips import ALIGNMENT
+from .graphs.precision import float_type
 from .rules import DEVICE_SLOTS
 
 __all__ = ["bytes_per_pixel", "memory_of_render", "resized", "slot_bytes", "smallest_window"]

@@ -14,9 +14,9 @@ import numpy as np
 from .._core import CudaDevice, Pipeline
 from ..bundle import Bundle, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
-from ..even_strips import ALIGNMENT
-from ..precision import convert_upscaler
 from .devices import open_device
+from .graphs.even_strips import ALIGNMENT
+from .graphs.precision import convert_upscaler
 from .onnxruntime import import_onnxruntime
 from .protocol import Engine, Options, Precision
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules

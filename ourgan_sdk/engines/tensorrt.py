@@ -18,10 +18,10 @@ from .._atomic import atomic_file
 from .._core import CudaDevice, DeviceMemory, Pipeline
 from ..bundle import Bundle, EngineRecord, Upscaler
 from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavailableError, OutputError
-from ..even_strips import ALIGNMENT
-from ..precision import float_type
 from .devices import open_device
 from .gpu_memory import bytes_per_pixel, memory_of_render, resized
+from .graphs.even_strips import ALIGNMENT
+from .graphs.precision import float_type
 from .protocol import Engine, Options, Precision
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 

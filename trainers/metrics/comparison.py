@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ourgan_sdk import Bundle, Synthesizer
 
-from ..assemble import as_function
+from ..bundling.assemble import as_function
 from ..networks.rrdb import SCALE
 from ..photo import Photo, reduce, to_float
 from .inception import InceptionFeatures

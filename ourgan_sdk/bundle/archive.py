@@ -1,0 +1,179 @@
+"""Reading a bundle: its archive is checked before any member is read, a member when it is read."""
+
+import hashlib
+import os
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import BundleError
+from .manifest import (
+    LARGEST_MANIFEST,
+    LARGEST_MEMBER,
+    MANIFEST,
+    MEMBER_NAME,
+    MOST_MEMBERS,
+    Manifest,
+    check_networks,
+    parse_manifest,
+)
+
+__all__ = ["Bundle"]
+
+# What `zipfile` raises on damaged archives, beside its own BadZipFile: flags and versions that it does not
+# know, names in a wrong encoding, offsets beyond the file.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    struct.error,
+)
+# The signature and the lengths of what follows: name and extra fields here, the archive's comment there.
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_END_RECORD = struct.Struct("<4s16xH")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose directory and manifest were checked; members are checked when they are read.
+
+    `sha256` identifies the content: it is the hash of the manifest, which holds the hashes of all members.
+    No file stays open in between, so a bundle can be used from several threads.
+    """
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Bundle":
+        """Open `path`; raises BundleError when it is missing, damaged, foreign or of a future version."""
+        path = Path(path)
+        with _open_archive(path) as (file, archive):
+            sizes = _check_directory(path, file, archive)
+            text = _read_member(path, archive, MANIFEST, sizes[MANIFEST])
+        manifest = parse_manifest(path, text)
+        _check_members(path, manifest, sizes)
+        return cls(path, manifest, hashlib.sha256(text).hexdigest())
+
+    def read(self, name: str) -> bytes:
+        """The content of member `name`; raises BundleError if it is missing or not as declared."""
+        entry = self.manifest.files.get(name)
+        if entry is None:
+            raise BundleError(f"{self.path}: has no member {name!r}; it has {', '.join(self.manifest.files)}")
+        with _open_archive(self.path) as (file, archive):
+            # The file may have been replaced since it was opened.
+            size = _check_directory(self.path, file, archive).get(name)
+            if size != entry.size:
+                raise BundleError(f"{self.path}: member {name!r} has {size} bytes, expected {entry.size}")
+            data = _read_member(self.path, archive, name, entry.size)
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise BundleError(f"{self.path}: member {name!r} is damaged: its SHA-256 is not the manifest's")
+        return data
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile]]:
+    """The file `path` and the archive in it; whatever goes wrong in either becomes a BundleError."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                raise BundleError(f"{path}: is not a bundle: it does not begin as a ZIP file does")
+            try:
+                archive = zipfile.ZipFile(file)
+            except _ZIP_ERRORS as error:
+                size = file.seek(0, os.SEEK_END)
+                raise BundleError(
+                    f"{path}: is cut short or damaged: no sound ZIP directory at its end, byte {size} "
+                    f"({str(error) or type(error).__name__})"
+                ) from error
+            try:
+                with archive:
+                    yield file, archive
+            except _ZIP_ERRORS as error:
+                raise BundleError(f"{path}: is damaged: {str(error) or type(error).__name__}") from error
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _check_directory(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> dict[str, int]:
+    """Check the ZIP directory and return its members' sizes, without reading any member."""
+    entries = archive.infolist()
+    if len(entries) > MOST_MEMBERS + 1:
+        raise BundleError(
+            f"{path}: is not a bundle: it has {len(entries)} members, more than {MOST_MEMBERS + 1}"
+        )
+    sizes: dict[str, int] = {}
+    for entry in entries:
+        where = f"{path}: member {entry.filename!r}"
+        if not MEMBER_NAME.fullmatch(entry.filename):
+            raise BundleError(f"{where}: its name is not a plain relative path")
+        if entry.filename in sizes:
+            raise BundleError(f"{where}: appears twice")
+        if entry.flag_bits & 0x1:
+            raise BundleError(f"{where}: is encrypted")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            raise BundleError(f"{where}: is compressed; a bundle's members are stored as they are")
+        limit = LARGEST_MANIFEST if entry.filename == MANIFEST else LARGEST_MEMBER
+        if entry.file_size > limit:
+            raise BundleError(f"{where}: declares {entry.file_size} bytes, more than the {limit} allowed")
+        sizes[entry.filename] = entry.file_size
+    total, available = sum(sizes.values()), file.seek(0, os.SEEK_END)
+    if total > available:
+        raise BundleError(f"{path}: is damaged: its members declare {total} bytes, the file has {available}")
+    if MANIFEST not in sizes:
+        raise BundleError(f"{path}: is not a bundle: it has no member {MANIFEST!r}")
+    _check_layout(path, file, archive)
+    return sizes
+
+
+def _check_layout(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> None:
+    """Check that the file is the archive alone, so that no other reader finds something else in it.
+
+    From the first byte on, one member follows the other, then the directory (which `zipfile` places right
+    before its end record), then the end record, without a comment, up to the last byte.
+    """
+    position = 0
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
+        if entry.header_offset != position:
+            break
+        file.seek(position)
+        signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        if signature != b"PK\x03\x04":
+            break
+        position += _LOCAL_HEADER.size + name_length + extra_length + entry.compress_size
+    else:
+        file.seek(-_END_RECORD.size, os.SEEK_END)
+        if position == archive.start_dir and _END_RECORD.unpack(file.read()) == (b"PK\x05\x06", 0):
+            return
+    raise BundleError(f"{path}: is not a bundle: it holds bytes that belong to no member, from {position} on")
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    data = archive.read(name)  # checks the CRC-32
+    if len(data) != size:
+        raise BundleError(f"{path}: member {name!r} ends after {len(data)} of {size} bytes")
+    return data
+
+
+def _check_members(path: Path, manifest: Manifest, sizes: Mapping[str, int]) -> None:
+    declared = {name: entry.size for name, entry in manifest.files.items()}
+    found = {name: size for name, size in sizes.items() if name != MANIFEST}
+    for name in sorted(declared.keys() | found.keys()):
+        if declared.get(name) != found.get(name):
+            raise BundleError(
+                f"{path}: member {name!r}: the manifest declares {_bytes(declared.get(name))}, "
+                f"the archive holds {_bytes(found.get(name))}"
+            )
+    check_networks(path, manifest)
+
+
+def _bytes(size: int | None) -> str:
+    return "none" if size is None else f"{size} bytes"

@@ -1,0 +1,203 @@
+"""`ourgan calibrate`: how large a bundle's halos must be, measured through its own networks."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .._core import BudgetError
+from .._vips import import_vips
+from ..arrays import Tensor
+from ..bundle import Erf, Manifest, Upscaler, write_bundle
+from ..calibration.halo import Calibration, Network, calibrate, cut_windows
+from ..calibration.receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
+from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
+from ..engines.graphs.reach import check_local, theoretical_radius
+from ..errors import OurganError, OutputError
+from ..memory import default_memory_limit
+from ..passes.plan import make_plan
+from ..progress import reporting
+from ..synthesizer import Synthesizer
+from .options import Commands, add_command, add_engine_options
+
+__all__ = ["add_to", "run"]
+
+_COSTS_AT = ((8192, 4320), (16384, 10912))
+"""Sizes (width, height) of pictures for which the table says what a halo costs."""
+
+_SEEDS = range(3)
+"""The pictures to measure on, where there is no photograph."""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "calibrate", run, "measure how large the halos must be")
+    parser.add_argument(
+        "--photo",
+        type=Path,
+        help="measure on this photograph, best the one that was learned (default: on pictures that the "
+        "bundle renders)",
+    )
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--write", action="store_true", help="write what was measured into the bundle")
+    target.add_argument("-o", "--output", type=Path, help="write a bundle with what was measured")
+    add_engine_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure every upscaler, print a table of each, and write a bundle if one was asked for.
+
+    Raises OurganError if the bundle, the photograph or the engine is not usable or a network not tileable.
+    """
+    if options.write and options.bundle is None:
+        raise OurganError("expected the bundle to write into; --output writes another one")
+    output = options.bundle if options.write else options.output
+    if output is not None and not os.access(output.parent, os.W_OK):
+        raise OutputError(f"cannot write {output}: there is no folder {output.parent}, or it is read-only")
+    memory = default_memory_limit() if options.memory is None else options.memory
+    asked = Options("cpu", options.precision, options.threads)  # engines there take inputs of any size
+    synthesizer = Synthesizer(
+        options.bundle,
+        engine=options.engine,
+        device=asked.device,
+        precision=asked.precision,
+        memory_limit=memory,
+        threads=asked.threads,
+    )
+    bundle = synthesizer.bundle
+    opened = open_first(bundle, candidates(options.engine, asked), asked)
+    upscalers = []
+    for index, upscaler in enumerate(bundle.manifest.upscalers):
+        data = bundle.read(upscaler.file)
+        check_local(upscaler.file, data)
+        if options.photo is None:
+            pictures = _rendered(synthesizer, index)
+        else:
+            pictures = _reductions(options.photo, index, bundle.manifest)
+        network = _as_function(opened.engine(upscaler, np.dtype(np.uint8)))
+        calibration, erf = _measure(upscaler, network, pictures, theoretical_radius(data))
+        update = {"halo": calibration.halo, "seam_error": calibration.error, "erf": erf}
+        upscalers.append(upscaler.model_copy(update=update))
+        _print_table(bundle.manifest, index, calibration, erf, memory)
+    if output is not None:
+        manifest = bundle.manifest.model_copy(update={"upscalers": upscalers})
+        write_bundle(output, manifest, {name: bundle.read(name) for name in manifest.files})
+        print(f"written: {output}")
+
+
+def _measure(
+    upscaler: Upscaler, network: Network, pictures: Sequence[Tensor], theoretical: int | None
+) -> tuple[Calibration, Erf]:
+    generator = np.random.default_rng(0)
+
+    def cut(side: int, *count: int) -> list[Tensor]:
+        return cut_windows(pictures, side, upscaler.noise_deviation, generator, *count)
+
+    calibration = calibrate(upscaler.file, network, cut, progress=True)
+    label = f"{upscaler.file}, receptive field"
+    with reporting(True, ERF_WINDOWS, description=label) as advance:
+        energy = impulse_energy(network, cut(calibration.erf_side, ERF_WINDOWS), advance)
+    return calibration, measured_erf(energy, theoretical)
+
+
+def _as_function(engine: Engine) -> Network:
+    if not isinstance(engine, HostEngine):
+        raise OurganError(f"expected an engine on the CPU, got {engine.NAME} on {engine.DEVICE}")
+    return engine.enlarge
+
+
+def _rendered(synthesizer: Synthesizer, index: int) -> list[Tensor]:
+    """What upscaler `index` gets to see: base pictures in pass 1, pictures four times as large later."""
+    trained = synthesizer.bundle.manifest.structure.scales[-1]
+    width, height = (side << 2 * min(index, 1) for side in (trained.width, trained.height))
+    canvases = [synthesizer.canvas(width, height, seed, dtype=np.uint16) for seed in _SEEDS]
+    return [_as_tensor(canvas.read() / np.float32(65535)) for canvas in canvases]
+
+
+def _reductions(path: Path, index: int, manifest: Manifest) -> list[Tensor]:
+    """The photograph at the sizes that upscaler `index` gets to see, which are those it was trained on.
+
+    In pass 1 that is the structure's size and somewhat more and less; later, a quarter of the photograph's
+    and every half octave down to the structure's.
+    """
+    pyvips = import_vips()
+
+    base = max(manifest.structure.scales[-1].width, manifest.structure.scales[-1].height)
+    try:
+        photo = pyvips.Image.new_from_file(str(path))
+        native = max(photo.width, photo.height)
+        if index == 0:
+            sides = [base * factor for factor in (0.8, 1.0, 1.25)]
+        else:
+            octaves = [native / 4 / 2 ** (i / 2) for i in range(12)]
+            sides = [side for side in octaves if side >= base] or octaves[:1]
+        return [_as_tensor(_reduced(path, round(side)) / np.float32(255)) for side in sides]
+    except pyvips.Error as error:
+        raise OurganError(f"cannot read the photograph {path}: {error}") from error
+
+
+def _reduced(path: Path, side: int) -> npt.NDArray[np.uint8]:
+    """A photograph, upright and in sRGB, whose long side is `side` or, if it is smaller, its own."""
+    pyvips = import_vips()
+
+    image = pyvips.Image.thumbnail(str(path), side, height=side, size="down", output_profile="srgb")
+    image = image.colourspace("srgb")
+    if image.hasalpha():
+        image = image.flatten(background=[255, 255, 255])
+    pixels: npt.NDArray[np.uint8] = image.cast("uchar").numpy()
+    return pixels
+
+
+def _as_tensor(picture: npt.NDArray[np.float32]) -> Tensor:
+    """(h, w, 3) -> (3, h, w)."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1))
+
+
+def _print_table(
+    manifest: Manifest, index: int, calibration: Calibration, erf: Erf, memory_limit: int
+) -> None:
+    upscaler = manifest.upscalers[index]
+    theoretical = "unknown" if erf.theoretical is None else f"{erf.theoretical} px"
+    print(f"{upscaler.file}: halo {calibration.halo} px (in the bundle: {upscaler.halo})")
+    print(
+        f"  effective receptive field: {erf.radius_9545} px (95.45 % of the energy), {erf.radius_999} px "
+        f"(99.9 %); theoretical: {theoretical}"
+    )
+    costs = [f"{width} x {height}" for width, height in _COSTS_AT]
+    print(f"  {'':>6}{'seam error, 8-bit levels':>26}{'differ after':>14}{'pixels computed again at':>32}")
+    print(f"  {'halo':>6}{'max':>12}{'99.99th pct.':>14}{'rounding':>14}{costs[0]:>16}{costs[1]:>16}")
+    for halo, error in calibration.errors.items():
+        mark = "*" if halo == calibration.halo else ""
+        row = f"  {mark + str(halo):>6}{error.maximum:12.3f}{error.p9999:14.3f}{error.share_different:14.4%}"
+        for size in _COSTS_AT:
+            row += f"{_recomputation(manifest, index, halo, size, memory_limit):>16}"
+        print(row)
+
+
+def _recomputation(
+    manifest: Manifest, index: int, halo: int, size: tuple[int, int], memory_limit: int
+) -> str:
+    """What upscaler `index` computes again in a render of `size` (w, h), of the pixels of all passes."""
+    upscalers = list(manifest.upscalers)
+    upscalers[index] = upscalers[index].model_copy(update={"halo": halo})
+    width, height = size
+    try:
+        plan = make_plan(
+            manifest.model_copy(update={"upscalers": upscalers}),
+            height,
+            width,
+            memory_limit,
+            lambda _upscaler, _is_last: WindowRules(),
+        )
+    except BudgetError:
+        return "too large"
+    areas = [grid.height * grid.width for grid in plan.grids]
+    again = [
+        area * grid.recomputation
+        for area, grid, upscaler in zip(areas, plan.grids, plan.upscalers, strict=True)
+        if upscaler is upscalers[index]
+    ]
+    return f"{sum(again) / sum(areas):.1%}" if again else "unused"

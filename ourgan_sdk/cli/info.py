@@ -1,0 +1,52 @@
+"""`ourgan info`: what a bundle says about itself."""
+
+import argparse
+
+from ..bundle import Bundle, EngineRecord
+from ..synthesizer import sample_bundle
+from .options import Commands, add_command
+
+__all__ = ["add_to", "run"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    add_command(commands, "info", run, "print what a bundle says about itself")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print it."""
+    bundle = Bundle.open(sample_bundle() if options.bundle is None else options.bundle)
+    manifest, training = bundle.manifest, bundle.manifest.training
+    coarsest, finest = manifest.structure.scales[0], manifest.structure.scales[-1]
+    lines = {
+        "bundle": f"{bundle.path} (schema {manifest.schema_version}, by {manifest.created_by})",
+        "sha256": bundle.sha256,
+        "photo": f"{manifest.photo.width} x {manifest.photo.height}, sha256 {manifest.photo.sha256}",
+        "training": f"preset {training.preset}, seed {training.seed}, {training.seconds:.0f} s",
+        "steps": f"structure {'+'.join(map(str, training.structure_steps))}, "
+        f"upscaler {training.upscaler_steps}",
+        "structure": f"{len(manifest.structure.scales)} scales from {coarsest.width} x {coarsest.height} "
+        f"to {finest.width} x {finest.height}",
+    }
+    for upscaler in manifest.upscalers:
+        seam, erf = upscaler.seam_error, upscaler.erf
+        lines[upscaler.file] = (
+            f"x{upscaler.scale}, halo {upscaler.halo}, noise {upscaler.noise_deviation:g}, "
+            f"seam error at most {seam.maximum:g} levels, {100 * seam.share_different:.4f} % of values differ"
+            + (f", 99.9 % of the receptive field within {erf.radius_999} px" if erf else "")
+        )
+    for engine in manifest.engines:
+        lines[engine.file] = (
+            f"{engine.network} for {engine.runtime} {engine.version}, {engine.precision} to {engine.output}, "
+            f"windows of {_window_sizes(engine)}, {engine.activation_bytes} bytes of activations, "
+            f"compute capability {', '.join(engine.compute_capabilities)}"
+        )
+    lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
+    for name, text in lines.items():
+        print(f"{name + ':':<24} {text}")
+
+
+def _window_sizes(engine: EngineRecord) -> str:
+    small, large = (f"{window.width} x {window.height}" for window in (engine.smallest_window, engine.window))
+    return large if small == large else f"{small} to {large}"

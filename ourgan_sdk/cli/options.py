@@ -1,0 +1,120 @@
+"""What the subcommands share: options, the types of their values, and opening a bundle as they say."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from ..engines import PRECISIONS, engine_names
+from ..memory import LARGEST_MEMORY_LIMIT
+from ..sizes import check_integer, parse_bytes
+from ..synthesizer import MOST_THREADS, Synthesizer
+from ..writers import SUFFIXES
+
+__all__ = [
+    "Commands",
+    "add_command",
+    "add_engine_options",
+    "add_output",
+    "argument",
+    "open_synthesizer",
+    "parse_count",
+    "parse_seed",
+]
+
+T = TypeVar("T")
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What a subcommand is added to."""
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    description: str,
+) -> argparse.ArgumentParser:
+    """The parser of a new subcommand, which takes a bundle."""
+    parser = commands.add_parser(name, help=description, description=f"{description.capitalize()}.")
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, help="an .ourgan file (default: the package's sample)"
+    )
+    return parser
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """-o, a picture to write."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help=f"a file ending in {', '.join(SUFFIXES)}",
+    )
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Those that say where to render, and in how much memory."""
+    parser.add_argument("--engine", default="auto", choices=["auto", *engine_names()], help="(default: auto)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:1 (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", choices=["auto", *PRECISIONS], help="of the engine (default: auto)"
+    )
+    parser.add_argument(
+        "--threads", type=argument(_threads), help="threads of the engine (default: its choice)"
+    )
+    parser.add_argument(
+        "--memory",
+        type=argument(_memory),
+        metavar="BYTES",
+        help="for tiles in work, such as 2GiB (default: 768MiB, or a quarter of what is available)",
+    )
+
+
+def argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """`parse` as a type for argparse, which shows the message of no other error."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def parse_seed(text: str) -> int:
+    """A seed; raises ValueError otherwise, as all of these do."""
+    if not text.isdecimal() or int(text) >= 1 << 64:
+        raise ValueError(f"expected a seed from 0 to 2^64 - 1, got {text!r}")
+    return int(text)
+
+
+def parse_count(text: str) -> int:
+    """How many."""
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise ValueError(f"expected a number from 1 to 10000, got {text!r}")
+    return int(text)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"expected a number from 1 to {MOST_THREADS}, got {text!r}")
+    return check_integer("the number of threads", int(text), MOST_THREADS)
+
+
+def _memory(text: str) -> int:
+    return check_integer("the memory", parse_bytes(text), LARGEST_MEMORY_LIMIT)
+
+
+def open_synthesizer(options: argparse.Namespace) -> Synthesizer:
+    """The bundle on the engine that the options ask for."""
+    return Synthesizer(
+        options.bundle,
+        engine=options.engine,
+        device=options.device,
+        precision=options.precision,
+        memory_limit=options.memory,
+        threads=options.threads,
+    )

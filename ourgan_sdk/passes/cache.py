@@ -1,0 +1,46 @@
+"""Tiles that were rendered for a region and may be wanted for the next one."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from ..arrays import Picture
+
+__all__ = ["TileCache"]
+
+
+class TileCache:
+    """Pictures by key, at most `limit` bytes of them: those that were not asked for the longest go first.
+
+    Several threads may use it at once. Pictures are shared, so nobody writes to them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._size = 0
+        self._pictures: OrderedDict[Hashable, Picture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pictures that are kept."""
+        return self._size
+
+    def get(self, key: Hashable) -> Picture | None:
+        """The picture kept under `key`."""
+        with self._lock:
+            if key not in self._pictures:
+                return None
+            self._pictures.move_to_end(key)
+            return self._pictures[key]
+
+    def put(self, key: Hashable, picture: Picture) -> None:
+        """Keep `picture`, unless it alone is larger than all that may be kept."""
+        with self._lock:
+            if key in self._pictures or picture.nbytes > self.limit:
+                return
+            self._pictures[key] = picture
+            self._size += picture.nbytes
+            while self._size > self.limit:
+                _, oldest = self._pictures.popitem(last=False)
+                self._size -= oldest.nbytes

@@ -1,0 +1,186 @@
+"""How a picture of some size is made: the sizes it passes through, and how each pass is tiled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._core import BudgetError, Grid, plan_grid
+from ..bundle import Manifest, Upscaler
+from ..engines import WindowRules
+from ..memory import LARGEST_MEMORY_LIMIT
+from ..sizes import picture_sizes
+from .cache import TileCache
+
+__all__ = ["Plan", "RulesOf", "Tiling", "make_plan"]
+
+RulesOf = Callable[[Upscaler, bool], WindowRules]
+"""What rules hold for an upscaler in a pass that is, or is not, the last one."""
+
+_CHANNELS = 3
+_BYTES_PER_ELEMENT = 4
+
+_BAND_BYTES = 12
+"""Bytes of bands per pixel of a pass's result: four bands of 8 bits or two of 16 may be on their way to the
+writer. The same for both, so that the tiling does not depend on the type."""
+
+_EARLIER_SHARES = (8, 32)
+"""Which part of the memory limit the pass before the last may take, and every pass before that one; the last
+takes what is left. Each has a sixteenth of the pixels of the next, so that what smaller windows recompute
+there hardly counts; among such shares these recompute least at 4K to 16K."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The passes of one picture.
+
+    Level 0 is the picture itself; level i has 4^i times fewer pixels per side, and the last one is the base.
+    """
+
+    sizes: list[tuple[int, int]]
+    """(height, width) of the base and of what every pass makes of it, largest last."""
+    upscalers: list[Upscaler]
+    grids: list[Grid]
+    memory_limit: int
+    cache: TileCache = field(compare=False)
+
+    @property
+    def passes(self) -> int:
+        """The number of passes."""
+        return len(self.grids)
+
+    @property
+    def windows(self) -> list[tuple[int, int]]:
+        """(height, width) of every pass's windows."""
+        return [(grid.window_height, grid.window_width) for grid in self.grids]
+
+
+def make_plan(manifest: Manifest, height: int, width: int, memory_limit: int, rules_of: RulesOf) -> Plan:
+    """The plan for a picture of `height` x `width` within `memory_limit` bytes, on engines with such rules.
+
+    Beside it, a quarter of the limit is allowed for tiles kept from one region to the next.
+    Raises BudgetError if the limit is too small for any tile, and says which would do.
+    """
+
+    def within(limit: int) -> Plan:
+        return _plan_within(limit, manifest, height, width, rules_of)
+
+    try:
+        return within(memory_limit)
+    except BudgetError as error:
+        raise BudgetError(
+            f"memory_limit is {memory_limit} bytes, too little for tiles and bands of a picture of "
+            f"{width} x {height}: allow at least {_smallest_limit(memory_limit, within)}"
+        ) from error
+
+
+def _smallest_limit(too_small: int, plan_within: Callable[[int], Plan]) -> int:
+    """About the smallest memory limit that will do, found by trying."""
+
+    def will_do(limit: int) -> bool:
+        try:
+            plan_within(limit)
+        except BudgetError:
+            return False
+        return True
+
+    enough = 2 * too_small
+    while enough < LARGEST_MEMORY_LIMIT and not will_do(enough):
+        too_small, enough = enough, 2 * enough
+    while enough - too_small > too_small // 64 + 1:
+        middle = (too_small + enough) // 2
+        too_small, enough = (too_small, middle) if will_do(middle) else (middle, enough)
+    return min(enough, LARGEST_MEMORY_LIMIT)
+
+
+def _plan_within(memory_limit: int, manifest: Manifest, height: int, width: int, rules_of: RulesOf) -> Plan:
+    trained = manifest.structure.scales[-1]
+    sizes = picture_sizes(height, width, trained.height, trained.width)
+    passes = len(sizes) - 1
+    upscalers = [manifest.upscaler(index) for index in range(passes)]
+    grids = []
+    left = memory_limit
+    for index, (size, upscaler) in enumerate(zip(sizes, upscalers, strict=False)):
+        tiling = Tiling(*size, upscaler, rules_of(upscaler, index == passes - 1))
+        budget = left
+        if index < passes - 1:
+            share = memory_limit // _EARLIER_SHARES[min(passes - 2 - index, 1)]
+            budget = min(left, max(share, tiling.smallest))
+        grid = tiling.plan(budget)
+        left -= tiling.bytes(grid.window_height, grid.window_width)
+        grids.append(grid)
+    return Plan(sizes, upscalers, grids, memory_limit, TileCache(memory_limit // 4))
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """What the tiling of one pass over a picture of height x width has to go by."""
+
+    height: int
+    width: int
+    upscaler: Upscaler
+    rules: WindowRules
+
+    @property
+    def activation_bytes(self) -> int:
+        """Memory that the network's activations take per pixel of a window."""
+        return self.rules.bytes_per_pixel or self.upscaler.bytes_per_pixel
+
+    @property
+    def slot_bytes(self) -> int:
+        """Memory that the inputs and outputs of all slots take per pixel of a window."""
+        tile = self.rules.format
+        read, written = np.dtype(tile.input_type).itemsize, np.dtype(tile.output_type).itemsize
+        return self.rules.slots * _CHANNELS * (read + written * self.upscaler.scale**2)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Memory of the host that a pixel of a window takes."""
+        return self.slot_bytes if self.rules.on_device else self.slot_bytes + self.activation_bytes
+
+    @property
+    def device_bytes(self) -> int:
+        """Memory of a device that a pixel takes of a window whose size the planner is free to choose."""
+        is_free = self.rules.on_device and self.rules.window is None
+        return self.slot_bytes + self.activation_bytes if is_free else 0
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory that a row of a window takes, by the bands that are as wide as the picture."""
+        return _BAND_BYTES * self.upscaler.scale**2 * self.width
+
+    @property
+    def smallest(self) -> int:
+        """Memory that the smallest window takes."""
+        if self.rules.window is not None:
+            return self.bytes(*self.rules.window)
+        side = -(-(2 * self.upscaler.halo + 1) // self.rules.alignment) * self.rules.alignment
+        return self.bytes(side, side)
+
+    def bytes(self, window_height: int, window_width: int) -> int:
+        """Memory that a window takes, of the host, with the bands that are made of it, or of the device."""
+        host = window_height * (window_width * self.pixel_bytes + self.row_bytes)
+        return max(host, window_height * window_width * self.device_bytes)
+
+    def max_pixels(self, budget: int) -> int:
+        """How large a window may be, if a device has as much memory to give as the host: `budget` bytes."""
+        # No tensor is larger than all activations together.
+        pixels = self.rules.largest_tensor * _BYTES_PER_ELEMENT // self.activation_bytes
+        if self.device_bytes:
+            pixels = min(pixels, budget // self.device_bytes)
+        return max(1, pixels)
+
+    def plan(self, budget: int) -> Grid:
+        """The grid that recomputes least; raises BudgetError."""
+        return plan_grid(
+            self.height,
+            self.width,
+            self.upscaler.halo,
+            budget,
+            pixel_bytes=self.pixel_bytes,
+            row_bytes=self.row_bytes,
+            max_pixels=self.max_pixels(budget),
+            max_side=self.rules.max_side,
+            alignment=self.rules.alignment,
+            window=self.rules.window,
+        )

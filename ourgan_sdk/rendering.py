@@ -1,0 +1,236 @@
+"""Rendering any region of any level of one picture, band by band."""
+
+import contextlib
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._core import Box, BudgetError
+from .arrays import Picture
+from .bundle import Upscaler
+from .engines import WindowRules
+from .passes.networks import Networks
+from .passes.one_pass import Bands, Pass
+from .passes.plan import Plan, make_plan
+from .passes.tile_loop import run_pass
+from .progress import Progress, RenderStats, reporting
+from .structure import render_structure
+
+__all__ = ["Renderer"]
+
+_log = logging.getLogger(__name__)
+
+Advance = Callable[[int], object]
+
+_BETWEEN = np.dtype(np.uint16)
+"""Of pictures between passes: rounded to 8 bits, they would make whole levels of small differences."""
+
+
+class Renderer:
+    """Renders the picture of `size` (height, width) that `seed` stands for, as `dtype`.
+
+    `plan` says how. Where memory runs out in the middle of a render, there is a new plan for half the memory,
+    by which the rest is rendered, and whatever is rendered later. Several threads may render at once.
+    """
+
+    def __init__(
+        self, networks: Networks, size: tuple[int, int], seed: int, dtype: np.dtype[Any], memory_limit: int
+    ) -> None:
+        """Raises BudgetError if the memory limit, in bytes, is too small for any tile; EngineError."""
+        self._networks = networks
+        self._size = size
+        self._seed = seed
+        self._dtype = dtype
+        self._lock = threading.Lock()
+        self._has_warned = False
+        self.plan = self._make_plan(memory_limit)
+
+    def lower_memory_limit(self, memory_limit: int) -> None:
+        """Plan for `memory_limit` bytes, unless it is so already or for less."""
+        with self._lock:
+            if memory_limit < self.plan.memory_limit:
+                self.plan = self._make_plan(memory_limit)
+
+    def render(
+        self,
+        level: int,
+        box: Box,
+        write: Callable[[Picture], None],
+        progress: Progress,
+        stats: RenderStats,
+        *,
+        keep: bool,
+    ) -> None:
+        """Render `box` of `level`, in its pixels, band by band from top to bottom, into `write`.
+
+        With `keep`, tiles are taken from the plan's cache and put there. Raises what engines raise, and
+        MemoryError where there is no room for the smallest windows.
+        """
+        height, width = self._size
+        _log.info(
+            "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
+            *(box.width, box.height, box.x0, box.y0, level, width, height, self._seed),
+        )
+        route = self._route(level, box, keep=keep)
+        with reporting(progress, route.work) as report:
+            meter = _Meter(report, route.work)
+            rows = 0
+            while True:
+                rows += self._follow(route, write, meter, stats)
+                if rows == box.height:
+                    return
+                route = self._route(level, Box(box.y0 + rows, box.x0, box.y1, box.x1), keep=keep)
+                meter.restart(route.work)
+
+    def _follow(
+        self, route: "_Route", write: Callable[[Picture], None], meter: "_Meter", stats: RenderStats
+    ) -> int:
+        """Write the bands of `route`; if memory runs out, there is a new plan. Returns the rows written."""
+        rows = 0
+        with contextlib.closing(route.bands(stats, meter.advance)) as bands:
+            while True:
+                try:
+                    band = next(bands, None)
+                except MemoryError as error:
+                    if error is meter.failure:
+                        raise  # it is the caller who wants to stop
+                    self._shrink(route.plan, error)
+                    return rows
+                if band is None:
+                    stats.passes += len(route.passes)
+                    return rows
+                write(band)
+                rows += len(band)
+
+    def _route(self, level: int, target: Box, *, keep: bool) -> "_Route":
+        return _Route(self._networks, self.plan, self._seed, self._dtype, level, target, keep)
+
+    def _make_plan(self, memory_limit: int) -> Plan:
+        return make_plan(self._networks.bundle.manifest, *self._size, memory_limit, self._rules)
+
+    def _rules(self, upscaler: Upscaler, is_last: bool) -> WindowRules:
+        return self._networks.engine(upscaler, self._dtype if is_last else _BETWEEN).rules
+
+    def _shrink(self, plan: Plan, error: MemoryError) -> None:
+        """Replace `plan`, for which memory did not suffice, by one of smaller windows, or raise."""
+        with self._lock:
+            if self.plan is not plan:
+                return  # another thread was here first
+            smaller = plan
+            try:
+                while smaller.windows == plan.windows:
+                    smaller = self._make_plan(smaller.memory_limit // 2)
+            except BudgetError:
+                raise error from None
+            self.plan = smaller
+            level = logging.INFO if self._has_warned else logging.WARNING
+            self._has_warned = True
+        _log.log(
+            level,
+            "out of memory (%s): going on with a memory limit of %d bytes instead of %d",
+            *(str(error), smaller.memory_limit, plan.memory_limit),  # the error itself would hold the memory
+        )
+
+
+@dataclass(frozen=True)
+class _Route:
+    """One way from a picture's base to `target`, a region of `level`, through the tiles of `plan`."""
+
+    networks: Networks
+    plan: Plan
+    seed: int
+    dtype: np.dtype[Any]
+    level: int
+    target: Box
+    keep: bool
+
+    @functools.cached_property
+    def passes(self) -> list[Pass]:
+        """The passes that have to be run, found from the last one back to the base."""
+        passes: list[Pass] = []
+        target = self.target
+        for index in reversed(range(self.plan.passes - self.level)):
+            upscaler = self.plan.upscalers[index]
+            # The same for a pass whatever is asked for, so that a level has the same pixels either way.
+            result = self.dtype if index == self.plan.passes - 1 else _BETWEEN
+            one = Pass(
+                index=index,
+                file=upscaler.file,
+                reference=functools.partial(self.networks.on_cpu, upscaler.file),
+                engine=self.networks.engine(upscaler, result),
+                grid=self.plan.grids[index],
+                scale=upscaler.scale,
+                deviation=upscaler.noise_deviation,
+                target=target,
+                dtype=_BETWEEN if passes else self.dtype,
+                cache=self.plan.cache if self.keep else None,
+            )
+            passes.insert(0, one)
+            if not one.missing:
+                break  # its tiles are all known, so nothing before it is needed
+            target = one.source
+        return passes
+
+    @property
+    def work(self) -> int:
+        """Pixels that networks have to be given."""
+        height, width = self.plan.sizes[0]
+        base = height * width if self._needs_base else 0
+        return base + sum(one.work for one in self.passes)
+
+    @property
+    def _needs_base(self) -> bool:
+        return not self.passes or bool(self.passes[0].missing)
+
+    def bands(self, stats: RenderStats, advance: Advance) -> Bands:
+        """The bands of the target, from top to bottom."""
+        bands = self._base(stats, advance)
+        for one in self.passes:
+            bands = run_pass(one, bands, self.seed, stats, advance)
+        return bands
+
+    def _base(self, stats: RenderStats, advance: Advance) -> Bands:
+        """What the first pass reads of the base picture, or what is wanted of it, as one band."""
+        height, width = self.plan.sizes[0]
+        dtype = np.dtype(np.float32) if self.passes else self.dtype
+        key = "base", dtype.str
+        picture = self.plan.cache.get(key) if self.keep else None
+        if picture is None:
+            structure = self.networks.bundle.manifest.structure
+            engine, size = self.networks.on_cpu(structure.file), (height, width)
+            picture = render_structure(structure, engine, size, self.seed, dtype=dtype, stats=stats)
+            if self.keep:
+                self.plan.cache.put(key, picture)
+        advance(height * width)
+        box = self.passes[0].source if self.passes else self.target
+        yield picture[box.y0 : box.y1, box.x0 : box.x1]
+
+
+class _Meter:
+    """Reports work as parts of a total that was told before, even if there turns out to be more to do."""
+
+    def __init__(self, report: Callable[[int], object], total: int) -> None:
+        self._report = report
+        self._left = float(total)
+        self._worth = 1.0
+        self.failure: BaseException | None = None
+        """What reporting has raised."""
+
+    def restart(self, work: int) -> None:
+        """From now on, `work` is all that is left to do."""
+        self._worth = self._left / max(work, 1)  # it may all be known, thanks to another thread
+
+    def advance(self, work: int) -> None:
+        """So much has been done."""
+        before = round(self._left)
+        self._left -= self._worth * work
+        try:
+            self._report(before - round(self._left))
+        except BaseException as error:
+            self.failure = error
+            raise

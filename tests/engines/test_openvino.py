@@ -1,0 +1,320 @@
+"""The OpenVINO engine: equal to ONNX Runtime, the same every time, within its bounds, and silent."""
+
+import json
+import logging
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from ourgan_sdk import Bundle, EngineError
+from ourgan_sdk.calibration.halo import cut_windows, seam_error
+from ourgan_sdk.engines import Options, openvino
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
+from ourgan_sdk.engines.openvino import OpenVinoEngine
+from ourgan_sdk.engines.protocol import Precision
+from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
+from ourgan_sdk.synthesizer import sample_bundle
+from tests.conftest import Graph
+
+try:
+    BF16 = "BF16" in openvino._capabilities()
+except EngineUnavailableError as error:
+    pytest.skip(f"OpenVINO cannot be imported: {error.__cause__}", allow_module_level=True)
+
+needs_bf16 = pytest.mark.skipif(not BF16, reason="this processor has no instructions for bf16")
+UINT8 = np.dtype(np.uint8)
+PRECISIONS: list[Precision] = ["fp32", "bf16"] if BF16 else ["fp32"]
+
+
+@pytest.fixture(scope="module")
+def sample() -> Bundle:
+    return Bundle.open(sample_bundle())
+
+
+@pytest.fixture(scope="module")
+def upscaler(sample: Bundle) -> bytes:
+    """An RRDB network, its end in strips."""
+    return sample.read(sample.manifest.upscalers[0].file)
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((1, 3, height, width), dtype=np.float32)
+
+
+@pytest.mark.parametrize("size", [(32, 48), (33, 71), (3, 5), (1, 1)])
+def test_fp32_equals_onnx_runtime(upscaler: bytes, networks: dict[str, bytes], size: tuple[int, int]) -> None:
+    for network in (upscaler, networks["upscaler.onnx"]):
+        expected = OnnxRuntimeEngine(network).enlarge(picture(*size))
+        np.testing.assert_allclose(OpenVinoEngine(network).enlarge(picture(*size)), expected, atol=2e-5)
+
+
+@needs_bf16
+def test_bf16_is_close_to_fp32(sample: Bundle) -> None:
+    """On clean input closer than bfloat16 could hold the picture itself: its steps next to 1 are a level.
+
+    What makes detail out of noise amplifies what it rounds, too: pass 1's is farther off.
+    """
+    for upscaler, largest, mean in zip(sample.manifest.upscalers, (4.0, 1.0), (0.3, 0.1), strict=True):
+        example, network = openvino._example(sample, upscaler), sample.read(upscaler.file)
+        one, other = (OpenVinoEngine(network, precision).enlarge(example) for precision in PRECISIONS)
+        levels = 255 * np.abs(np.clip(one, 0, 1) - np.clip(other, 0, 1))
+        assert 0 < levels.max() < largest
+        assert levels.mean() < mean
+        assert np.mean(levels.max(axis=1) <= 1) >= 0.98
+
+
+@needs_bf16
+def test_bf16_of_a_network_without_a_body(networks: dict[str, bytes]) -> None:
+    network = networks["upscaler.onnx"]
+    expected = OpenVinoEngine(network).enlarge(picture(20, 30))
+    got = OpenVinoEngine(network, "bf16").enlarge(picture(20, 30))
+    assert not np.array_equal(got, expected)
+    np.testing.assert_allclose(got, expected, atol=0.03)
+
+
+@needs_bf16
+def test_no_seams_in_bf16(sample: Bundle) -> None:
+    """At the halo that was calibrated in fp32, tiles meet within half a level in bf16 as well."""
+    upscaler = sample.manifest.upscalers[0]
+    engine = OpenVinoEngine(sample.read(upscaler.file), "bf16")
+    structure = openvino._example(sample, upscaler)[0]
+    windows = cut_windows([structure], 64, 0.0, np.random.default_rng(0), 2)
+    wholes = [engine.enlarge(window) for window in windows]
+    assert seam_error(engine.enlarge, windows, wholes, upscaler.halo).maximum <= 0.5
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_same_every_time_and_for_any_number_of_threads(upscaler: bytes, precision: Precision) -> None:
+    expected = OpenVinoEngine(upscaler, precision, threads=1).enlarge(picture(48, 65))
+    for threads in (1, 2, 3, None):
+        engine = OpenVinoEngine(upscaler, precision, threads=threads)
+        for _ in range(2):
+            np.testing.assert_array_equal(engine.enlarge(picture(48, 65)), expected)
+
+
+def test_several_threads_at_once(networks: dict[str, bytes]) -> None:
+    """On windows of the same size and of others, more of them than are kept."""
+    engine = OpenVinoEngine(networks["upscaler.onnx"])
+    inputs = [picture(50 + 2 * (seed % 6), 60, seed) for seed in range(60)]
+    expected = [engine.enlarge(one) for one in inputs]
+    with ThreadPoolExecutor(6) as executor:
+        for got, one in zip(executor.map(engine.enlarge, inputs), expected, strict=True):
+            np.testing.assert_array_equal(got, one)
+
+
+def test_bound_runs_read_and_write_the_arrays_in_place(networks: dict[str, bytes]) -> None:
+    engine = OpenVinoEngine(networks["upscaler.onnx"])
+    tile, result = picture(8, 9), np.full((1, 3, 32, 36), np.nan, np.float32)
+    run = engine.bind_arrays(tile, result)
+    for seed in range(3):
+        tile[:] = picture(8, 9, seed)
+        run()
+        np.testing.assert_array_equal(result, engine.enlarge(picture(8, 9, seed)))
+
+
+def test_bound_runs_outlive_the_engine_and_what_it_keeps(networks: dict[str, bytes]) -> None:
+    engine = OpenVinoEngine(networks["upscaler.onnx"])
+    result = np.empty((1, 3, 32, 36), np.float32)
+    run = engine.bind_arrays(picture(8, 9), result)
+    for width in range(10, 20):
+        engine.enlarge(picture(8, width))
+    assert len(engine._compiled) == openvino._MOST_WINDOWS
+    expected = engine.enlarge(picture(8, 9))
+    del engine
+    run()
+    np.testing.assert_array_equal(result, expected)
+
+
+MEASURED = """
+import json, sys
+import numpy as np, psutil
+from ourgan_sdk.engines.openvino import OpenVinoEngine
+
+def arrays(height, width):
+    return [np.ones((1, 3, scale * height, scale * width), np.float32) for scale in (1, 4)]
+
+engine = OpenVinoEngine(open(sys.argv[1], "rb").read(), sys.argv[2])
+engine.enlarge(arrays(8, 8)[0])  # what any run takes
+sizes = [0]
+for height, width in ((320, 320), (160, 640)):
+    run = engine.bind_arrays(*arrays(height, width))  # which gives back what the one before took
+    before = psutil.Process().memory_info().rss
+    run()
+    sizes += [before, psutil.Process().memory_info().rss]
+_, before, square, released, wide = (size / 320**2 for size in sizes)
+print(json.dumps([square - before, square - released, wide - released]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures what a process holds in memory")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_activations_take_at_most_what_the_bundle_says(
+    sample: Bundle, upscaler: bytes, tmp_path: Path, precision: str
+) -> None:
+    """And those of a window size that is no longer run go when another one comes."""
+    path = tmp_path / "upscaler.onnx"
+    path.write_bytes(upscaler)
+    command = [sys.executable, "-c", MEASURED, str(path), precision]
+    measured = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    square, released, wide = measured
+    allowed = sample.manifest.upscalers[0].bytes_per_pixel
+    assert 0.3 * allowed < square <= allowed
+    assert 0.3 * allowed < wide <= allowed
+    assert released > 0.3 * allowed
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends a signal to a thread")
+def test_interrupt_ends_a_running_network(upscaler: bytes) -> None:
+    """Ctrl-C in the middle of a tile that would take seconds; the engine can be used again."""
+    engine = OpenVinoEngine(upscaler, threads=1)
+    run = engine.bind_arrays(picture(480, 480), np.ones((1, 3, 1920, 1920), np.float32))
+    started = time.perf_counter()
+    threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert time.perf_counter() - started < 1.5
+    expected = OpenVinoEngine(upscaler).enlarge(picture(8, 9))
+    np.testing.assert_array_equal(engine.enlarge(picture(8, 9)), expected)
+
+
+STARVED = """
+import resource, sys
+import numpy as np
+from ourgan_sdk.engines.openvino import OpenVinoEngine
+engine = OpenVinoEngine(open(sys.argv[1], "rb").read())
+engine.enlarge(np.zeros((1, 3, 8, 8), np.float32))
+tile, result = (np.zeros((1, 3, scale * 600, scale * 600), np.float32) for scale in (1, 4))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20), -1))
+try:
+    engine.bind_arrays(tile, result)()
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits a process's address space")
+@pytest.mark.parametrize("megabytes", [8, 80, 300])
+def test_out_of_memory_says_so(upscaler: bytes, tmp_path: Path, megabytes: int) -> None:
+    """While it compiles as while it takes room for activations."""
+    path = tmp_path / "upscaler.onnx"
+    path.write_bytes(upscaler)
+    command = [sys.executable, "-c", STARVED, str(path), str(megabytes)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == EngineMemoryError.__name__, result.stderr
+
+
+def test_refuses_what_is_no_upscaler(networks: dict[str, bytes]) -> None:
+    with pytest.raises(EngineError, match=r"^OpenVINO cannot load the network: \w"):
+        OpenVinoEngine(b"nothing of the kind")
+    with pytest.raises(EngineError, match="expected a network of one input and one output, got 3 and 1"):
+        OpenVinoEngine(networks["structure.onnx"])
+    with pytest.raises(EngineError, match=r"^OpenVINO cannot compile the network: \w"):
+        OpenVinoEngine(networks["upscaler.onnx"]).bind_arrays(picture(8, 9), picture(32, 35))
+    with pytest.raises(EngineError, match=r"^OpenVINO cannot compile the network: \w"):
+        OpenVinoEngine(networks["upscaler.onnx"]).enlarge(np.zeros((1, 5, 8, 8), np.float32))
+
+
+def test_reads_no_other_file(tmp_path: Path) -> None:
+    """A network that says that its weights lie in a file, which is there."""
+    path = tmp_path / "secret"
+    path.write_bytes(bytes(3 * 16 * 4))
+    graph = Graph(0)
+    weights = TensorProto(name="weights", data_type=TensorProto.FLOAT, dims=[1, 3, 4, 4])
+    graph.add("ConvTranspose", "picture", "weights", strides=[4, 4], output="upscaled", group=3)
+    weights.dims[:] = [3, 1, 4, 4]
+    weights.raw_data = bytes(3 * 16 * 4)
+    graph.weights.append(weights)
+    network = graph.model({"picture": 3}, "upscaled")
+    OpenVinoEngine(network).enlarge(picture(3, 3))
+    model = onnx.load_from_string(network)
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+    model.graph.initializer[0].external_data.add(key="location", value=str(path))
+    with pytest.raises(EngineError, match="expected a network that holds its own weights"):
+        OpenVinoEngine(model.SerializeToString())
+
+
+def test_precisions(sample: Bundle, upscaler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = sample.manifest.upscalers[1]
+    for precision in PRECISIONS:
+        assert OpenVinoEngine.open(sample, later, UINT8, Options(precision=precision)).precision == precision
+    with pytest.raises(EngineUnavailableError, match="computes in fp32 or bf16, not in fp16"):
+        OpenVinoEngine.open(sample, later, UINT8, Options(precision="fp16"))
+    monkeypatch.setattr(openvino, "_capabilities", lambda: ["FP32", "INT8"])
+    with pytest.raises(EngineUnavailableError, match="the processor has no instructions for bf16"):
+        OpenVinoEngine(upscaler, "bf16")
+    assert OpenVinoEngine.open(sample, later, UINT8, Options()).precision == "fp32"
+
+
+@needs_bf16
+@pytest.mark.parametrize(("asked", "precision"), [(0.98, "bf16"), (1.1, "fp32")])
+def test_bf16_is_chosen_where_it_looks_the_same(
+    sample: Bundle,
+    asked: float,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(openvino, "SHARE_WITHIN_A_LEVEL", asked)
+    caplog.set_level(logging.INFO)
+    for upscaler in sample.manifest.upscalers:
+        assert OpenVinoEngine.open(sample, upscaler, UINT8, Options()).precision == precision
+        (record,) = caplog.records
+        assert re.fullmatch(
+            rf"{upscaler.file} in {precision}: bf16 keeps \d+\.\d+ % of the pixels within one 8-bit level .*",
+            record.getMessage(),
+        )
+        caplog.clear()
+
+
+@needs_bf16
+def test_bf16_is_not_chosen_where_it_does_not_look_the_same(
+    sample: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the network in bf16, the picture included, is too much."""
+    monkeypatch.setattr(openvino, "convert_body", lambda _: False)
+    assert OpenVinoEngine.open(sample, sample.manifest.upscalers[0], UINT8, Options()).precision == "fp32"
+
+
+def test_not_installed(upscaler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino._import_openvino.cache_clear()
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    for attempt in (OpenVinoEngine.version, lambda: OpenVinoEngine(upscaler)):
+        with pytest.raises(EngineUnavailableError, match=r'pip install "ourgan-sdk\[openvino\]"'):
+            attempt()
+
+
+IMPORTED = """
+import sys
+events = []
+sys.addaudithook(lambda event, _: events.append(event) if event.startswith("socket.") else None)
+import numpy as np
+from ourgan_sdk.engines.openvino import OpenVinoEngine
+OpenVinoEngine(open(sys.argv[1], "rb").read()).enlarge(np.zeros((1, 3, 8, 8), np.float32))
+assert not any(name.startswith("openvino_telemetry") for name in sys.modules)
+assert not events, events
+"""
+
+
+def test_sends_nothing_and_writes_nothing(networks: dict[str, bytes], tmp_path: Path) -> None:
+    """As its import would, left alone."""
+    home, path = tmp_path / "home", tmp_path / "upscaler.onnx"
+    home.mkdir()
+    path.write_bytes(networks["upscaler.onnx"])
+    subprocess.run([sys.executable, "-c", IMPORTED, str(path)], check=True, cwd=home, env={"HOME": str(home)})
+    assert not list(home.iterdir())
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", OpenVinoEngine.version())

@@ -1,0 +1,207 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ourgan_sdk import Synthesizer
+from ourgan_sdk.bundle import Manifest, Photo, write_bundle
+from tests.tiny import write_photo
+from trainers import evaluate
+from trainers.metrics.comparison import Comparison
+from trainers.metrics.inception import InceptionFeatures
+from trainers.metrics.lpips import LPIPS
+from trainers.photo import load_photo
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photo(tmp_path_factory.mktemp("photo") / "hills.png", 120, 180)
+
+
+@pytest.fixture(scope="module")
+def bundle(
+    photo: Path, manifest: Manifest, networks: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The tiny bundle, as if it had learned ``photo`` without its right half."""
+    path = tmp_path_factory.mktemp("bundle") / "hills.ourgan"
+    learned = Photo(width=180, height=120, sha256=load_photo(photo).sha256)
+    training = manifest.training.model_copy(update={"held_out": 0.5})
+    write_bundle(path, manifest.model_copy(update={"photo": learned, "training": training}), networks)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs the command; returns its report."""
+
+    def call(*arguments: object) -> dict[str, Any]:
+        output = tmp_path / "report.json"
+        options = ["--samples", "4", "--device", "cpu", "--quiet", "-o", str(output)]
+        assert evaluate.main([*map(str, arguments), *options]) == 0
+        report: dict[str, Any] = json.loads(output.read_text())
+        return report
+
+    return call
+
+
+def test_report_table_and_sheet(
+    run: Callable[..., dict[str, Any]],
+    bundle: Path,
+    photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    report = run(bundle, photo, "--seed", 3, "--sheet", sheet)
+    assert report["photo"]["learned_by_the_bundle"]
+    assert report["seeds"] == [3, 6]
+    assert report["bundle"]["training"]["held_out"] == 0.5
+    structure, enlarged = report["sizes"]
+    assert (structure["compared"], enlarged["compared"]) == ([18, 12], [72, 48])
+    assert {"swd", "swd_level_0", "coherence", "completeness", "layout_drift"} == structure["metrics"].keys()
+    assert {"swd", "swd_level_0", "swd_level_1"} == enlarged["metrics"].keys()
+    assert all(numbers["mean"] > 0 for numbers in structure["metrics"].values())
+    assert structure["metrics"]["layout_drift"]["mirrored_photo"] == pytest.approx(0, abs=1e-3)
+    assert report["between_samples"]["diversity"] > 0
+    assert [row["task"] for row in report["upscalers"]] == ["later, 180 px", "later, 90 px", "first, 72 px"]
+    assert all(row["held_out"] for row in report["upscalers"])
+    assert all("no weights" in report["left_out"][name] for name in ("SIFID", "LPIPS"))
+    output = capsys.readouterr()
+    assert output.err == ""
+    for text in ("layout drift", "18 x 12", "72 x 48", "held out", "bicubic", "left out: SIFID: no weights"):
+        assert text in output.out
+    with Image.open(sheet) as image:
+        assert image.size == (5 * 22 - 4, 12)
+        shown = np.asarray(image)[:, 22 : 22 + 18]
+    assert np.array_equal(shown, Synthesizer(bundle).preview(3))
+
+
+def test_numbers_are_those_of_the_samples_that_the_runtime_renders(bundle: Path, photo: Path) -> None:
+    comparison = Comparison(Synthesizer(bundle), load_photo(photo), 1, torch.device("cpu"))
+    rendered = torch.from_numpy(Synthesizer(bundle).render(72, 48, seed=5)).permute(2, 0, 1)
+    assert torch.equal(comparison.sample(5) * 255, rendered.float())
+
+
+def test_outputs_that_would_replace_an_input_are_refused(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    before = photo.read_bytes(), bundle.read_bytes()
+    both = tmp_path / "both.png"
+    for report, sheet in ((tmp_path / "a.json", photo), (bundle, None), (both, both)):
+        with pytest.raises(ValueError, match="the bundle, the photograph or the other output"):
+            evaluate.check_outputs([bundle, photo], report, sheet)
+    assert (photo.read_bytes(), bundle.read_bytes()) == before
+
+
+def test_the_same_command_gives_the_same_numbers(
+    run: Callable[..., dict[str, Any]], bundle: Path, photo: Path
+) -> None:
+    first, second = ({**run(bundle, photo), "seconds": 0} for _ in range(2))
+    assert first == second
+    assert run(bundle, photo, "--seed", 4)["sizes"] != first["sizes"]
+
+
+def test_with_weights(
+    run: Callable[..., dict[str, Any]],
+    bundle: Path,
+    photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """SIFID after pass 2, at the photograph's size as that is smaller; after pass 1 they are too small."""
+    inception, alexnet, linear = (tmp_path / name for name in ("inception.pth", "alexnet.pth", "linear.pth"))
+    torch.manual_seed(0)
+    torch.save(InceptionFeatures().state_dict(), inception)
+    lpips = LPIPS()
+    torch.save(lpips.backbone.state_dict(), alexnet)
+    torch.save({name: value.abs() for name, value in lpips.linear.state_dict().items()}, linear)
+    report = run(bundle, photo, "--inception", inception, "--lpips", alexnet, linear)
+    small, large = report["sizes"][1:]
+    assert (large["rendered"], large["compared"]) == ([288, 192], [180, 120])
+    reason = "pictures of 72 x 48 are too small for Inception"
+    assert report["left_out"] == {"SIFID after pass 1": reason}
+    assert "sifid_5" not in small["metrics"]
+    assert large["metrics"]["sifid_5"]["mean"] > 0
+    assert large["metrics"]["sifid_13"]["mean"] > 0
+    assert report["between_samples"]["lpips"]["pairs"] == 2
+    assert report["between_samples"]["lpips"]["mean"] > 0
+    table = capsys.readouterr().out
+    assert "SIFID, 13th layer" in table
+    assert "LPIPS, 256 px" in table
+
+
+def test_another_photograph_and_upscalers_trained_on_all_of_it(
+    run: Callable[..., dict[str, Any]],
+    bundle_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = write_photo(tmp_path / "other.png", 240, 360)
+    report = run(bundle_path, other, "--passes", 0)
+    assert not report["photo"]["learned_by_the_bundle"]
+    assert [row["held_out"] for row in report["upscalers"]] == [False]
+    assert "too few" in report["left_out"]["upscaler first, 72 px"]
+    assert "TRAINED ON" in capsys.readouterr().out
+    assert caplog.messages == [f"{other} is not the photograph that {bundle_path} has learned"]
+
+
+def test_the_default_report_lies_here(
+    bundle: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.main([str(bundle), str(photo), "--samples", "4", "--passes", "0", "--quiet"]) == 0
+    assert (tmp_path / "hills-metrics.json").exists()
+
+
+def test_bad_input_ends_with_one_line_before_anything_is_rendered(
+    bundle: Path,
+    photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("rendered before the input was checked")
+
+    monkeypatch.setattr(Synthesizer, "render", never)
+    grey = tmp_path / "grey.png"
+    Image.new("RGB", (180, 120), (90, 90, 90)).save(grey)
+    tiny = tmp_path / "tiny.png"
+    Image.new("RGB", (9, 6)).save(tiny)
+    text = tmp_path / "text.ourgan"
+    text.write_text("text")
+    report = tmp_path / "report.json"
+    cases: list[tuple[list[object], str]] = [
+        ([bundle, tmp_path / "none.jpg"], "cannot read the photograph"),
+        ([tmp_path / "none.ourgan", photo], "No such file"),
+        ([text, photo], "text.ourgan"),
+        ([bundle, grey], "of one intensity"),
+        ([bundle, tiny], "at least 7 x 7 pixels"),
+        ([bundle, photo, "--device", "tpu"], "tpu"),
+        ([bundle, photo, "-o", tmp_path / "none" / "report.json"], "cannot write"),
+        ([bundle, photo, "--sheet", tmp_path / "sheet.gif"], "a sheet's name ends in .png"),
+        ([bundle, photo, "--inception", text], "is not torchvision's Inception v3"),
+        ([bundle, photo, "--lpips", text, text], "is not torchvision's AlexNet"),
+    ]
+    for arguments, message in cases:
+        assert evaluate.main(["--quiet", "-o", str(report), *map(str, arguments)]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert message in error
+        assert error.count("\n") == 1, error
+    assert not report.exists()
+
+
+@pytest.mark.parametrize("count", ["3", "-1", "many", "10001"])
+def test_numbers_of_samples_that_are_refused(
+    count: str, bundle: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main([str(bundle), str(photo), f"--samples={count}"])
+    assert f"expected from 4 to 10000 samples, got '{count}'" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from trainers.bundling import onnx_export
+from trainers.bundling.activation_memory import measure_bytes_per_pixel
+from trainers.bundling.strips import STRIPS, run_tail_in_strips
+from trainers.bundling.weights import round_weights
+from trainers.networks import RRDBNet, Structure
+from trainers.networks.coordinates import Padding
+from trainers.photo import scale_sizes
+from trainers.presets import StructureConfig
+from trainers.structures.ourgan import StructureModel
+
+SIZES = scale_sizes(40, 60, 40, 4, 0.75)
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> RRDBNet:
+    torch.manual_seed(0)
+    network = RRDBNet(8, 1, 4)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, 0.15)
+    return network
+
+
+@pytest.fixture(scope="module")
+def upscaler_onnx(upscaler: RRDBNet) -> bytes:
+    return onnx_export.export_upscaler(upscaler)
+
+
+def session(data: bytes) -> Any:
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_exported_structure_samples_as_training_does(padding: Padding) -> None:
+    """What was judged good during training (StructureModel.sample) is what the exported network makes."""
+    torch.manual_seed(2)
+    config = StructureConfig(long_side=40, scales=4, channels=8, layers=1, latent=6, padding=padding)
+    model = StructureModel(config, 40, 60, torch.device("cpu"))
+    model.deviations = [1.0, 0.0, 0.0, 0.3]
+    for module in (model.network, model.encoder):
+        module.train()  # as while training
+    data = onnx_export.export_structure(model.network, model.sizes)
+    model.network.train()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        expected = model.sample(4, 1)
+        torch.manual_seed(seed)
+        noises = model.noises(4)
+        feeds = {f"noise_{m}": noise.numpy() for m, noise in enumerate(noises)}
+        (got,) = session(data).run(None, feeds)
+        assert np.abs(got - expected.numpy()).max() < 1e-4
+
+
+def test_structure_export_fails_where_onnx_would_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch normalisation with running statistics is the known trap: training mode exports as evaluation."""
+    network = Structure(2, 8, 1, 5)
+    block = network.generators[0].blocks
+    block[1] = nn.BatchNorm2d(8).train()
+    monkeypatch.setattr(onnx_export.StructureForExport, "eval", lambda self: self)
+    with pytest.raises(onnx_export.ExportError, match="differs from PyTorch"):
+        onnx_export.export_structure(network, SIZES[:2])
+
+
+def test_upscaler_takes_other_sizes(upscaler: RRDBNet, upscaler_onnx: bytes) -> None:
+    for size in ((5, 9), (64, 48)):
+        x = torch.rand(1, 3, *size)
+        (got,) = session(upscaler_onnx).run(None, {"picture": x.numpy()})
+        with torch.no_grad():
+            assert np.abs(got - upscaler(x).numpy()).max() < 1e-4
+
+
+def test_weights_are_stored_in_half_and_lose_nothing_more(upscaler: RRDBNet, upscaler_onnx: bytes) -> None:
+    model = onnx.load_model_from_string(upscaler_onnx)
+    stored = {weight.name: onnx.numpy_helper.to_array(weight) for weight in model.graph.initializer}
+    large = [name for name, values in stored.items() if values.dtype == np.float32 and values.size >= 256]
+    assert not large
+    weight = upscaler.conv_hr.weight.detach().numpy()  # rounded by the export
+    assert np.array_equal(stored["conv_hr.weight_half"], weight)
+
+
+def test_rounding_moves_pictures_by_less_than_half_a_level() -> None:
+    torch.manual_seed(4)
+    network = RRDBNet(16, 2, 8)
+    for parameter in network.parameters():  # as if trained: not the round numbers of the beginning
+        parameter.data += torch.randn_like(parameter) * 0.01
+    x = torch.rand(1, 3, 24, 24)
+    with torch.no_grad():
+        before = network(x)
+        round_weights(network)
+        assert 0 < (network(x) - before).abs().max() * 255 < 0.5
+
+
+def test_export_leaves_no_paths(upscaler_onnx: bytes) -> None:
+    assert str(Path(__file__).parents[2]).encode() not in upscaler_onnx
+    assert str(Path(torch.__file__).parent).encode() not in upscaler_onnx
+
+
+def test_tail_in_strips_takes_less_memory_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = RRDBNet(32, 1, 8)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, 0.1)
+    stripped = onnx_export.export_upscaler(network)
+    monkeypatch.setattr(onnx_export, "run_tail_in_strips", lambda *_: None)
+    whole = onnx_export.export_upscaler(network)
+
+    for size in ((1, 6), (3, 4), (STRIPS + 1, 5), (50, 31)):
+        feeds = {"picture": np.random.default_rng(1).random((1, 3, *size), dtype=np.float32)}
+        difference = session(stripped).run(None, feeds)[0] - session(whole).run(None, feeds)[0]
+        assert np.abs(difference).max() < 1e-5
+
+    # conv_hr's input and output live together: 32 channels at 16 output pixels each, float32.
+    tail = 2 * 32 * 16 * 4
+    shape = [(192, 192)]
+    assert measure_bytes_per_pixel(whole, shape) > tail
+    assert tail / STRIPS < measure_bytes_per_pixel(stripped, shape) < tail / 2
+
+
+def test_strips_refuse_a_network_without_enlargement() -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 3, "h", "w"]) for n in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:]))
+    with pytest.raises(ValueError, match="no Resize"):
+        run_tail_in_strips(model)
+
+
+def test_memory_of_a_network_that_does_not_run_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="cannot be measured"):
+        measure_bytes_per_pixel(b"nothing")

@@ -1,0 +1,104 @@
+"""The preset `paper` against OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), value by value."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainers import fit
+from trainers.presets import DRAFT, PAPER, PRESETS, STANDARD, Preset
+from trainers.runs.restore import restore_upscaler
+from trainers.upscalers.pretrained import OURS
+
+TABLE_3 = {
+    "vae_steps": 5000,  # iterations per scale
+    "gan_steps": 5000,
+    "layers": 5,
+    "channels": 64,
+    "long_side": 256,
+    "betas": (0.5, 0.999),
+    "learning_rate": 0.0005,
+    "clip": 5,
+    "reconstruction": 10,
+    "kl": 1,
+    "adversarial": 1,
+    "encoder_blocks": 2,
+    "vae_scales": 3,
+    "factor": 0.75,
+    "decay": 0,  # all scales are trained alike
+    "padding": "zeros",
+    "precision": "fp32",
+}
+TABLE_4 = {
+    "features": 64,
+    "patch": 128,
+    "betas": (0.9, 0.999),
+    "learning_rate": 0.0001,
+    "gan_learning_rate": 0.0001,
+    "perceptual": 1.0,
+    "reconstruction": 0.01,
+    "adversarial": 0.005,
+    "blocks": 23,
+    "noise": 0.1,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), TABLE_3.items())
+def test_structure(name: str, value: Any) -> None:
+    assert getattr(PAPER.structure, name) == value
+
+
+def test_scales() -> None:
+    assert PAPER.structure.scales - PAPER.structure.vae_scales == 6
+    assert {PAPER.structure.steps(scale) for scale in range(PAPER.structure.scales)} == {5000}
+
+
+def test_steps_fall_by_a_share_of_the_first_gan_scale() -> None:
+    """High-Res-SinGAN's decay."""
+    structure = STANDARD.structure
+    steps = [structure.steps(scale) for scale in range(structure.scales)]
+    assert steps == [1500] * 3 + [1600, 1360, 1120, 880, 640, 400]
+    assert replace(structure, decay=0.5).steps(structure.scales - 1) == 1  # at least
+
+
+@pytest.mark.parametrize(("name", "value"), TABLE_4.items())
+def test_upscaler(name: str, value: Any) -> None:
+    assert getattr(PAPER.upscaler, name) == value
+
+
+def test_steps_of_the_upscaler() -> None:
+    steps = PAPER.upscaler.l1_steps + PAPER.upscaler.gan_steps
+    assert steps == 100_000
+    assert [share * steps for share in PAPER.upscaler.halvings] == [30_000, 60_000, 90_000]
+
+
+def test_the_upscaler_takes_the_last_weights_in_full_precision() -> None:
+    """What standard and draft do beyond the table."""
+    upscaler = PAPER.upscaler
+    assert (upscaler.averaging, upscaler.precision, upscaler.held_out) == (1, "fp32", 0)
+    assert not upscaler.pretrained
+
+
+@pytest.mark.parametrize("preset", [DRAFT, STANDARD])
+@pytest.mark.parametrize("file", OURS.values())
+def test_weights_of_the_project_have_the_size_of_its_presets(preset: Preset, file: Path) -> None:
+    network = restore_upscaler(file)
+    upscaler = preset.upscaler
+    assert upscaler.pretrained
+    sizes = (upscaler.features, upscaler.blocks, upscaler.growth)
+    assert (network.features, network.blocks, network.growth) == sizes
+
+
+def test_where_upscalers_start() -> None:
+    def points(*options: str) -> list[str]:
+        arguments = fit.parse(["photo.jpg", *options])
+        return [path.name for path in fit.starting_points(arguments, PRESETS[arguments.preset]).values()]
+
+    assert points("--preset", "draft") == ["upscaler-later.pth", "upscaler-first.pth"]
+    assert points("--preset", "draft", "--from-scratch") == []
+    assert points("--preset", "paper") == []
+    assert points("--preset", "draft", "--init", "a.pth") == ["a.pth"]
+    assert points("--preset", "paper", "--init", "a.pth", "--init-first", "b.pth") == ["a.pth", "b.pth"]
+    with pytest.raises(SystemExit):
+        points("--init", "a.pth", "--from-scratch")

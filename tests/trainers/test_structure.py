@@ -1,0 +1,163 @@
+"""The structure trainer: what it does with a scale that diverges, and in which digits it computes."""
+
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.training import plain_critic, plain_generator
+from tests.tiny import TINY, write_photo
+from trainers.networks import Generator, PatchCritic
+from trainers.photo import Photo, load_photo
+from trainers.runs import run
+from trainers.runs.run import Run
+from trainers.runs.stability import DivergedError
+from trainers.structures import ourgan
+from trainers.structures.ourgan import GanScale, StructureModel, VaeScale, structure_pyramid, train_structure
+
+CONFIG = replace(TINY.structure, vae_steps=2, gan_steps=14, decay=0.0)
+RATE = CONFIG.learning_rate
+SCALE = 2  # the first patch-GAN scale: the one that diverges here
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Photo:
+    return load_photo(write_photo(tmp_path_factory.mktemp("photo") / "hills.png"))
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def start(directory: Path) -> Run:
+    torch.manual_seed(7)
+    config = {"photo": {}, "output": "", "preset": {}, "seed": 7, "vgg": None}
+    return Run.create(directory, config, torch.device("cpu"), quiet=True)
+
+
+def resume(directory: Path) -> Run:
+    torch.manual_seed(8)  # whatever it is
+    return Run.open(directory, torch.device("cpu"), quiet=True)
+
+
+def diverge(monkeypatch: pytest.MonkeyPatch, lowest_rate: float) -> None:
+    """SCALE's critic loses its mind after two steps, at every learning rate above the lowest."""
+    step = GanScale.step
+
+    def step_or_not(self: GanScale) -> dict[str, Tensor]:
+        adam = self.optimizers["critic_optimizer"].optimizer
+        taken = max((int(state["step"]) for state in adam.state.values()), default=0)
+        with monkeypatch.context() as patch:
+            if self.scale == SCALE and taken >= 2 and adam.param_groups[0]["lr"] > lowest_rate:
+                patch.setattr(ourgan, "critic_loss", lambda real, _fake: real.mean() * math.nan)
+            return step(self)
+
+    monkeypatch.setattr(GanScale, "step", step_or_not)
+
+
+def tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, dict):
+        return [tensor for inner in value.values() for tensor in tensors(inner)]
+    return [value] if isinstance(value, Tensor) else []
+
+
+def test_a_scale_that_diverges_starts_once_more_and_slower(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    diverge(monkeypatch, lowest_rate=RATE / 2)
+    with caplog.at_level(logging.WARNING):
+        train_structure(start(tmp_path / "run"), photo, CONFIG)
+    assert "structure scale 3 diverged (10 losses or gradients in a row were not finite)" in caplog.text
+    saved = torch.load(tmp_path / "run" / "checkpoints" / f"structure-{SCALE}.pt", weights_only=True)
+    rate = saved["scale_state"]["critic_optimizer"]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(RATE * ourgan.SECOND_TRY)
+    assert saved["step"] == CONFIG.gan_steps
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        state = torch.load(path, weights_only=True)
+        assert all(t.isfinite().all() for t in tensors(state["model"]))
+        assert all(t.isfinite().all() for t in tensors(state["scale_state"]))
+
+
+def test_a_scale_that_diverges_twice_ends_the_training(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diverge(monkeypatch, lowest_rate=0.0)
+    with pytest.raises(DivergedError, match="not finite"):
+        train_structure(start(tmp_path / "run"), photo, CONFIG)
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "structure.pt", weights_only=True)
+    assert (saved["scale"], saved["step"]) == (SCALE - 1, CONFIG.vae_steps)  # the last good state
+    assert all(t.isfinite().all() for t in tensors(saved["model"]))
+
+
+@pytest.mark.parametrize("stop_after", [14, 25])  # while it diverges; in the second try
+def test_a_scale_that_diverged_resumes_exactly(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    config = replace(CONFIG, scales=SCALE + 1)
+    diverge(monkeypatch, lowest_rate=RATE / 2)
+    whole = train_structure(start(tmp_path / "whole"), photo, config)
+
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
+    save, saves = Run.save_checkpoint, 0
+
+    def interrupting_save(self: Run, name: str, state: Any) -> None:
+        nonlocal saves
+        save(self, name, state)
+        saves += 1
+        if saves == stop_after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "save_checkpoint", interrupting_save)
+    with pytest.raises(KeyboardInterrupt):
+        train_structure(start(tmp_path / "part"), photo, config)
+    part = train_structure(resume(tmp_path / "part"), photo, config)
+    for one, other in zip(tensors(whole.state_dict()), tensors(part.state_dict()), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_precision_of_patch_gan_scales(monkeypatch: pytest.MonkeyPatch, precision: Any) -> None:
+    config = replace(CONFIG, precision=precision)
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    expected = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    assert ourgan.working_dtype(config, cpu) == expected
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert ourgan.working_dtype(config, cpu) == torch.float32
+
+
+def test_scales_between_the_first_and_the_newest_stay(photo: Photo) -> None:
+    """Algorithm 1: patch-VAE scale m updates E, G_0 and G_m."""
+    torch.manual_seed(0)
+    config = replace(CONFIG, vae_scales=3)
+    model = StructureModel(config, photo.height, photo.width, torch.device("cpu"))
+    scale = VaeScale(model, structure_pyramid(photo, model.sizes), 2)
+    before = {name: p.detach().clone() for name, p in model.network.named_parameters()}
+    scale.step()
+    changed = {n.split(".")[1] for n, p in model.network.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == {"0", "2"}
+    rates = [group["lr"] for group in scale.optimizers["optimizer"].optimizer.param_groups]
+    assert rates == pytest.approx([RATE * 0.04, RATE * 0.04, RATE])  # E, G_0, G_2
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_the_loop_of_the_benchmark_trains_the_same_networks(padding: Any) -> None:
+    torch.manual_seed(0)
+    config = replace(CONFIG, padding=padding)
+    pairs = [
+        (Generator(3, config.channels, config.layers, padding=padding), plain_generator(1, config)),
+        (PatchCritic(config.channels, config.layers, padding=padding), plain_critic(config)),
+    ]
+    x = torch.randn(1, 3, 9, 13)
+    for ours, plain in pairs:
+        with torch.no_grad():
+            for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+                other.copy_(one)
+            buffers = [b for name, b in plain.named_buffers() if "parametrizations" in name]
+            for one, other in zip(ours.buffers(), buffers, strict=True):
+                other.copy_(one)
+        assert torch.allclose(ours(x), plain(x), atol=1e-5)

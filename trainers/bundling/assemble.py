@@ -1,0 +1,190 @@
+"""The end of a fit: trained networks -> ONNX -> calibrated halos -> bundle with its preview.
+
+What each upscaler sees, its effective receptive field, is plotted into the run directory beside it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import onnxruntime
+import torch
+
+from ourgan_sdk import Synthesizer, bundle
+from ourgan_sdk.arrays import Tensor
+from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows
+from ourgan_sdk.engines.graphs.reach import check_local, theoretical_radius
+
+from ..networks import RRDBNet
+from ..photo import Photo
+from ..presets import Preset
+from ..runs.run import Run, grid
+from ..structures.ourgan import StructureModel
+from ..upscalers.upscaler import Pair, first_sizes, later_sizes, make_pairs
+from .activation_memory import measure_bytes_per_pixel
+from .erf import measure_erf, plot_erf, plot_path
+from .onnx_export import export_structure, export_upscaler
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PREVIEWS = 9  # seeds on the preview sheet
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a fit has trained."""
+
+    structure: StructureModel
+    first: RRDBNet  # upscaler of pass 1
+    later: RRDBNet  # upscaler of all passes after it
+
+
+def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
+    """Exports the three networks, measures the upscalers' halos, and writes the bundle ``output``."""
+    preset = run.preset
+    model = trained.structure
+    long_side, patch, noise = preset.structure.long_side, preset.upscaler.patch, preset.upscaler.noise
+    first_pairs = make_pairs(photo, first_sizes(photo, long_side, patch))
+    later_pairs = make_pairs(photo, later_sizes(photo, long_side, patch))
+    with run.progress("export and measure", 0, 6) as bar:
+
+        def done(result: T) -> T:
+            bar.update()
+            return result
+
+        members = {
+            "structure.onnx": done(export_structure(model.network, model.sizes)),
+            "upscaler-first.onnx": done(export_upscaler(trained.first)),
+            "upscaler-later.onnx": done(export_upscaler(trained.later)),
+        }
+        upscalers = [
+            done(describe_upscaler(run, file, network, members[file], deviation=deviation, pairs=pairs))
+            for file, network, deviation, pairs in (
+                ("upscaler-first.onnx", trained.first, noise, first_pairs),
+                ("upscaler-later.onnx", trained.later, 0.0, later_pairs),
+            )
+        ]
+        manifest = describe(run, photo, preset, model, upscalers)
+        members["preview.png"] = done(render_preview(manifest, members))
+    bundle.write_bundle(output, manifest, members)
+    (run.directory / "samples" / "preview.png").write_bytes(members["preview.png"])
+
+
+def describe(
+    run: Run, photo: Photo, preset: Preset, model: StructureModel, upscalers: list[bundle.Upscaler]
+) -> bundle.Manifest:
+    """The bundle's manifest."""
+    return bundle.Manifest(
+        photo=bundle.Photo(width=photo.width, height=photo.height, sha256=photo.sha256),
+        training=bundle.Training(
+            preset=preset.name,
+            seed=run.config["seed"],
+            structure_steps=[preset.structure.steps(m) for m in range(preset.structure.scales)],
+            upscaler_steps=upscaler_steps(run),
+            seconds=round(run.seconds, 1),
+            perceptual="vgg19" if run.config["vgg"] else None,
+            held_out=preset.upscaler.held_out,
+            init=checkpoint(run, "init"),
+            init_first=checkpoint(run, "init_first"),
+        ),
+        structure=describe_structure(model),
+        upscalers=upscalers,
+    )
+
+
+def upscaler_steps(run: Run) -> int:
+    """Those of both upscalers together."""
+    config = run.preset.upscaler
+    later = config.steps(pretrained=run.config.get("init") is not None)
+    first = config.steps(pretrained=run.config.get("init_first") is not None, share=config.first_share)
+    return sum(later) + sum(first)
+
+
+def checkpoint(run: Run, name: str) -> bundle.Checkpoint | None:
+    """The manifest's entry of what an upscaler was started from."""
+    record = run.config.get(name)
+    return bundle.Checkpoint(**record) if record else None
+
+
+def describe_structure(model: StructureModel) -> bundle.Structure:
+    """The manifest's entry of the structure."""
+    scales = [
+        bundle.Scale(
+            height=height,
+            width=width,
+            channels=model.config.latent if m == 0 else 3,
+            noise_deviation=model.deviations[m],
+        )
+        for m, (height, width) in enumerate(model.sizes)
+    ]
+    return bundle.Structure(file="structure.onnx", scales=scales)
+
+
+def describe_upscaler(
+    run: Run, file: str, network: RRDBNet, exported: bytes, *, deviation: float, pairs: Sequence[Pair]
+) -> bundle.Upscaler:
+    """The manifest's entry of one upscaler; measures its halo on windows of ``pairs``' small pictures.
+
+    Plots its effective receptive field into the run directory.
+
+    Raises:
+        OurganError: it cannot be tiled.
+    """
+    check_local(file, exported)
+    pictures = [pair.low.cpu().numpy() for pair in pairs]
+    generator = np.random.default_rng(0)
+    calibration = calibrate(
+        file, as_function(exported), lambda side: cut_windows(pictures, side, deviation, generator)
+    )
+    energy, erf = measure_erf(
+        network, pictures, calibration.erf_side, deviation, theoretical_radius(exported)
+    )
+    name = Path(file).stem
+    plot_erf(plot_path(run.directory, name), name, energy, erf, calibration.halo)
+    error = calibration.error
+    log.info(
+        "%s: halo %d px; seam error at most %.2f levels, %.4f at the 99.99th percentile; effective receptive "
+        "field %d px (95.45 %%), %d px (99.9 %%)",
+        *(file, calibration.halo, error.maximum, error.p9999, erf.radius_9545, erf.radius_999),
+    )
+    return bundle.Upscaler(
+        file=file,
+        halo=calibration.halo,
+        noise_deviation=deviation,
+        bytes_per_pixel=measure_bytes_per_pixel(exported),
+        seam_error=error,
+        erf=erf,
+    )
+
+
+def as_function(network: bytes) -> Network:
+    """An ONNX upscaler as a function of arrays."""
+    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+
+    def run(picture: Tensor) -> Tensor:
+        (result,) = session.run(None, {"picture": picture})
+        return np.asarray(result, dtype=np.float32)
+
+    return run
+
+
+def render_preview(manifest: bundle.Manifest, members: dict[str, bytes]) -> bytes:
+    """A PNG sheet of structures of several seeds, rendered by the runtime as a user would see them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "preview.ourgan"
+        bundle.write_bundle(path, manifest, members)
+        synthesizer = Synthesizer(path)
+        pictures = [synthesizer.preview(seed) for seed in range(PREVIEWS)]
+    sheet = grid(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255, columns=3)
+    data = io.BytesIO()
+    sheet.save(data, "PNG", optimize=True)
+    return data.getvalue()

@@ -1,0 +1,1 @@
+"""Run directories: what training writes, reads again, and guards itself with."""

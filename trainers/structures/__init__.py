@@ -1,0 +1,1 @@
+"""Step 1: training structures, one module per kind."""

@@ -1,0 +1,335 @@
+"""Step 1: training the structure network on one photograph (OUR-GAN, Algorithm 1).
+
+What the paper leaves open is taken from HP-VAE-GAN. Where every preset departs from them, and why:
+
+- Normalisation takes each sample's own statistics, not the batch's (:class:`SampleNorm`): a picture must not
+  depend on what it is rendered together with.
+- No tanh on the sum of a scale, as in the paper's formula (HP-VAE-GAN has one).
+- Patch-GAN scales reconstruct from the posterior's mean, not from a fresh draw: the scales below are frozen,
+  so that what they reconstruct is the same at every step and computed once.
+- The photograph is one picture, so the critic scores it once per step, not once per sample of the batch, and
+  its spectral norms turn once per update: the mean, and so the loss, is the same.
+- Steps that are not finite are left out, and a scale that diverges starts once more with a lower learning
+  rate (:mod:`trainers.runs.stability`).
+
+What makes it fast is measured in ``bench/training.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..losses import critic_loss, gradient_penalty, kl_divergence
+from ..networks import Encoder, PatchCritic, Structure
+from ..networks.structure import upsample
+from ..photo import Photo, scale_sizes, structure_pyramid
+from ..presets import StructureConfig
+from ..runs.run import METRICS_EVERY, Run, place
+from ..runs.stability import DivergedError, DriftWatch, GuardedOptimizer
+
+log = logging.getLogger(__name__)
+
+Metrics = dict[str, Tensor]
+
+SECOND_TRY = 0.2  # of the learning rate, where a scale diverged
+# The reconstruction's mean squared error, of pictures in [-1, 1], that counts as diverged: this many times
+# the lowest it has been, and at least an error of a tenth of the range.
+DRIFT_FACTOR, DRIFT_FLOOR = 10.0, 0.04
+
+
+class StructureModel:
+    """The structure network with what sampling needs: sizes, noise deviations; and its encoder."""
+
+    def __init__(self, config: StructureConfig, height: int, width: int, device: torch.device) -> None:
+        self.config = config
+        self.sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)
+        self.deviations = [1.0] + [0.0] * (config.scales - 1)  # z_m's, known once scale m is trained
+        self.device = device
+        self.network = place(make_structure(config), device)
+        encoder = Encoder(config.channels, config.latent, config.encoder_blocks, **convolutions(config))
+        self.encoder = place(encoder, device)
+
+    def noises(self, scales: int, count: int = 1) -> list[Tensor]:
+        """Random z_0 .. z_{scales - 1} for ``count`` samples of the training size."""
+        return [
+            torch.randn(count, self.config.latent if m == 0 else 3, *self.sizes[m], device=self.device)
+            * self.deviations[m]
+            for m in range(scales)
+        ]
+
+    def reconstruction_noises(self, z0: Tensor, scales: int) -> list[Tensor]:
+        """``z0`` (1, latent, H_0, W_0) from the encoder, then zeros."""
+        return [z0] + [torch.zeros(1, 3, *self.sizes[m], device=self.device) for m in range(1, scales)]
+
+    @torch.no_grad()
+    def sample(self, scales: int, count: int) -> Tensor:
+        """``count`` random pictures (N, 3, H, W) in [0, 1] after ``scales`` scales."""
+        pictures = [self.network(self.noises(scales)) for _ in range(count)]
+        return ((torch.cat(pictures) + 1) / 2).clamp(0, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "encoder": self.encoder.state_dict(),
+            "deviations": self.deviations,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.encoder.load_state_dict(state["encoder"])
+        self.deviations = list(state["deviations"])
+
+
+def convolutions(config: StructureConfig) -> dict[str, Any]:
+    """What all convolutions of step 1 have in common: keyword arguments of their networks."""
+    return {"vertical": config.vertical_coordinates, "padding": config.padding}
+
+
+def make_structure(config: StructureConfig) -> Structure:
+    """The structure network, untrained."""
+    return Structure(config.scales, config.channels, config.layers, config.latent, **convolutions(config))
+
+
+def working_dtype(config: StructureConfig, device: torch.device) -> torch.dtype:
+    """What patch-GAN scales compute in: float32 also where bfloat16 would be emulated, and slow."""
+    if device.type == "cuda":
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        supported = torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if config.precision == "bf16" and supported else torch.float32
+
+
+def adam(groups: Any, config: StructureConfig) -> GuardedOptimizer:
+    """The optimizer of Table 3 over parameters or groups of them."""
+    optimizer = torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    return GuardedOptimizer(optimizer, config.clip)
+
+
+class VaeScale:
+    """Scales 0 .. L: the encoder, G_0 and G_m learn to reconstruct the photograph; those between stay."""
+
+    def __init__(self, model: StructureModel, pyramid: list[Tensor], scale: int) -> None:
+        self.model, self.scale = model, scale
+        self.real, self.coarse = pyramid[scale], pyramid[0]
+        config, generators = model.config, model.network.generators
+        older = config.learning_rate * config.lower_rate**scale  # HP-VAE-GAN lowers it with every newer scale
+        groups: list[dict[str, Any]] = [
+            {"params": model.encoder.parameters(), "lr": older},
+            {"params": generators[0].parameters(), "lr": older},
+        ]
+        if scale > 0:
+            groups.append({"params": generators[scale].parameters()})
+        generators.requires_grad_(False)
+        for generator in (generators[0], generators[scale]):
+            generator.requires_grad_(True)
+        self.optimizers = {"optimizer": adam(groups, config)}
+
+    def step(self) -> Metrics:
+        model, config = self.model, self.model.config
+        mean, log_variance = model.encoder(self.coarse)
+        mean, log_variance = (t.expand(config.batch, -1, -1, -1) for t in (mean, log_variance))
+        z0 = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        picture = model.network.start(z0)
+        reconstruction = F.mse_loss(picture, self.coarse.expand_as(picture))
+        for m in range(1, self.scale + 1):
+            noise = torch.zeros(config.batch, 3, *model.sizes[m], device=model.device)
+            picture = model.network.step(m, picture, noise)
+        if self.scale > 0:
+            reconstruction = reconstruction + F.mse_loss(picture, self.real.expand_as(picture))
+        kl = kl_divergence(mean, log_variance)
+        self.optimizers["optimizer"].step(config.reconstruction * reconstruction + config.kl * kl)
+        return {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
+
+
+class GanScale:
+    """Scales L + 1 .. M: one generator against one critic, everything below frozen."""
+
+    def __init__(
+        self, model: StructureModel, pyramid: list[Tensor], scale: int, critic: nn.Module | None
+    ) -> None:
+        self.model, self.scale = model, scale
+        self.real = pyramid[scale]
+        config = model.config
+        self.dtype = working_dtype(config, model.device)
+        self.generator = model.network.generators[scale].requires_grad_(True)
+        critic_network = PatchCritic(config.channels, config.layers, **convolutions(config))
+        self.critic = place(critic_network, model.device)
+        if critic is not None:
+            self.critic.load_state_dict(critic.state_dict())
+        self.optimizers = {
+            "generator_optimizer": adam(self.generator.parameters(), config),
+            "critic_optimizer": adam(self.critic.parameters(), config),
+        }
+        with torch.no_grad():
+            model.encoder.eval()  # training mode would turn its spectral norms, at every resumption anew
+            z0, _ = model.encoder(pyramid[0])
+            below = model.network(model.reconstruction_noises(z0, scale))
+            self.reconstruction_below = upsample(below, self.real)
+        rmse = F.mse_loss(self.reconstruction_below, self.real).sqrt()
+        model.deviations[scale] = config.noise * float(rmse)
+
+    def step(self) -> Metrics:
+        reconstructed, fake = self._generate()
+        critic_metrics = self._train_critic(fake.detach())
+        generator_metrics = self._train_generator(reconstructed, fake)
+        return {**critic_metrics, **generator_metrics}
+
+    def _generate(self) -> tuple[Tensor, Tensor]:
+        """The reconstruction (1, 3, H, W) and random samples (batch, 3, H, W), run together."""
+        model, network = self.model, self.model.network
+        with torch.no_grad():
+            *lower, noise = model.noises(self.scale + 1, model.config.batch)
+            samples_below = upsample(network(lower, self.dtype), noise)
+            below = torch.cat([self.reconstruction_below, samples_below])
+            noise = torch.cat([torch.zeros_like(self.real), noise])
+        pictures = network.refine(self.scale, below, noise, self.dtype)
+        return pictures[:1], pictures[1:]
+
+    def _train_critic(self, fake: Tensor) -> Metrics:
+        config = self.model.config
+        with parametrize.cached():  # one spectral norm for both
+            scores = self.critic(torch.cat([self.real, fake]).to(self.dtype)).float()
+            penalty = gradient_penalty(
+                lambda x: self.critic.input_gradient(x.to(self.dtype)), self.real, fake
+            )
+        wasserstein = critic_loss(scores[:1], scores[1:])
+        self.optimizers["critic_optimizer"].step(wasserstein + config.gradient_penalty * penalty)
+        return {"wasserstein": -wasserstein.detach(), "penalty": penalty.detach()}
+
+    def _train_generator(self, reconstructed: Tensor, fake: Tensor) -> Metrics:
+        config = self.model.config
+        reconstruction = F.mse_loss(reconstructed, self.real)
+        self.critic.requires_grad_(False)
+        adversarial = -self.critic(fake.to(self.dtype)).float().mean()
+        self.optimizers["generator_optimizer"].step(
+            config.reconstruction * reconstruction + config.adversarial * adversarial
+        )
+        self.critic.requires_grad_(True)
+        return {"reconstruction": reconstruction.detach(), "adversarial": adversarial.detach()}
+
+    def state_dict(self) -> dict[str, Any]:
+        optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        return {"critic": self.critic.state_dict(), **optimizers}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.critic.load_state_dict(state["critic"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
+
+
+Scale = VaeScale | GanScale
+
+
+def train_structure(run: Run, photo: Photo, config: StructureConfig) -> StructureModel:
+    """Trains all scales, from where the run's checkpoint stands; returns the trained model.
+
+    Raises:
+        DivergedError: a scale diverged, and again with a lower learning rate; its checkpoints are good.
+    """
+    model = StructureModel(config, photo.height, photo.width, run.device)
+    pyramid = [
+        x.to(run.device, memory_format=torch.channels_last) for x in structure_pyramid(photo, model.sizes)
+    ]
+    saved = run.load_checkpoint("structure")
+    if saved is not None:
+        model.load_state_dict(saved["model"])
+    first = saved["scale"] if saved is not None else 0
+    critic: nn.Module | None = None
+    for m in range(first, config.scales):
+        resumed = saved if m == first else None
+        if resumed is None and m > 1:  # G_0 reads the latent: nothing to start G_1 from
+            model.network.generators[m].load_state_dict(model.network.generators[m - 1].state_dict())
+        scale = VaeScale(model, pyramid, m) if m < config.vae_scales else GanScale(model, pyramid, m, critic)
+        try:
+            _train_scale(run, model, scale, m, resumed)
+        except DivergedError as e:
+            path = run.checkpoint_path("structure")
+            raise DivergedError(
+                f"structure scale {m + 1} diverged twice: {e}; the last good state is in {path}"
+            ) from e
+        critic = scale.critic if isinstance(scale, GanScale) else None
+    return model
+
+
+def _train_scale(run: Run, model: StructureModel, scale: Scale, m: int, saved: dict[str, Any] | None) -> None:
+    """One scale from its start or from a checkpoint; once again and slower where it diverges."""
+    step, watch = 0, DriftWatch(DRIFT_FACTOR, DRIFT_FLOOR)
+    start = copy.deepcopy({"model": model.state_dict(), "scale_state": scale.state_dict()})
+    if saved is not None:
+        step, start = saved["step"], saved["start"]
+        scale.load_state_dict(saved["scale_state"])
+        watch.load_state_dict(saved["watch"])
+        run.load_checkpoint("structure")  # building the scale drew random numbers: set them back
+    try:
+        _take_steps(run, model, scale, m, step, watch=watch, start=start)
+    except DivergedError as error:
+        if start is None:
+            raise
+        log.warning("structure scale %d diverged (%s); once again with a lower learning rate", m + 1, error)
+        model.load_state_dict(start["model"])
+        scale.load_state_dict(start["scale_state"])
+        for optimizer in scale.optimizers.values():
+            for group in optimizer.optimizer.param_groups:
+                group["lr"] *= SECOND_TRY
+        watch = DriftWatch(DRIFT_FACTOR, DRIFT_FLOOR)
+        _take_steps(run, model, scale, m, 0, watch=watch, start=None)
+
+
+def _take_steps(
+    run: Run,
+    model: StructureModel,
+    scale: Scale,
+    m: int,
+    first_step: int,
+    *,
+    watch: DriftWatch,
+    start: dict[str, Any] | None,
+) -> None:
+    """The steps of one scale; ``start``: what it would start again from, None where it has done so."""
+    steps = model.config.steps(m)
+
+    def save(name: str, step: int) -> None:
+        run.save_checkpoint(
+            name,
+            {
+                "model": model.state_dict(),
+                "scale": m,
+                "step": step,
+                "scale_state": scale.state_dict(),
+                "watch": watch.state_dict(),
+                "start": start,
+            },
+        )
+
+    height, width = model.sizes[m]
+    description = f"structure {m + 1}/{model.config.scales} ({width} x {height})"
+    run.forget_metrics(f"structure-{m}", first_step)
+    with run.progress(description, first_step, steps) as bar:
+        for step in range(first_step, steps):
+            metrics = scale.step()
+            watch.update(float(metrics["reconstruction"]))
+            if step % METRICS_EVERY == 0 or step == steps - 1:
+                run.metrics(f"structure-{m}", step, metrics)
+            if run.checkpoint_due(sound=not watch.rising):
+                save("structure", step + 1)
+            bar.update()
+    if first_step < steps:
+        start = None
+        save(f"structure-{m}", steps)
+        with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
+            run.save_samples(f"structure-{m}", model.sample(m + 1, 12))
+        save("structure", steps)  # last: a run that is killed before it repeats the end of this scale
