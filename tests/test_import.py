@@ -1,14 +1,51 @@
 """Importing the package: its exports, what it leaves alone, and what it says without its core."""
 
+import ast
 import importlib.metadata
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import ourgan_sdk
 
-SOURCE = Path(__file__).parent.parent / "ourgan_sdk"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "ourgan_sdk"
+
+MAY_NOT_IMPORT = {
+    "ourgan_sdk": ["torch", "trainers", "export", "bench", "tests"],
+    "ourgan_sdk/bundle": [
+        f"ourgan_sdk.{name}"
+        for name in ("calibration", "canvas", "cli", "engines", "passes", "rendering", "structure", "writers")
+    ],
+    "ourgan_sdk/writers": [
+        f"ourgan_sdk.{name}"
+        for name in ("bundle", "canvas", "cli", "engines", "passes", "rendering", "structure", "synthesizer")
+    ],
+    "ourgan_sdk/engines": [
+        f"ourgan_sdk.{name}" for name in ("canvas", "cli", "passes", "rendering", "structure", "writers")
+    ],
+    "ourgan_sdk/engines/graphs": ["ourgan_sdk.bundle"],
+    "trainers": ["export", "bench", "tests"],
+    "export": ["bench", "tests"],
+    "bench": ["tests"],
+}
+"""What the modules in a folder may not import, wherever in them they do it."""
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The absolute names that a module's imports ask for; for `from a import b` that is `a.b`."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else ()
+            base = ".".join([*start, *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def import_in(folder: Path) -> str:
@@ -37,6 +74,29 @@ def test_imports_nothing_heavy() -> None:
     code = f"import ourgan_sdk, sys; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("folder", MAY_NOT_IMPORT)
+def test_rooms_import_only_what_lies_below_them(folder: str) -> None:
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert paths
+    wrong = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in paths
+        for name in imported(path)
+        if any(f"{name}.".startswith(f"{banned}.") for banned in MAY_NOT_IMPORT[folder])
+    ]
+    assert wrong == []
+
+
+def test_imports_are_read_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
+    path = tmp_path / "a" / "b" / "c.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "import x.y, z\nfrom . import d\ndef f():\n    from ..e import g\n    from h import i as j"
+    )
+    assert sorted(imported(path)) == ["a.b.d", "a.e.g", "h.i", "x.y", "z"]
 
 
 def test_source_folder_that_shadows_the_installed_package(tmp_path: Path) -> None:
