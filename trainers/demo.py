@@ -18,6 +18,7 @@ from ourgan_sdk import OurganError, Synthesizer
 from ourgan_sdk.sizes import parse_size
 
 from . import fit
+from .command_line import minutes
 
 OUTPUT = Path("output")
 SAMPLE_SIZE = (3840, 2160)
@@ -39,7 +40,7 @@ class Steps:
 
     def __str__(self) -> str:
         rows = [*self.rows, ("all", sum(seconds for _, seconds in self.rows))]
-        return "\n".join(f"{name:<28} {fit.minutes(seconds)}" for name, seconds in rows)
+        return "\n".join(f"{name:<28} {minutes(seconds)}" for name, seconds in rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from ourgan_sdk import OurganError, Synthesizer, __version__
 from ourgan_sdk._atomic import atomic_file
 
-from .fit import minutes, parse_seed, pick_device
+from .command_line import minutes, parse_seed, pick_device
 from .metrics import inception
 from .metrics.comparison import (
     Comparison,

@@ -12,21 +12,26 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import torch
 
-from ourgan_sdk import OurganError
-
 from .bundling.assemble import Trained, assemble
-from .bundling.onnx_export import ExportError
-from .networks.vgg import VGGFeatures, find_weights
-from .photo import Photo, PhotoError, check_photo, load_photo
+from .command_line import (
+    VGG_HELP,
+    check_vgg,
+    exit_status,
+    load_vgg,
+    minutes,
+    parse_seed,
+    pick_device,
+    refuse_settled,
+    unused_directory,
+)
+from .photo import Photo, check_photo, load_photo
 from .presets import PRESETS, Preset
-from .runs.restore import RestoreError
 from .runs.run import Run, RunError
 from .structures.ourgan import train_structure
 from .upscalers.pretrained import OURS, adopt_size, keep, kept, read_pretrained
@@ -34,37 +39,11 @@ from .upscalers.upscaler import train_upscalers
 
 log = logging.getLogger("trainers")
 
-VGG_HELP = "torchvision's VGG19 weight file, for perceptual features (default: torch hub's, where it has one)"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
     return exit_status(lambda: fit(options))
-
-
-def exit_status(train: Callable[[], object]) -> int:
-    """Runs what a training command does; where that ends early, one line says why.
-
-    It is 1 where something was wrong, and 130 after Ctrl-C.
-    """
-    logging.basicConfig(format="%(message)s")
-    log.setLevel(logging.INFO)
-    try:
-        train()
-    except (PhotoError, RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 1
-    except (torch.OutOfMemoryError, MemoryError) as e:
-        reason = str(e).partition("\n")[0]
-        print(
-            f"error: out of memory ({reason}); a smaller preset, or --device cpu, needs less", file=sys.stderr
-        )
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; go on with --resume and the run directory above", file=sys.stderr)
-        return 130
-    return 0
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -116,23 +95,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.init_first and not options.init:
         parser.error("--init-first needs --init, for the passes after the first")
     return options
-
-
-def refuse_settled(
-    parser: argparse.ArgumentParser, options: argparse.Namespace, names: Sequence[str]
-) -> None:
-    """Ends the command where an option is given that a resumed run has settled."""
-    for name in names:
-        if getattr(options, name) is not None:
-            option = name.replace("_", "-")
-            parser.error(f"--{option} was settled when the run began; with --resume it cannot be given")
-
-
-def parse_seed(text: str) -> int:
-    """A seed that torch takes; raises argparse.ArgumentTypeError for others."""
-    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 63:
-        raise argparse.ArgumentTypeError(f"expected a seed from 0 to 2^63 - 1, got {text!r}")
-    return int(text)
 
 
 def fit(options: argparse.Namespace) -> Path:
@@ -204,28 +166,6 @@ def starting_points(options: argparse.Namespace, preset: Preset) -> dict[str, Pa
     return OURS if preset.upscaler.pretrained and not options.from_scratch else {}
 
 
-def check_vgg(given: Path | None) -> str | None:
-    """The path of VGG19's weights, given or found, once they have been read; None where there are none.
-
-    Raises:
-        ValueError: they are not what they should be.
-    """
-    path = find_weights(given)
-    if path is None:
-        return None
-    VGGFeatures.load(path)
-    return str(path.resolve())
-
-
-def load_vgg(path: str | None, device: torch.device) -> VGGFeatures | None:
-    """The perceptual features of a run, and a word about them."""
-    if path is None:
-        log.info("no VGG19 weights (--vgg, or torch hub's): patch statistics instead of perceptual features")
-        return None
-    log.info("perceptual features: %s", path)
-    return VGGFeatures.load(path).to(device)
-
-
 def check_output(path: Path) -> None:
     """Raises RunError unless a bundle can be written under ``path``."""
     if path.suffix != ".ourgan":
@@ -239,36 +179,6 @@ def check_output(path: Path) -> None:
 def describe(photo: Photo, path: Path) -> dict[str, object]:
     """What a run remembers of its photograph."""
     return {"path": str(path.resolve()), "sha256": photo.sha256, "width": photo.width, "height": photo.height}
-
-
-def unused_directory(name: str, preset: Preset) -> Path:
-    """runs/NAME-PRESET, with a number where that exists."""
-    base = Path("runs") / f"{name}-{preset.name}"
-    candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 10_000))]
-    return next(path for path in candidates if not path.exists())
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called ``name``; "auto" is CUDA where there is one.
-
-    Raises:
-        ValueError: there is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise ValueError(f"cannot train on {name!r}: expected cpu or cuda")
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as e:
-        raise ValueError(f"cannot train on {name!r} here ({str(e)[:80]}); try --device cpu") from e
-    return device
-
-
-def minutes(seconds: float) -> str:
-    """Hours:minutes:seconds."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 if __name__ == "__main__":

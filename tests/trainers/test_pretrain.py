@@ -12,7 +12,7 @@ from PIL import Image
 
 from ourgan_sdk.bundle import Manifest
 from tests.tiny import TINY, InterruptedBackward, write_photo
-from trainers import fit, presets, pretrain
+from trainers import command_line, fit, presets, pretrain
 from trainers.bundling.assemble import describe
 from trainers.metrics.restoration import Scores, Task
 from trainers.networks import RRDBNet
@@ -20,6 +20,7 @@ from trainers.networks.vgg import FILE, VGGFeatures
 from trainers.presets import PAPER
 from trainers.runs import run
 from trainers.runs.restore import restore_upscaler
+from trainers.upscalers import photographs
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_preset")
 
@@ -137,7 +138,7 @@ def test_runs_of_the_other_command_and_other_photographs_are_refused(
 
 
 def test_every_photograph_comes_once_per_round(photos: Path) -> None:
-    folder = pretrain.Folder(photos, presets.PRESETS["draft"].upscaler, 0)
+    folder = photographs.Folder(photos, presets.PRESETS["draft"].upscaler, 0)
     for start in (0, 4, 8):
         assert {next(folder.order(start + i)) for i in range(4)} == set(folder.files)
     rounds = [[next(folder.order(start + i)) for i in range(4)] for start in range(0, 40, 4)]
@@ -148,7 +149,7 @@ def test_what_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
     pixels = np.full((200, 300, 3), 90, np.uint8)
     pixels[:, 276:] = 255  # just beyond, so that no filter reaches it
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    folder = pretrain.Folder(tmp_path, presets.PRESETS["draft"].upscaler, 0)
+    folder = photographs.Folder(tmp_path, presets.PRESETS["draft"].upscaler, 0)
     crops = [folder.crop(i) for i in range(20)]
     assert max(int(pair.high.max()) for pair in crops) < 130  # a filter's overshoot at most
     assert len({tuple(pair.high.shape) for pair in crops}) > 5
@@ -159,18 +160,18 @@ def test_what_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
     assert noisy.low.shape == held_out.low.shape == (1, 3, 50, 6)
     assert (noisy.low - held_out.low).std() == pytest.approx(0.1, rel=0.1)
     assert torch.equal(noisy.low, folder.held_out(0.1)[0].low)
-    assert pretrain.Folder(tmp_path, PAPER.upscaler, 0).held_out(0.0) == []
+    assert photographs.Folder(tmp_path, PAPER.upscaler, 0).held_out(0.0) == []
 
 
 def test_what_is_held_out_of_a_large_photograph_is_its_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrain, "VALIDATION_CROP", 40)
+    monkeypatch.setattr(photographs, "VALIDATION_CROP", 40)
     pixels = np.zeros((200, 300, 3), np.uint8)
     pixels[80:120, 200:250] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
     config = replace(presets.PRESETS["draft"].upscaler, held_out=0.5)  # columns 150 to 300
-    (task,) = pretrain.Folder(tmp_path, config, 0).held_out(0.0)
+    (task,) = photographs.Folder(tmp_path, config, 0).held_out(0.0)
     assert task.high.shape == (3, 40, 40)
     assert bool((task.high == 1).all())
 
@@ -272,7 +273,7 @@ def test_full_disk_while_the_starting_point_is_copied_ends_with_a_message(
 def test_vgg_is_taken_from_torch_hub_where_it_lies(
     photos: Path, tmp_path: Path, empty_hub: Path, caplog: Any, capsys: Any
 ) -> None:
-    assert fit.check_vgg(None) is None
+    assert command_line.check_vgg(None) is None
     (empty_hub / FILE).write_bytes(b"cut short")
     assert pretrain.main(arguments(photos, tmp_path / "run")) == 1
     assert f"{FILE} is not torchvision's VGG19 weight file" in capsys.readouterr().err
@@ -293,7 +294,7 @@ def test_a_run_does_not_lie_among_the_photographs(photos: Path, capsys: Any) -> 
 def test_names_that_are_not_utf8(photos: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9.png")
     odd.write_bytes(next(photos.glob("*.png")).read_bytes())
-    folder = pretrain.Folder(tmp_path, TINY.upscaler, 0)
+    folder = photographs.Folder(tmp_path, TINY.upscaler, 0)
     assert folder.files == [odd]
     assert len(folder.listing()) == 64
 

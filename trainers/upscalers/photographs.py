@@ -1,0 +1,158 @@
+"""Photographs in a folder, and the crops of them that an upscaler is pre-trained on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..metrics.restoration import Task, make_task
+from ..networks.rrdb import SCALE
+from ..photo import Photo, PhotoError, held_out_part, load_photo, smallest_long_side
+from ..presets import UpscalerConfig
+from .upscaler import Pair, make_pairs
+
+log = logging.getLogger(__name__)
+
+SMALLEST_REDUCTION = 0.25  # of a photograph's sides; details of a camera's own pixels are often blurred
+CROP = 1024  # pixels, longest side of what is kept of a photograph
+POOL = 32  # crops that patches are cut from at a step: at most 128 MB
+REPLACE_EVERY = 32  # steps, one crop of the pool: reading a photograph takes as long as several steps
+AHEAD = 4  # crops that are prepared before they are needed
+VALIDATION_PHOTOS = 8
+VALIDATION_CROP = 512
+
+
+class Folder:
+    """The photographs below a folder, in an order that a seed decides; those that cannot be used are named.
+
+    Raises:
+        PhotoError: there are none.
+    """
+
+    def __init__(self, path: Path, config: UpscalerConfig, seed: int) -> None:
+        self.path, self.config, self.seed = path, config, seed
+        Image.init()
+        readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+        if not path.is_dir():
+            raise PhotoError(f"{path} is not a folder")
+        self.files = sorted(
+            file for file in path.rglob("*") if file.suffix.lower() in readable and file.is_file()
+        )
+        self.unusable: set[Path] = set()
+        if not self.files:
+            raise PhotoError(f"there is no photograph (JPEG, PNG, TIFF, WebP, ...) in the folder {path}")
+
+    def listing(self) -> str:
+        """A hash of the files' names and sizes."""
+        lines = [f"{file.relative_to(self.path).as_posix()} {file.stat().st_size}" for file in self.files]
+        return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+    def order(self, position: int) -> Iterator[Path]:
+        """The photograph at a position of an endless sequence, and those to take in its place.
+
+        Every photograph comes once before one comes again.
+        """
+        epoch, place = divmod(position, len(self.files))
+        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.files))
+        for i in np.roll(order, -place):
+            if self.files[i] not in self.unusable:
+                yield self.files[i]
+
+    def crop(self, position: int) -> Pair:
+        """A random crop of a random reduction of the photograph at ``position``; always the same one.
+
+        Raises:
+            PhotoError: none can be used.
+        """
+        random = np.random.default_rng([self.seed, 1, position])
+        reduction = float(SMALLEST_REDUCTION ** random.random())
+        y, x = random.random(2)
+        for path in self.order(position):
+            try:
+                pair = self._reduce(path, reduction)
+            except PhotoError as e:
+                log.warning("skipped: %s", e)
+                self.unusable.add(path)
+                continue
+            return cut(pair, CROP, float(y), float(x))
+        raise PhotoError(f"none of the {len(self.files)} photographs in {self.path} can be used")
+
+    def _reduce(self, path: Path, reduction: float) -> Pair:
+        """The photograph beside the part held out, its sides multiplied by ``reduction`` if patches allow."""
+        patch, held_out = self.config.patch, self.config.held_out
+        photo = load_photo(path)
+        native, smallest = max(photo.height, photo.width), smallest_long_side(photo, patch, held_out)
+        if native < smallest:
+            size = f"{photo.width} x {photo.height}"
+            raise PhotoError(f"{path} has {size} pixels, too few for patches of {patch}")
+        (pair,) = make_pairs(photo, [round(max(native * reduction, smallest))], held_out)
+        return pair
+
+    def held_out(self, noise: float) -> list[Task]:
+        """What is never trained on of a few photographs, from its middle and at its own size.
+
+        ``noise``: deviation of what is added to the input, once per photograph.
+        """
+        tasks: list[Task] = []
+        if not self.config.held_out:
+            return tasks
+        for path in islice(self.order(0), VALIDATION_PHOTOS):
+            with contextlib.suppress(ValueError):  # too small, or no photograph: training will name it
+                part = middle(held_out_part(load_photo(path), self.config.held_out), VALIDATION_CROP)
+                task = make_task(part, 1.0, max(part.height, part.width), noise)
+                tasks.append(replace(task, low=task.low[:1]))
+        return tasks
+
+
+def cut(pair: Pair, side: int, y: float, x: float) -> Pair:
+    """At most ``side`` x ``side`` high-resolution pixels of a pair; ``y``, ``x`` in [0, 1] say where."""
+    size = side // SCALE
+    top, left = (round(max(n - size, 0) * at) for n, at in zip(pair.low.shape[1:], (y, x), strict=True))
+    high = pair.high[:, SCALE * top : SCALE * (top + size), SCALE * left : SCALE * (left + size)]
+    return Pair(high.clone(), pair.low[:, top : top + size, left : left + size].clone())
+
+
+def middle(photo: Photo, side: int) -> Photo:
+    """At most ``side`` x ``side`` pixels."""
+    top, left = (max(n - side, 0) // 2 for n in (photo.height, photo.width))
+    return replace(photo, pixels=photo.pixels[:, top : top + side, left : left + side])
+
+
+class Pool:
+    """The crops that patches are cut from, which change slowly with the steps.
+
+    Which ones they are depends on the step alone, so that a resumed run goes on with the same.
+    """
+
+    def __init__(self, folder: Folder, executor: ThreadPoolExecutor) -> None:
+        self.folder, self.executor = folder, executor
+        self.crops: dict[int, Future[Pair]] = {}
+
+    def __call__(self, step: int) -> list[Pair]:
+        first = step // REPLACE_EVERY
+        wanted = range(first, first + POOL + AHEAD)
+        self.crops = {
+            position: self.crops.get(position) or self.executor.submit(self.folder.crop, position)
+            for position in wanted
+        }
+        return [self.crops[position].result() for position in wanted[:POOL]]
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, folder: Folder) -> Iterator[Pool]:
+        """A pool, whose threads end with the block."""
+        executor = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+        try:
+            yield cls(folder, executor)
+        finally:
+            executor.shutdown(cancel_futures=True)
