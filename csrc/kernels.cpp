@@ -8,6 +8,8 @@
 
 #include "philox.h"
 
+#define OURGAN_NAME_(isa) kernels_##isa
+#define OURGAN_NAME(isa) OURGAN_NAME_(isa)
 #define OURGAN_STRING_(x) #x
 #define OURGAN_STRING(x) OURGAN_STRING_(x)
 
@@ -240,8 +242,8 @@ void add_normal(const NoiseRow& row, float deviation, std::int64_t count, std::i
 
 }  // namespace
 
-extern const Kernels OURGAN_KERNELS;
-const Kernels OURGAN_KERNELS = {
+extern const Kernels OURGAN_NAME(OURGAN_KERNELS);
+const Kernels OURGAN_NAME(OURGAN_KERNELS) = {
     OURGAN_STRING(OURGAN_KERNELS),
     {decode<std::uint8_t>, decode<std::uint16_t>, decode<Half>, decode<float>},
     {encode<std::uint8_t>, encode<std::uint16_t>, encode<Half>, encode<float>},

@@ -5,8 +5,9 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
+
+#include "parallel.h"
 
 namespace ourgan {
 namespace {
@@ -53,25 +54,9 @@ Box clamped(const Box& window, const Size& extent) {
             std::clamp<std::int64_t>(window.x1, 1, extent.width)};
 }
 
-// Calls work(first, last) on consecutive ranges of rows, the last one on the calling thread.
-template <class Work>
-void parallel_rows(std::int64_t rows, std::int64_t values_per_row, int threads, const Work& work) {
-    const auto wanted = threads > 0 ? threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    const std::int64_t useful = std::max<std::int64_t>(1, rows * values_per_row / kValuesPerThread);
-    const std::int64_t parts = std::min<std::int64_t>({wanted, useful, rows});
-    std::vector<std::thread> others;
-    std::int64_t first = 0;
-    try {
-        for (std::int64_t part = 1; part < parts; ++part) {
-            const std::int64_t last = rows * part / parts;
-            others.emplace_back(work, first, last);
-            first = last;
-        }
-    } catch (const std::exception&) {
-        // The system gives no more threads: this one does the rest.
-    }
-    work(first, rows);
-    for (std::thread& other : others) other.join();
+// How many rows of so many values are worth a thread.
+std::int64_t rows_per_thread(std::int64_t values_per_row) {
+    return kValuesPerThread / std::max<std::int64_t>(1, values_per_row) + 1;
 }
 
 // Prefetches what lies between a row of a crop, which ends at `end`, and the next one. The processor's own
@@ -250,7 +235,7 @@ void check_gather(const Part& part, const Box& window, const Noise& noise, const
 void gather(const Part& part, const Box& window, const Noise& noise, const Planes& tile, int threads) {
     check_gather(part, window, noise, tile);
     const WindowReader reader(part, window, noise);
-    parallel_rows(tile.height, tile.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
+    parallel_rows(tile.height, rows_per_thread(tile.width * tile.channels), threads, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t row = first; row < last; ++row) {
             reader.read(row, tile.data + row * tile.width, tile.height * tile.width);
         }
@@ -262,7 +247,7 @@ void gather(const Part& part, const Box& window, const Noise& noise, const Pictu
     const WindowReader reader(part, window, noise);
     const Kernels::Encode store = kernels().store[static_cast<int>(tile.type)];
     const bool copies = part.picture.type == PixelType::uint8 && tile.type == PixelType::uint8;
-    parallel_rows(tile.height, tile.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
+    parallel_rows(tile.height, rows_per_thread(tile.width * tile.channels), threads, [&](std::int64_t first, std::int64_t last) {
         std::vector<float> values(copies ? 0 : static_cast<std::size_t>(tile.width * tile.channels));
         for (std::int64_t row = first; row < last; ++row) {
             if (copies) {
@@ -292,7 +277,7 @@ std::int64_t scatter(const ConstPlanes& tile, const Box& crop, const Picture& pi
     if (part.height <= 0 || part.width <= 0) return 0;
     const Kernels::Encode encode = kernels().encode[static_cast<int>(picture.type)];
     std::atomic<std::int64_t> broken{0};
-    parallel_rows(part.height, part.width * tile.channels, threads, [&](std::int64_t first, std::int64_t last) {
+    parallel_rows(part.height, rows_per_thread(part.width * tile.channels), threads, [&](std::int64_t first, std::int64_t last) {
         std::int64_t seen = 0;
         for (std::int64_t row = first; row < last; ++row) {
             const std::int64_t start = (crop.y0 + row) * tile.width + crop.x0;
@@ -312,7 +297,7 @@ std::int64_t scatter(const ConstPicture& tile, const Box& crop, const Picture& p
     if (part.height <= 0 || part.width <= 0) return 0;
     const std::int64_t values = part.width * tile.channels;
     std::atomic<std::int64_t> broken{0};
-    parallel_rows(part.height, values, threads, [&](std::int64_t first, std::int64_t last) {
+    parallel_rows(part.height, rows_per_thread(values), threads, [&](std::int64_t first, std::int64_t last) {
         std::int64_t seen = 0;
         for (std::int64_t row = first; row < last; ++row) {
             seen += convert(tile.pixel(crop.y0 + row, crop.x0), tile.type, picture.pixel(y + row, x), picture.type,

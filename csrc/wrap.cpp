@@ -14,11 +14,13 @@
 #include <vector>
 
 #include "cuda_device.h"
+#include "detail.h"
 #include "device.h"
 #include "grid.h"
 #include "noise.h"
 #include "pipeline.h"
 #include "pixels.h"
+#include "resample.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -508,12 +510,153 @@ void bind_pipeline(py::module_& m) {
             "exc_type"_a, "exc_value"_a, "traceback"_a);
 }
 
+// uint16 (H, W, 3) -> planes.
+ourgan::Planes16 to_planes(const py::array& array) {
+    const ConstPicture picture = readable_picture(array);
+    if (picture.type != PixelType::uint16 || picture.channels != 3) {
+        throw py::type_error("structure must be uint16 (height, width, 3), got " + describe(array));
+    }
+    ourgan::Planes16 planes(static_cast<std::int32_t>(picture.height), static_cast<std::int32_t>(picture.width));
+    const auto window = planes.writable();
+    for (std::int32_t y = 0; y < window.height; ++y) {
+        const auto* row = reinterpret_cast<const std::uint16_t*>(picture.pixel(y, 0));
+        for (int c = 0; c < 3; ++c) {
+            std::int16_t* out = window.at(c, y, 0);
+            for (std::int32_t x = 0; x < window.width; ++x) {
+                out[x] = static_cast<std::int16_t>((row[3 * x + c] * ourgan::kSteps + 128) / 257);
+            }
+        }
+    }
+    return planes;
+}
+
+py::array resample(const py::array& picture, std::int64_t height, std::int64_t width, int threads) {
+    const ConstPicture in = readable_picture(picture);
+    if (height < 1 || width < 1) throw py::value_error("height and width must be at least 1");
+    py::array out(picture.dtype(), {height, width, static_cast<std::int64_t>(in.channels)});
+    const Picture target = writable_picture(out);
+    py::gil_scoped_release release;
+    ourgan::resample(in, target, threads);
+    return out;
+}
+
+// Hands the share of work done to a Python function, whose exception ends the search.
+ourgan::Report reporting(const py::object& report) {
+    if (report.is_none()) return [](double) {};
+    return [&report](double share) {
+        py::gil_scoped_acquire acquire;
+        report(share);
+    };
+}
+
+std::unique_ptr<ourgan::Detail> find_detail(const std::shared_ptr<ourgan::PhotographLevels>& photograph,
+                                            const py::array& structure, const ourgan::LevelSizes& sizes,
+                                            std::uint64_t seed, const ourgan::DetailSettings& settings, int threads,
+                                            const py::object& report) {
+    const ourgan::Planes16 planes = to_planes(structure);
+    const ourgan::Report reported = reporting(report);
+    py::gil_scoped_release release;
+    return std::make_unique<ourgan::Detail>(
+        photograph, ourgan::find_field(*photograph, planes, sizes, seed, settings, threads, reported), sizes,
+        settings.limit);
+}
+
+void bind_detail(py::module_& m) {
+    using ourgan::Detail;
+    using ourgan::DetailSettings;
+    using ourgan::PhotographLevels;
+    m.def("resample", &resample, "picture"_a, "height"_a, "width"_a, "threads"_a = 0,
+          "The picture (H, W, C), uint8 or uint16, resized to (height, width, C) of the same type.\n\n"
+          "By Catmull-Rom's cubic, widened where the picture is reduced, in fixed point: the same bytes everywhere.\n"
+          "threads: 0 for all the machine has. TypeError, ValueError: picture or size is something else.");
+
+    py::class_<DetailSettings> settings(m, "DetailSettings",
+                                        "How detail is searched for: see csrc/settings.h for what each number is for.");
+    settings.def(py::init<>());
+    const auto number = [&settings](const char* name, std::int32_t DetailSettings::* member) {
+        settings.def_readwrite(name, member);
+    };
+    number("iterations", &DetailSettings::iterations);
+    number("rounds", &DetailSettings::rounds);
+    number("coarse_tries", &DetailSettings::coarse_tries);
+    number("tries", &DetailSettings::tries);
+    number("last_tries", &DetailSettings::last_tries);
+    number("radius", &DetailSettings::radius);
+    number("incoherence", &DetailSettings::incoherence);
+    number("seam", &DetailSettings::seam);
+    number("echo", &DetailSettings::echo);
+    number("echo_radius", &DetailSettings::echo_radius);
+    number("overuse", &DetailSettings::overuse);
+    number("row", &DetailSettings::row);
+    number("row_slack", &DetailSettings::row_slack);
+    number("limit", &DetailSettings::limit);
+    const auto tone = [&settings](const char* name, std::int32_t ourgan::ToneSettings::* member) {
+        settings.def_property(
+            name, [member](const DetailSettings& self) { return self.tone.*member; },
+            [member](DetailSettings& self, std::int32_t value) { self.tone.*member = value; });
+    };
+    tone("tone_iterations", &ourgan::ToneSettings::iterations);
+    tone("tone_anchor", &ourgan::ToneSettings::anchor);
+    tone("tone_like", &ourgan::ToneSettings::like);
+    tone("tone_unlike", &ourgan::ToneSettings::unlike);
+
+    py::class_<PhotographLevels, std::shared_ptr<PhotographLevels>>(
+        m, "PhotographLevels",
+        "A photograph at all its levels, ready to be searched and gathered from.\n\n"
+        "levels: uint8 (H, W, 3), coarsest first, each twice as high and wide as the one before. searched: how many\n"
+        "of them, from the first on, a field is searched at. ValueError: they are something else, or a side is\n"
+        "shorter than a patch, 8 pixels.")
+        .def(py::init([](const std::vector<py::array>& arrays, int searched) {
+                 std::vector<ConstPicture> levels;
+                 for (const py::array& array : arrays) levels.push_back(readable_picture(array));
+                 py::gil_scoped_release release;
+                 return std::make_shared<PhotographLevels>(levels, searched);
+             }),
+             "levels"_a, "searched"_a)
+        .def_property_readonly("count", &PhotographLevels::count)
+        .def_property_readonly("searched", &PhotographLevels::searched)
+        .def_property_readonly("bytes", &PhotographLevels::bytes, "Memory that it takes, about.");
+
+    py::class_<Detail>(m, "Detail",
+                       "A picture whose detail is the photograph's own: parts of its levels are gathered.\n\n"
+                       "structure: uint16 (h, w, 3), the picture at its coarsest level. sizes: (height, width) of every\n"
+                       "level, coarsest first, each half the next one, rounded up. report: called with the share of the\n"
+                       "search that is done; what it raises ends it. threads: 0 for all the machine has.\n"
+                       "ValueError, TypeError: these do not belong together.")
+        .def(py::init(&find_detail), "photograph"_a, "structure"_a, "sizes"_a, "seed"_a = 0,
+             "settings"_a = DetailSettings(), "threads"_a = 0, "report"_a = py::none())
+        .def_property_readonly("base", &Detail::base, "The coarsest level that can be gathered.")
+        .def_property_readonly("levels", &Detail::levels)
+        .def_property_readonly("bytes", &Detail::bytes, "Memory that it takes beside the photograph's levels.")
+        .def(
+            "gather",
+            [](const Detail& self, int level, const Box& box, py::array& out, int threads) {
+                const Picture picture = writable_picture(out);
+                py::gil_scoped_release release;
+                self.gather(level, box, picture, threads);
+            },
+            "level"_a, "box"_a, "out"_a, "threads"_a = 0,
+            "Writes a box of a level, in its pixels, to `out`, uint8 or uint16 (h, w, 3).\n\n"
+            "Every pixel depends on its place alone, not on the box. ValueError: level, box or out do not fit.")
+        .def(
+            "sources",
+            [](const Detail& self, int level, const Box& box) {
+                py::array_t<std::int32_t> out({box.y1 - box.y0, box.x1 - box.x0, std::int64_t{2}});
+                std::int32_t* data = out.mutable_data();
+                py::gil_scoped_release release;
+                self.sources(level, box, data);
+                return out;
+            },
+            "level"_a, "box"_a,
+            "From where in the photograph's level each pixel mainly comes: int32 (h, w, 2), (y, x).");
+}
+
 struct NonFiniteError;  // raised in Python alone
 
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
-    m.doc() = "Compiled core: tile grids, pixel conversion, position-addressed noise, and the tile pipeline.";
+    m.doc() = "Compiled core: tile grids, pixel conversion, position-addressed noise, the tile pipeline, and detail.";
     py::register_exception<ourgan::BudgetError>(m, "BudgetError", PyExc_ValueError);
     py::exception<NonFiniteError>(m, "NonFiniteError", PyExc_ArithmeticError);
     py::register_local_exception_translator(translate_device_errors);
@@ -522,4 +665,5 @@ PYBIND11_MODULE(_core, m) {
     bind_pixels(m);
     bind_device(m);
     bind_pipeline(m);
+    bind_detail(m);
 }

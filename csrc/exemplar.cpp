@@ -1,0 +1,145 @@
+#include "exemplar.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "parallel.h"
+
+namespace ourgan {
+namespace {
+
+constexpr std::int64_t kSlack = 32;  // values behind the last row that vector loads may touch
+
+template <class T>
+Window<T> window_of(T* data, std::int64_t plane, std::int64_t stride, std::int32_t height, std::int32_t width) {
+    return {{data, data + plane, data + 2 * plane}, stride, 0, 0, height, width};
+}
+
+Planes16 to_planes(const ConstPicture& picture) {
+    Planes16 planes(static_cast<std::int32_t>(picture.height), static_cast<std::int32_t>(picture.width));
+    const Window<std::int16_t> out = planes.writable();
+    for (std::int32_t y = 0; y < out.height; ++y) {
+        const auto* row = reinterpret_cast<const std::uint8_t*>(picture.pixel(y, 0));
+        for (int c = 0; c < kColours; ++c) {
+            std::int16_t* plane = out.at(c, y, 0);
+            for (std::int32_t x = 0; x < out.width; ++x) plane[x] = static_cast<std::int16_t>(row[3 * x + c] * kSteps);
+        }
+    }
+    return planes;
+}
+
+void check(const std::vector<ConstPicture>& levels, int searched) {
+    if (levels.empty() || searched < 1 || searched > static_cast<int>(levels.size())) {
+        throw std::invalid_argument("expected levels, at least one of them to be searched");
+    }
+    for (std::size_t i = 0; i < levels.size(); ++i) {
+        const ConstPicture& level = levels[i];
+        if (level.type != PixelType::uint8 || level.channels != kColours) {
+            throw std::invalid_argument("levels must be uint8 pictures of three channels");
+        }
+        if (std::min(level.height, level.width) < kPatch || std::max(level.height, level.width) > (1 << 20)) {
+            throw std::invalid_argument("levels must have sides from " + std::to_string(kPatch) + " to 1048576 pixels, got " +
+                                        std::to_string(level.height) + " x " + std::to_string(level.width));
+        }
+        if (i > 0 && (level.height != 2 * levels[i - 1].height || level.width != 2 * levels[i - 1].width)) {
+            throw std::invalid_argument("each level must be twice as high and wide as the one before");
+        }
+    }
+}
+
+}  // namespace
+
+Planes16::Planes16(std::int32_t height, std::int32_t width, std::int32_t y0, std::int32_t x0)
+    : height_(height),
+      width_(width),
+      y0_(y0),
+      x0_(x0),
+      stride_(width),
+      values_(static_cast<std::size_t>(kColours * static_cast<std::int64_t>(height) * width + kSlack)) {}
+
+Window<std::int16_t> Planes16::writable() {
+    std::int16_t* data = values_.data();
+    const std::int64_t plane = stride_ * height_;
+    return {{data, data + plane, data + 2 * plane}, stride_, y0_, x0_, height_, width_};
+}
+
+Window<const std::int16_t> Planes16::window() const {
+    const std::int16_t* data = values_.data();
+    const std::int64_t plane = stride_ * height_;
+    return {{data, data + plane, data + 2 * plane}, stride_, y0_, x0_, height_, width_};
+}
+
+RgbxPicture::RgbxPicture(const Window<const std::int16_t>& planes)
+    : height_(planes.height),
+      width_(planes.width),
+      stride_(4 * (static_cast<std::int64_t>(planes.width) + 2 * kMargin)),
+      bytes_(static_cast<std::size_t>(stride_ * (height_ + 2 * kMargin) + kSlack)) {
+    for (std::int32_t y = -kMargin; y < height_ + kMargin; ++y) {
+        std::uint8_t* row = bytes_.data() + (y + kMargin) * stride_;
+        const std::int32_t from_y = std::clamp(y, 0, height_ - 1);
+        for (int c = 0; c < kColours; ++c) {
+            const std::int16_t* in = planes.at(c, from_y + planes.y0, planes.x0);
+            for (std::int32_t x = -kMargin; x < width_ + kMargin; ++x) {
+                row[4 * (x + kMargin) + c] =
+                    static_cast<std::uint8_t>((in[std::clamp(x, 0, width_ - 1)] + kSteps / 2) / kSteps);
+            }
+        }
+    }
+}
+
+Rgbx RgbxPicture::view() const { return {bytes_.data() + kMargin * stride_ + 4 * kMargin, stride_, height_, width_}; }
+
+PhotographLevels::PhotographLevels(const std::vector<ConstPicture>& levels, int searched) : searched_(searched) {
+    check(levels, searched);
+    for (std::size_t i = 0; i < levels.size(); ++i) {
+        levels_.push_back(make_level(levels[i], i > 0 ? &levels[i - 1] : nullptr, static_cast<int>(i) < searched));
+    }
+}
+
+PhotographLevels::Level PhotographLevels::make_level(const ConstPicture& picture, const ConstPicture* below,
+                                                     bool is_searched) {
+    const auto height = static_cast<std::int32_t>(picture.height), width = static_cast<std::int32_t>(picture.width);
+    const std::int64_t plane = static_cast<std::int64_t>(height) * width;
+    std::vector<std::uint8_t> values(static_cast<std::size_t>(kColours * plane + kSlack));
+    for (std::int32_t y = 0; y < height; ++y) {
+        const auto* row = reinterpret_cast<const std::uint8_t*>(picture.pixel(y, 0));
+        for (int c = 0; c < kColours; ++c) {
+            std::uint8_t* out = values.data() + c * plane + static_cast<std::int64_t>(y) * width;
+            for (std::int32_t x = 0; x < width; ++x) out[x] = row[3 * x + c];
+        }
+    }
+    Level level{height, width, std::move(values),
+                below ? enlarge_whole(to_planes(*below).window(), height, width, 0) : to_planes(picture), {}};
+    if (is_searched) {
+        level.patches.emplace_back(to_planes(picture).window());
+        level.patches.emplace_back(level.keys.window());
+    }
+    return level;
+}
+
+std::int64_t PhotographLevels::bytes() const {
+    std::int64_t sum = 0;
+    for (const Level& level : levels_) sum += static_cast<std::int64_t>(level.height) * level.width * 9;
+    return sum;
+}
+
+Exemplar PhotographLevels::exemplar(int index) const {
+    const Level& level = levels_[static_cast<std::size_t>(index)];
+    const std::int64_t plane = static_cast<std::int64_t>(level.height) * level.width;
+    return {window_of<const std::uint8_t>(level.values.data(), plane, level.width, level.height, level.width),
+            level.keys.window()};
+}
+
+Planes16 enlarge_whole(const Window<const std::int16_t>& picture, std::int32_t height, std::int32_t width, int threads) {
+    Planes16 result(height, width);
+    const Window<std::int16_t> large = result.writable();
+    parallel_rows(height, 64, threads, [&](std::int64_t first, std::int64_t last) {
+        std::vector<std::int16_t> buffer(static_cast<std::size_t>(3 * (width + 16)));
+        level_kernels().enlarge(picture, picture.height, picture.width, large, buffer.data(),
+                                static_cast<std::int32_t>(first), static_cast<std::int32_t>(last));
+    });
+    return result;
+}
+
+}  // namespace ourgan

@@ -1,0 +1,301 @@
+#include "field.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "parallel.h"
+#include "philox.h"
+#include "tone.h"
+
+namespace ourgan {
+namespace {
+
+constexpr std::int32_t kValues = kPatch * kPatch * kColours;
+constexpr std::uint32_t kStream = 1u << 16;  // of random tries, behind those of noise
+constexpr std::int64_t kRowsPerThread = 8;
+
+// One level while its field is searched.
+class LevelSearch {
+public:
+    LevelSearch(const PhotographLevels& photograph, int level, Field field, std::uint64_t seed,
+                const DetailSettings& settings, int threads)
+        : photograph_(photograph),
+          level_(level),
+          field_(std::move(field)),
+          cost_(field_.offsets.size()),
+          settings_(settings),
+          seed_(seed),
+          threads_(threads) {}
+
+    // Matches what follows to `picture` by `keys`: measures the field as it is.
+    void match(const Planes16& picture, const Rgbx& keys) {
+        query_.clear();
+        query_.emplace_back(picture.window());
+        keys_ = keys;
+        Search s = search();
+        s.new_cost = cost_.data();
+        parallel_rows(field_.rows, kRowsPerThread, threads_, [&](std::int64_t first, std::int64_t last) {
+            patch_kernels().measure(s, static_cast<std::int32_t>(first), static_cast<std::int32_t>(last));
+        });
+    }
+
+    void improve(std::int32_t jump, std::int32_t tries, std::int32_t radius, bool priced) {
+        std::vector<Offset> offsets(field_.offsets.size());
+        std::vector<std::uint32_t> cost(cost_.size());
+        std::vector<std::int32_t> overuse;
+        Search s = search();
+        s.new_field = offsets.data();
+        s.new_cost = cost.data();
+        s.jump = jump;
+        s.tries = tries;
+        s.radius = radius;
+        s.iteration = iteration_++;
+        s.row_slack = photograph_.height(level_) * settings_.row_slack / 256;
+        if (level_ < settings_.row_levels) s.row = (settings_.row * kValues) >> (2 * level_);
+        if (priced) {
+            s.incoherence = settings_.incoherence * kValues;
+            s.seam = settings_.seam;
+            if (level_ < settings_.echo_levels) s.echo = settings_.echo * kValues;
+            s.echo_radius = settings_.echo_radius << level_;
+            if (level_ < settings_.overuse_levels) {
+                overuse = measure_overuse();
+                s.overuse = overuse.data();
+            }
+        }
+        parallel_rows(field_.rows, kRowsPerThread, threads_, [&](std::int64_t first, std::int64_t last) {
+            patch_kernels().improve(s, static_cast<std::int32_t>(first), static_cast<std::int32_t>(last));
+        });
+        field_.offsets.swap(offsets);
+        cost_.swap(cost);
+    }
+
+    Planes16 blend(const Planes16& enlarged) const {
+        Planes16 result(enlarged.height(), enlarged.width());
+        const Window<std::int16_t> window = result.writable();
+        // The structure itself is only matched: nothing of it is in the picture.
+        const std::int32_t limit = level_ == 0 ? 0 : settings_.limit * kSteps;
+        parallel_rows(result.height(), 4 * kRowsPerThread, threads_, [&](std::int64_t first, std::int64_t last) {
+            std::vector<std::uint8_t> buffer(static_cast<std::size_t>(result.width()) + 1);
+            level_kernels().blend(photograph_.exemplar(level_), enlarged.window(), field_.cells(), field_.stride, limit,
+                                  window, buffer.data(), static_cast<std::int32_t>(first),
+                                  static_cast<std::int32_t>(last));
+        });
+        return result;
+    }
+
+    Field& field() { return field_; }
+
+private:
+    Search search() const {
+        Search s{};
+        s.query = query_.front().view();
+        s.keys = keys_;
+        s.values = photograph_.values(level_);
+        s.stride = field_.stride;
+        s.rows = field_.rows;
+        s.columns = field_.columns;
+        s.field = field_.offsets.data();
+        s.cost = cost_.data();
+        s.seed = seed_;
+        s.stream = kStream + static_cast<std::uint32_t>(level_);
+        return s;
+    }
+
+    // What a position of the photograph costs for being used more often than others.
+    std::vector<std::int32_t> measure_overuse() const {
+        const std::int64_t height = photograph_.height(level_), width = photograph_.width(level_);
+        std::vector<std::int32_t> uses(static_cast<std::size_t>(height * width)), sums(uses.size());
+        for (std::int32_t i = 0; i < field_.rows; ++i) {
+            for (std::int32_t j = 0; j < field_.columns; ++j) {
+                const Offset o = *field_.cells().at(i, j);
+                const std::int64_t y = field_.stride * i - kLead + o.y, x = field_.stride * j - kLead + o.x;
+                ++uses[static_cast<std::size_t>(y * width + x)];
+            }
+        }
+        sum_around(uses.data(), sums.data(), height, width);
+        const std::int64_t positions = (height - kPatch + 1) * (width - kPatch + 1);
+        const std::int64_t cells = static_cast<std::int64_t>(field_.rows) * field_.columns;
+        const std::int64_t price = static_cast<std::int64_t>(settings_.overuse) * kValues;
+        std::vector<std::int32_t> result(uses.size());
+        for (std::size_t i = 0; i < result.size(); ++i) {
+            // Uses within a patch's reach over the mean of them, less one.
+            const std::int64_t extra = price * sums[i] * positions / (81 * std::max<std::int64_t>(1, cells)) - price;
+            result[i] = static_cast<std::int32_t>(std::clamp<std::int64_t>(extra, 0, price * settings_.most_overuse));
+        }
+        return result;
+    }
+
+    // The sums over 9 x 9 values; beyond the border there is nothing.
+    static void sum_around(const std::int32_t* in, std::int32_t* out, std::int64_t height, std::int64_t width) {
+        std::vector<std::int32_t> rows(static_cast<std::size_t>(height * width));
+        const auto sum_line = [](const std::int32_t* from, std::int32_t* to, std::int64_t length, std::int64_t step) {
+            std::int32_t sum = 0;
+            for (std::int64_t i = 0; i < std::min<std::int64_t>(4, length); ++i) sum += from[i * step];
+            for (std::int64_t i = 0; i < length; ++i) {
+                if (i + 4 < length) sum += from[(i + 4) * step];
+                to[i * step] = sum;
+                if (i >= 4) sum -= from[(i - 4) * step];
+            }
+        };
+        for (std::int64_t y = 0; y < height; ++y) sum_line(in + y * width, rows.data() + y * width, width, 1);
+        for (std::int64_t x = 0; x < width; ++x) sum_line(rows.data() + x, out + x, height, width);
+    }
+
+    const PhotographLevels& photograph_;
+    int level_;
+    Field field_;
+    std::vector<std::uint32_t> cost_;
+    std::vector<RgbxPicture> query_;
+    Rgbx keys_{};
+    DetailSettings settings_;
+    std::uint64_t seed_;
+    std::uint32_t iteration_ = 0;
+    int threads_;
+};
+
+Field make_field(std::int32_t height, std::int32_t width, std::int32_t stride) {
+    const std::int32_t rows = (height + stride - 1) / stride, columns = (width + stride - 1) / stride;
+    return {stride, rows, columns, std::vector<Offset>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns))};
+}
+
+Field random_field(const PhotographLevels& photograph, std::int32_t height, std::int32_t width, std::uint64_t seed) {
+    Field field = make_field(height, width, 1);
+    const auto down = static_cast<std::uint32_t>(photograph.height(0) - kPatch + 1);
+    const auto right = static_cast<std::uint32_t>(photograph.width(0) - kPatch + 1);
+    for (std::int32_t i = 0; i < field.rows; ++i) {
+        for (std::int32_t j = 0; j < field.columns; ++j) {
+            const Words4 words = philox_4x32_10(
+                {{static_cast<std::uint32_t>(j), static_cast<std::uint32_t>(i), 0xFFFFFFFFu, kStream}},
+                static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
+            const auto y = static_cast<std::int32_t>((static_cast<std::uint64_t>(words.word[0]) * down) >> 32);
+            const auto x = static_cast<std::int32_t>((static_cast<std::uint64_t>(words.word[1]) * right) >> 32);
+            field.offsets[static_cast<std::size_t>(i) * static_cast<std::size_t>(field.columns) +
+                          static_cast<std::size_t>(j)] = {y - (i - kLead), x - (j - kLead)};
+        }
+    }
+    return field;
+}
+
+Field inherit_field(const PhotographLevels& photograph, int level, const Field& below, const Planes16& enlarged,
+                    std::int32_t stride, int threads) {
+    Field field = make_field(enlarged.height(), enlarged.width(), stride);
+    // Patches at the border reach beyond it: over pixels repeated.
+    Planes16 padded(enlarged.height() + 2 * kMargin, enlarged.width() + 2 * kMargin, -kMargin, -kMargin);
+    const Window<std::int16_t> out = padded.writable();
+    const Window<const std::int16_t> in = enlarged.window();
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t y = -kMargin; y < in.height + kMargin; ++y) {
+            const std::int16_t* row = in.at(c, std::clamp(y, 0, in.height - 1), 0);
+            std::int16_t* to = out.at(c, y, -kMargin);
+            for (std::int32_t x = -kMargin; x < in.width + kMargin; ++x) to[x + kMargin] = row[std::clamp(x, 0, in.width - 1)];
+        }
+    }
+    const Cells<Offset> cells{field.offsets.data(), 0, 0, field.rows, field.columns};
+    parallel_rows(field.rows, kRowsPerThread, threads, [&](std::int64_t first, std::int64_t last) {
+        level_kernels().inherit(photograph.exemplar(level), padded.window(), below.cells(),
+                                below.stride, cells, stride, static_cast<std::int32_t>(first),
+                                static_cast<std::int32_t>(last));
+    });
+    return field;
+}
+
+// Tone may be negative, which enlarging clamps: for that it is shifted to the middle of the range.
+Planes16 enlarge_tone(const Planes16& tone, std::int32_t height, std::int32_t width, int threads) {
+    const auto shifted = [](const Planes16& planes, std::int32_t by, std::int32_t low, std::int32_t high) {
+        Planes16 result = planes;
+        const Window<std::int16_t> window = result.writable();
+        for (int c = 0; c < kColours; ++c) {
+            for (std::int64_t i = 0; i < window.stride * window.height; ++i) {
+                window.plane[c][i] = static_cast<std::int16_t>(std::clamp(window.plane[c][i] + by, low, high));
+            }
+        }
+        return result;
+    };
+    constexpr std::int32_t middle = kWhite / 2;
+    return shifted(enlarge_whole(shifted(tone, middle, 0, kWhite).window(), height, width, threads), -middle, -middle,
+                   middle + 1);
+}
+
+// The search, from the coarsest level on.
+class FieldSearch {
+public:
+    FieldSearch(const PhotographLevels& photograph, std::uint64_t seed, const DetailSettings& settings, int threads,
+                const Report& report)
+        : photograph_(photograph), seed_(seed), settings_(settings), threads_(threads), report_(report) {}
+
+    Found coarsest(const Planes16& structure) {
+        LevelSearch search(photograph_, 0, random_field(photograph_, structure.height(), structure.width(), seed_), seed_,
+                           settings_, threads_);
+        search.match(structure, photograph_.keys(0));
+        constexpr std::int32_t kJumps[4] = {8, 4, 2, 1};
+        for (std::int32_t i = 0; i < settings_.iterations; ++i) {
+            const std::int32_t radius = std::max(photograph_.height(0), photograph_.width(0)) >> std::min(i / 4, 31);
+            search.improve(kJumps[i % 4], settings_.coarse_tries, std::max(radius, 1), 2 * i >= settings_.iterations);
+            report_(0);
+        }
+        Planes16 picture = search.blend(structure);
+        for (std::int32_t i = 0; i < settings_.rounds; ++i) {
+            search.match(picture, photograph_.values(0));
+            for (const std::int32_t jump : {2, 1, 1}) search.improve(jump, settings_.tries, settings_.radius, true);
+            picture = search.blend(structure);
+            report_(0);
+        }
+        Planes16 tone = balance_tone(photograph_.exemplar(0), picture.window(),
+                                     search.field(), nullptr, settings_.tone, threads_);
+        return {std::move(picture), std::move(search.field()), std::move(tone)};
+    }
+
+    Found finer(int level, const Found& below, std::int32_t height, std::int32_t width) {
+        const bool is_last = level + 1 == photograph_.searched();
+        const Planes16 enlarged = enlarge_whole(below.picture.window(), height, width, threads_);
+        LevelSearch search(photograph_, level,
+                           inherit_field(photograph_, level, below.field, enlarged, is_last ? 2 : 1, threads_), seed_,
+                           settings_, threads_);
+        // Each level has four times the pixels of the one before.
+        const double whole = 1.0 / static_cast<double>(std::int64_t{1} << (2 * (photograph_.searched() - 1 - level)));
+        search.match(enlarged, photograph_.keys(level));
+        improve(search, {4, 2, 1, 1}, is_last, whole * 0.25);
+        Planes16 picture = search.blend(enlarged);
+        search.match(picture, photograph_.values(level));
+        improve(search, {2, 1, 1}, is_last, whole * 0.7);
+        picture = search.blend(enlarged);
+        const Planes16 tone_below = enlarge_tone(below.tone, height, width, threads_);
+        Planes16 tone = balance_tone(photograph_.exemplar(level), picture.window(),
+                                     search.field(), &tone_below, settings_.tone, threads_);
+        report_(whole);
+        return {std::move(picture), std::move(search.field()), std::move(tone)};
+    }
+
+private:
+    void improve(LevelSearch& search, std::initializer_list<std::int32_t> jumps, bool is_last, double done) {
+        for (const std::int32_t jump : jumps) {
+            search.improve(jump, is_last ? settings_.last_tries : settings_.tries, settings_.radius, true);
+            report_(done);
+        }
+    }
+
+    const PhotographLevels& photograph_;
+    const std::uint64_t seed_;
+    const DetailSettings settings_;
+    const int threads_;
+    const Report& report_;
+};
+
+}  // namespace
+
+Found find_field(const PhotographLevels& photograph, const Planes16& structure, const LevelSizes& sizes,
+                 std::uint64_t seed, const DetailSettings& settings, int threads, const Report& report) {
+    if (sizes.size() < static_cast<std::size_t>(photograph.searched()) || sizes.front().first != structure.height() ||
+        sizes.front().second != structure.width()) {
+        throw std::invalid_argument("expected a size for every level that is searched, the first the structure's");
+    }
+    FieldSearch search(photograph, seed, settings, threads, report);
+    Found found = search.coarsest(structure);
+    for (int level = 1; level < photograph.searched(); ++level) {
+        const auto& [height, width] = sizes[static_cast<std::size_t>(level)];
+        found = search.finer(level, found, height, width);
+    }
+    return found;
+}
+
+}  // namespace ourgan

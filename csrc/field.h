@@ -1,0 +1,41 @@
+// The field: for each patch of a picture, where in the photograph it comes from; found whole at the coarse levels.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "exemplar.h"
+#include "settings.h"
+
+namespace ourgan {
+
+struct Field {
+    std::int32_t stride;
+    std::int32_t rows;
+    std::int32_t columns;
+    std::vector<Offset> offsets;
+
+    Cells<const Offset> cells() const { return {offsets.data(), 0, 0, rows, columns}; }
+};
+
+struct Found {
+    Planes16 picture;  // of the photograph's pieces, at its last searched level
+    Field field;
+    Planes16 tone;  // what is to be added, there and enlarged at every finer level
+};
+
+// (height, width) of a picture at every level, coarsest first; each is half the next one, rounded up.
+using LevelSizes = std::vector<std::pair<std::int32_t, std::int32_t>>;
+
+// Called between the steps of the search with the share of the work that is done; what it throws ends the search.
+using Report = std::function<void(double)>;
+
+// Matches `structure`, the picture at its coarsest level, to the photograph, level by level. Of `sizes` those of the
+// searched levels count. Random tries depend on seed, level and cell alone.
+// Throws std::invalid_argument where sizes, structure and photograph do not belong together.
+Found find_field(const PhotographLevels& photograph, const Planes16& structure, const LevelSizes& sizes,
+                 std::uint64_t seed, const DetailSettings& settings, int threads, const Report& report);
+
+}  // namespace ourgan

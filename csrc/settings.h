@@ -1,0 +1,41 @@
+// How detail is searched for and put together: every number, with what it is for.
+#pragma once
+
+#include <cstdint>
+
+namespace ourgan {
+
+// Tone: what is added so that pieces of the photograph that lie side by side agree. Firmness is in 256ths.
+struct ToneSettings {
+    std::int32_t iterations = 64;       // at the coarsest level
+    std::int32_t fine_iterations = 12;  // at the others, which begin with the tone of the level below
+    std::int32_t anchor = 4;            // how firmly the coarsest level's tone holds to the photograph's own
+    std::int32_t fine_anchor = 16;      // and the others' to that of the level below
+    std::int32_t like = 8;              // steps of up to so many 8-bit levels are of tone alone, and vanish
+    std::int32_t unlike = 20;           // steps of so many are of content, and stay
+};
+
+// Prices are in squared 8-bit levels per value of a patch, where nothing else is said.
+struct DetailSettings {
+    std::int32_t iterations = 32;       // at the coarsest level; the second half of them pays prices
+    std::int32_t rounds = 12;           // there: what was put together becomes what is matched (Kwatra et al. 2005)
+    std::int32_t coarse_tries = 8;      // random positions per cell and iteration, there,
+    std::int32_t tries = 4;             // in the rounds and at finer levels,
+    std::int32_t last_tries = 0;        // and at the last level that is searched
+    std::int32_t radius = 16;           // pixels around the best that the first of these tries may lie at
+    std::int32_t incoherence = 160;     // of four neighbours that come from elsewhere: few, large pieces
+    std::int32_t seam = 256;            // 256ths of what the photograph differs by where neighbours meet
+    std::int32_t echo = 600;            // of neighbours that come from nearly the same place: no echoes
+    std::int32_t echo_radius = 12;      // pixels of the coarsest level that are nearly the same place
+    std::int32_t echo_levels = 3;
+    std::int32_t overuse = 60;          // of each time that a place is used more often than the mean one
+    std::int32_t most_overuse = 5;      // times, at most
+    std::int32_t overuse_levels = 2;
+    std::int32_t row = 3;               // of a squared pixel that a patch lies higher or lower than in the photograph,
+    std::int32_t row_slack = 32;        // beyond so many 256ths of the height: sky stays above
+    std::int32_t row_levels = 3;
+    std::int32_t limit = 24;            // 8-bit levels: how far soft transitions of coarse levels reach into finer ones
+    ToneSettings tone;
+};
+
+}  // namespace ourgan
