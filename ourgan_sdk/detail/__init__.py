@@ -1,0 +1,11 @@
+"""Detail from the photograph: where a pixel at 100 % comes from, in bundles that hold their photograph.
+
+`plan` says at which scale; `photograph` has the photograph at all its levels; `picture` is one canvas's detail:
+its field, found once, and regions of its levels, gathered.
+"""
+
+from .photograph import PhotographSource
+from .picture import DetailPicture
+from .plan import EXTENTS, DetailPlan, plan_detail
+
+__all__ = ["EXTENTS", "DetailPicture", "DetailPlan", "PhotographSource", "plan_detail"]

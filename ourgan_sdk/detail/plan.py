@@ -1,0 +1,100 @@
+"""At which scale a picture's detail is made, and at which levels it is searched and gathered."""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["EXTENTS", "DetailPlan", "plan_detail"]
+
+EXTENTS = (0.25, 1024.0)
+"""The least and the most photographs that a canvas may be wide."""
+
+COARSEST = 64
+"""Pixels of the photograph's long side at the coarsest level, in ratio as near as halving comes to it: at 128 a
+picture becomes a mosaic, at 32 a copy of large parts."""
+
+SEARCHED = 512
+"""And at the last level that is searched: above it a search changes nothing that is seen."""
+
+MOST_ENLARGED = 1.5
+"""How far the photograph's own pixels are enlarged; beyond it a network is better."""
+
+WIDEST = 2.0
+"""Photographs that a canvas is wide at most where nobody says."""
+
+_SHORTEST = 12
+"""Pixels of the photograph's short side at the coarsest level: patches have 8."""
+
+_SCALE = 4
+"""Of a pass."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DetailPlan:
+    """The way from a structure to a picture of detail, and the number of x4 `passes` behind it.
+
+    Sizes are (height, width), coarsest first, of the picture's levels and of the photograph's; each picture is
+    half as large as the next one, rounded up, and each photograph exactly half. A field is searched at the first
+    `searched` levels. `extent` says how many photographs wide the canvas is: long side / scale.
+    """
+
+    picture: tuple[Size, ...]
+    photograph: tuple[Size, ...]
+    searched: int
+    passes: int
+    extent: float
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the finest level."""
+        return self.picture[-1]
+
+    def structure_size(self, trained_long: int) -> Size:
+        """(height, width) of a structure whose photograph had a long side of `trained_long` pixels."""
+        height, width = self.picture[0]
+        long = max(self.photograph[0])
+        return max(1, round(height * trained_long / long)), max(1, round(width * trained_long / long))
+
+
+def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> DetailPlan:
+    """How a picture of `size` is made of a `photograph`, both (height, width).
+
+    Without an `extent`, the picture is as wide as one photograph where the photograph has the pixels, up to two
+    where that avoids enlarging it, and its photograph is enlarged up to 1.5 times; beyond that it is made at a
+    quarter of its size, again by this rule, and a pass enlarges it.
+
+    Raises ValueError if the extent is out of range.
+    """
+    if extent is not None and not EXTENTS[0] <= extent <= EXTENTS[1]:
+        raise ValueError(f"expected an extent from {EXTENTS[0]:g} to {EXTENTS[1]:g} photographs, got {extent!r}")
+    native, passes, (height, width) = max(photograph), 0, size
+    while max(height, width) > MOST_ENLARGED * native * (WIDEST if extent is None else extent):
+        passes += 1
+        height, width = -(-size[0] // _SCALE**passes), -(-size[1] // _SCALE**passes)
+    long = max(height, width)
+    if extent is None:
+        extent = min(max(long / native, 1.0), WIDEST)
+    scale = max(8, round(long / extent))
+    halvings = _halvings(scale, scale * min(photograph) / native)
+    pictures = [(-(-height >> halving), -(-width >> halving)) for halving in range(halvings, -1, -1)]
+    photographs = _photograph_sizes(photograph, scale, halvings)
+    searched = sum(max(one) <= SEARCHED * math.sqrt(2) for one in photographs)
+    return DetailPlan(tuple(pictures), photographs, max(1, searched), passes, long / scale)
+
+
+def _halvings(long: int, short: float) -> int:
+    """How often sides are halved on the way to the coarsest level."""
+    wanted = 0
+    while long * long > 2 * (COARSEST << wanted) ** 2:
+        wanted += 1
+    while wanted and short < _SHORTEST << wanted:
+        wanted -= 1
+    return wanted
+
+
+def _photograph_sizes(photograph: Size, scale: int, halvings: int) -> tuple[Size, ...]:
+    """The photograph's levels: the coarsest rounded to whole pixels, so that each doubles exactly."""
+    coarsest = scale / 2**halvings
+    height, width = (max(8, round(side * coarsest / max(photograph))) for side in photograph)
+    return tuple((height << halving, width << halving) for halving in range(halvings + 1))
