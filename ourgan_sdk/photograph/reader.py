@@ -173,7 +173,7 @@ def _pixels(image: Any, opened: Opening, name: str) -> NDArray[np.uint8]:
 
 
 def _without_alpha(colors: Any, alpha: Any, unspecified: bool, name: str) -> Any:
-    """`colors` over white; raises Refusal if nothing says that `alpha` is alpha, unless it changes nothing."""
+    """`colors` over white; raises Refusal if nothing says that `alpha` is alpha, and it is not full."""
     if alpha.min() == (255 if alpha.format == "uchar" else 65535):
         return colors
     if unspecified:
