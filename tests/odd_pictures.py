@@ -79,6 +79,33 @@ def png_profile(profile: bytes) -> tuple[bytes, bytes]:
     return b"iCCP", b"profile\0\0" + zlib.compress(profile)
 
 
+def heic() -> bytes:
+    """A well-formed HEIC file of 32 x 32 pixels, but for its HEVC data."""
+
+    def box(name: bytes, *parts: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + sum(map(len, parts)), name) + b"".join(parts)
+
+    full = bytes(4)  # version and flags
+    configuration = bytes.fromhex("01 01 60000000 900000000000 5d f000 fc fd f8 f8 0000 0f 00")
+    properties = box(b"ipco", box(b"hvcC", configuration), box(b"ispe", full, struct.pack(">II", 32, 32)))
+    items = box(b"infe", b"\2\0\0\0", struct.pack(">HH4s", 1, 0, b"hvc1"), b"\0")
+    head = box(b"ftyp", b"heic", full, b"mif1heic")
+    data = bytes(64)
+
+    def meta(offset: int) -> bytes:
+        return box(
+            b"meta",
+            full,
+            box(b"hdlr", full, full, b"pict", bytes(13)),
+            box(b"pitm", full, b"\0\1"),
+            box(b"iloc", full, b"\x44\0", struct.pack(">HHHHII", 1, 1, 0, 1, offset, len(data))),
+            box(b"iinf", full, b"\0\1", items),
+            box(b"iprp", properties, box(b"ipma", full, struct.pack(">IHBBB", 1, 1, 2, 0x81, 2))),
+        )
+
+    return head + meta(len(head) + len(meta(0)) + 8) + box(b"mdat", data)
+
+
 def exif(orientation: int, odd: Tags | None = None, order: str = "<") -> bytes:
     """EXIF data without its "Exif" in front."""
     header = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._vips import import_vips
 from .opening import Refusal
@@ -64,8 +65,12 @@ def _usable(profile: bytes, space: str) -> bool:
         return False
     pyvips = import_vips()
     try:
-        probe = pyvips.Image.black(1, 1, bands=COLORS[space])
-        return bool(_convert(probe, space, profile).write_to_memory())
+        converted = _converted_probe(profile, space)
+        built_in = bytes(pyvips.Image.profile_load("cmyk")) if space == "cmyk" else b""
+        if space != "cmyk" or profile == built_in:
+            return True
+        # In the place of one that it cannot read, libvips silently takes its own.
+        return not np.array_equal(converted, _converted_probe(built_in, space))
     except pyvips.Error:
         return False
 
@@ -73,11 +78,19 @@ def _usable(profile: bytes, space: str) -> bool:
 @lru_cache(maxsize=16)
 def _probe(profile: bytes, space: str) -> int:
     """By how many levels at most the conversion changes a colour, over colours of the whole space."""
+    changes = _converted_probe(profile, space).astype(int) - _probe_colors(space)
+    return int(np.abs(changes).max())
+
+
+def _converted_probe(profile: bytes, space: str) -> NDArray[np.uint8]:
+    image = import_vips().Image.new_from_array(_probe_colors(space))
+    return np.asarray(_convert(image, space, profile).numpy())
+
+
+def _probe_colors(space: str) -> NDArray[np.uint8]:
+    """(1, N, C): all greys, or colours all over the space."""
     levels = np.linspace(0, 255, 256 if space == "grey" else _PROBE_LEVELS).round().astype(np.uint8)
-    colors = np.stack(np.meshgrid(*[levels] * COLORS[space]), -1).reshape(1, -1, COLORS[space])
-    image = import_vips().Image.new_from_array(colors)
-    converted = np.asarray(_convert(image, space, profile).numpy()).astype(int)
-    return int(np.abs(converted - colors).max())
+    return np.stack(np.meshgrid(*[levels] * COLORS[space]), -1).reshape(1, -1, COLORS[space])
 
 
 def _convert(colors: Any, space: str, profile: bytes) -> Any:

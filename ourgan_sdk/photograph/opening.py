@@ -22,4 +22,4 @@ class Opening:
     lab: bool = False  # three 8-bit samples are CIELab
     unspecified: bool = False  # what the fourth sample means is not said
     harmless: tuple[str, ...] = ()  # what libvips may complain of although the pixels are whole
-    note: str = ""  # what to say of it in the log
+    note: str | None = None  # what to say of it in the log; None: how many pages libvips finds

@@ -27,7 +27,7 @@ def opening(data: bytes) -> Opening:
         if name != b"IDAT":
             found.setdefault(name, data[start + 8 : end - 4])
     check_colors(found)
-    note = "it is animated; the first picture is taken" if b"acTL" in found else ""
+    note = "it is animated; the first picture is taken" if b"acTL" in found else None
     return Opening("PNG", "pngload", b"".join([*kept, data[end:]]), note=note)
 
 

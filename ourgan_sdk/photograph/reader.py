@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def _decode(opened: Opening, name: str) -> NDArray[np.uint8]:
         raise Refusal(
             f"has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are accepted: reduce it first"
         )
-    note = opened.note or _note(image)
+    note = _note(image) if opened.note is None else opened.note
     if note:
         log.warning("%s: %s", name, note)
     try:
@@ -225,8 +226,8 @@ def _forgetting() -> Iterator[None]:
 def _reason(error: Exception, kind: str) -> str:
     """What libvips' message says for the user."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = next((line for line in lines if not line.startswith("unable to ")), "no reason is given")
-    if any(word in str(error) for word in ("not configured", "Unsupported codec", "Unsupported feature")):
+    text = lines[-1] if len(lines) > 1 else "no reason is given"  # the first says which function has failed
+    if re.search("not configured|not supported|unsupported|not been built in", str(error), re.IGNORECASE):
         if kind in ("HEIC", "AVIF"):
             return cannot_read(_with_article(kind))
         return (

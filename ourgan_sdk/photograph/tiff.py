@@ -95,12 +95,13 @@ def opening(data: bytes) -> Opening:
     check(directory)
     opened = Opening("TIFF", "tiffload", data, {"page": full[0], "unlimited": True})
     opened.orientation = directory.get(_ORIENTATION, 1)
+    if not 1 <= opened.orientation <= 8:  # other programs do not mind; libtiff does
+        opened.data = with_short(opened.data, directory, _ORIENTATION, 1)
     opened.unspecified = unspecified(directory)
     if directory.get(_PHOTOMETRIC, -1) == _LAB and directory.all(_BITS)[0] == 8:
         opened.lab = True  # libvips fails at these; as RGB, the same bytes come unchanged
-        opened.data = with_photometric(data, directory, _RGB)
-    if len(full) > 1:
-        opened.note = f"it has {len(full)} pages; the first is taken"
+        opened.data = with_short(opened.data, directory, _PHOTOMETRIC, _RGB)
+    opened.note = f"it has {len(full)} pages; the first is taken" if len(full) > 1 else ""
     return opened
 
 
@@ -150,6 +151,8 @@ def check_storage(directory: Directory, photometric: int) -> None:
         raise Refusal("has CMYK colours in JPEG compression, which is unusual: convert it to RGB")
     if photometric == _YCBCR and compression != _JPEG:
         raise Refusal("has YCbCr colours without JPEG compression, which is unusual: convert it to RGB")
+    if directory.get(_PLANAR, 1) != 1 and _TILE_WIDTH in directory.tags:
+        raise Refusal("keeps each channel in tiles of its own, which is unusual: save it anew")
     size = directory.get(_WIDTH, 0) * directory.get(_HEIGHT, 0)
     tile = directory.get(_TILE_WIDTH, 0) * directory.get(_TILE_HEIGHT, 0)
     if tile > max(4 * size, 1 << 24):
@@ -162,11 +165,10 @@ def unspecified(directory: Directory) -> bool:
     return extra == 1 and directory.get(_EXTRA, 0) not in (1, 2)
 
 
-def with_photometric(data: bytes, directory: Directory, value: int) -> bytes:
-    """The same file with another kind of colours noted."""
-    entry = directory.tags[_PHOTOMETRIC].position
+def with_short(data: bytes, directory: Directory, tag: int, value: int) -> bytes:
+    """The same file with another 16-bit value of a tag that it has."""
     order, big = _byte_order(data)
-    position = entry + (12 if big else 8)
+    position = directory.tags[tag].position + (12 if big else 8)
     return data[:position] + struct.pack(order + "H", value) + data[position + 2 :]
 
 
