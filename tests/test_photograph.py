@@ -169,7 +169,7 @@ def test_palette_tiff(bits: int, gamma: float | None) -> None:
 
 def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
     """By the definitions of both, in floating point; not clipped."""
-    f = (lab[..., :1] + 16) / 116 + lab[..., 1:2] / [500] * [1, 0, 0] - lab[..., 2:] / 200 * [0, 0, 1]
+    f = (lab[..., :1] + 16) / 116 + lab[..., 1:2] / 500 * [1, 0, 0] - lab[..., 2:] / 200 * [0, 0, 1]
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * [0.9642, 1, 0.8249]
     linear = xyz @ np.linalg.inv(np.array(SRGB_COLUMNS))
     return encode(np.maximum(linear, 0)) * 255

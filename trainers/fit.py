@@ -24,7 +24,7 @@ from ourgan_sdk import OurganError
 
 from .assemble import Trained, assemble
 from .networks.vgg import VGGFeatures, find_weights
-from .photo import Photo, PhotoError, check_photo, load_photo
+from .photo import Photo, check_photo, load_photo
 from .presets import PRESETS, Preset
 from .pretrained import OURS, adopt_size, keep, kept, read_pretrained
 from .restore import RestoreError
@@ -53,7 +53,7 @@ def exit_status(train: Callable[[], object]) -> int:
         logging.getLogger(name).setLevel(logging.INFO)
     try:
         train()
-    except (PhotoError, RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
+    except (RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except (torch.OutOfMemoryError, MemoryError) as e:
