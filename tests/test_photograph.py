@@ -480,6 +480,7 @@ REFUSALS: dict[str, tuple[Callable[[], bytes], str]] = {
     "old JPEG": (lambda: tagged(6, 3, more={259: (3, [6])}), "old-style JPEG"),
     "unknown colours": (lambda: tagged(777), "unknown kind .photometric 777"),
     "bomb": (lambda: tagged(2, more={322: (4, [1 << 16]), 323: (4, [1 << 16])}), "tiles are larger"),
+    "gigantic": (lambda: tagged(2, more={256: (4, [1 << 31])}), "2147483648 x 12 pixels; at most 536870912"),
     "zstd": (lambda: saved(Image.fromarray(smooth()), "TIFF", compression="zstd"), "build of libvips cannot"),
     "gamma": (lambda: png(values(3), 8, 2, (b"gAMA", struct.pack(">I", 100000))), "unusual gamma .gAMA 1."),
     "primaries": (lambda: png(values(3), 8, 2, (b"cHRM", struct.pack(">8I", *[30000] * 8))), "primaries"),

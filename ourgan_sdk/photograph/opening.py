@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Opening", "Refusal"]
+__all__ = ["MAX_PIXELS", "Opening", "Refusal", "check_size"]
+
+MAX_PIXELS = 2**29
+"""536 megapixels: 1.6 GB of RGB, more than any camera gives."""
 
 
 class Refusal(Exception):  # noqa: N818 - it never leaves the package
@@ -23,3 +26,9 @@ class Opening:
     unspecified: bool = False  # what the fourth sample means is not said
     harmless: tuple[str, ...] = ()  # what libvips may complain of although the pixels are whole
     note: str | None = None  # what to say of it in the log; None: how many pages libvips finds
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises Refusal if there are more pixels than are read."""
+    if width * height > MAX_PIXELS:
+        raise Refusal(f"has {width} x {height} pixels; at most {MAX_PIXELS} are accepted: reduce it first")

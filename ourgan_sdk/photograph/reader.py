@@ -17,15 +17,13 @@ from .._vips import import_vips
 from ..errors import PhotographError
 from .colors import COLORS, lab_from_bytes, over_white, to_srgb
 from .kinds import HEAD, cannot_read, open_kind, unreadable
-from .opening import Opening, Refusal
+from .opening import MAX_PIXELS, Opening, Refusal, check_size
 from .tiff import TiffBrokenError, first_directory
 
 __all__ = ["MAX_PIXELS", "Photograph", "decode_photograph", "read_photograph"]
 
 log = logging.getLogger(__name__)
 
-MAX_PIXELS = 2**29
-"""536 megapixels: 1.6 GB of RGB, more than any camera gives."""
 MAX_BYTES = 9 * MAX_PIXELS
 """Of a file: uncompressed 16-bit RGBA, and something."""
 KEPT_BYTES = 16 << 20
@@ -77,7 +75,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
         size = path.stat().st_size
         with path.open("rb") as file:
             data = file.read(HEAD)
-            if path.is_file() and not unreadable(data) and size <= MAX_BYTES:
+            if not unreadable(data) and size <= MAX_BYTES:
                 data += file.read()
     except OSError as error:
         raise PhotographError(f"cannot read the photograph {path}: {error.strerror or error}") from error
@@ -108,10 +106,7 @@ def decode_photograph(data: bytes, name: str) -> Photograph:
 def _decode(opened: Opening, name: str) -> NDArray[np.uint8]:
     """(H, W, 3), upright. Raises Refusal and pyvips.Error."""
     image = _load(opened)
-    if image.width * image.height > MAX_PIXELS:
-        raise Refusal(
-            f"has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are accepted: reduce it first"
-        )
+    check_size(image.width, image.height)
     note = _note(image) if opened.note is None else opened.note
     if note:
         log.warning("%s: %s", name, note)

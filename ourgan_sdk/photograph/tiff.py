@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .opening import Opening, Refusal
+from .opening import Opening, Refusal, check_size
 
 __all__ = ["Directory", "TiffBrokenError", "first_directory", "opening"]
 
@@ -153,6 +153,7 @@ def check_storage(directory: Directory, photometric: int) -> None:
         raise Refusal("has YCbCr colours without JPEG compression, which is unusual: convert it to RGB")
     if directory.get(_PLANAR, 1) != 1 and _TILE_WIDTH in directory.tags:
         raise Refusal("keeps each channel in tiles of its own, which is unusual: save it anew")
+    check_size(directory.get(_WIDTH, 0), directory.get(_HEIGHT, 0))  # before GLib prints that it is too much
     size = directory.get(_WIDTH, 0) * directory.get(_HEIGHT, 0)
     tile = directory.get(_TILE_WIDTH, 0) * directory.get(_TILE_HEIGHT, 0)
     if tile > max(4 * size, 1 << 24):
