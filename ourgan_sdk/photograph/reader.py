@@ -30,6 +30,8 @@ KEPT_BYTES = 16 << 20
 """Files up to this size are kept beside their pixels, for a bundle to hold."""
 SMALLEST_RANGE = 3
 """Levels that some channel has to span; there is nothing to learn from less."""
+_NOT_BUILT = "not configured|not supported|Unsupported (feature|codec|JPEG process)|not been built in"
+"""In libvips' messages of sound files."""
 _SPACES = {
     "b-w": "grey",
     "grey16": "grey",
@@ -222,7 +224,7 @@ def _reason(error: Exception, kind: str) -> str:
     """What libvips' message says for the user."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if len(lines) > 1 else "no reason is given"  # the first says which function has failed
-    if re.search("not configured|not supported|unsupported|not been built in", str(error), re.IGNORECASE):
+    if re.search(_NOT_BUILT, str(error)):
         if kind in ("HEIC", "AVIF"):
             return cannot_read(_with_article(kind))
         return (
