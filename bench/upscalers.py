@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from ourgan_sdk import PhotographError
 from trainers.metrics.restoration import Upscale, bicubic, make_task, score, task_sizes
-from trainers.photo import PhotoError, load_photo
+from trainers.photo import load_photo
 from trainers.runs.restore import RestoreError, restore_upscaler
 from trainers.runs.run import Run, RunError
 
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory of trainers.fit")
     try:
         show(Run.open(parser.parse_args().run, torch.device("cpu"), quiet=True))
-    except (PhotoError, RestoreError, RunError, ValueError) as e:
+    except (PhotographError, RestoreError, RunError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     return 0

@@ -551,8 +551,9 @@ ourgan::Report reporting(const py::object& report) {
 
 std::unique_ptr<ourgan::Detail> find_detail(const std::shared_ptr<ourgan::PhotographLevels>& photograph,
                                             const py::array& structure, const ourgan::LevelSizes& sizes,
-                                            std::uint64_t seed, const ourgan::DetailSettings& settings, int threads,
-                                            const py::object& report) {
+                                            std::uint64_t seed, const std::optional<ourgan::DetailSettings>& given,
+                                            int threads, const py::object& report) {
+    const ourgan::DetailSettings settings = given.value_or(ourgan::DetailSettings{});
     const ourgan::Planes16 planes = to_planes(structure);
     const ourgan::Report reported = reporting(report);
     py::gil_scoped_release release;
@@ -624,7 +625,7 @@ void bind_detail(py::module_& m) {
                        "search that is done; what it raises ends it. threads: 0 for all the machine has.\n"
                        "ValueError, TypeError: these do not belong together.")
         .def(py::init(&find_detail), "photograph"_a, "structure"_a, "sizes"_a, "seed"_a = 0,
-             "settings"_a = DetailSettings(), "threads"_a = 0, "report"_a = py::none())
+             "settings"_a = py::none(), "threads"_a = 0, "report"_a = py::none())
         .def_property_readonly("base", &Detail::base, "The coarsest level that can be gathered.")
         .def_property_readonly("levels", &Detail::levels)
         .def_property_readonly("bytes", &Detail::bytes, "Memory that it takes beside the photograph's levels.")

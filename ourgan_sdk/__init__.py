@@ -4,7 +4,7 @@ from ._compiled import Box, BudgetError, NonFiniteError  # first: without the co
 from ._version import __version__
 from .bundle import Bundle, Manifest, write_bundle
 from .canvas import Canvas
-from .errors import BundleError, EngineError, OurganError, OutputError, SizeError
+from .errors import BundleError, EngineError, OurganError, OutputError, PhotographError, SizeError
 from .progress import Progress, RenderStats
 from .synthesizer import Synthesizer
 from .writers import open_writer
@@ -20,6 +20,7 @@ __all__ = [
     "NonFiniteError",
     "OurganError",
     "OutputError",
+    "PhotographError",
     "Progress",
     "RenderStats",
     "SizeError",

@@ -1,12 +1,12 @@
 """
-Compiled core: tile grids, pixel conversion, position-addressed noise, and the tile pipeline.
+Compiled core: tile grids, pixel conversion, position-addressed noise, the tile pipeline, and detail.
 """
 from __future__ import annotations
 import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Box', 'BudgetError', 'CudaDevice', 'DeviceMemory', 'Grid', 'NonFiniteError', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'scatter']
+__all__: list[str] = ['Box', 'BudgetError', 'CudaDevice', 'Detail', 'DetailSettings', 'DeviceMemory', 'Grid', 'NonFiniteError', 'PhotographLevels', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'resample', 'scatter']
 class BudgetError(ValueError):
     pass
 class NonFiniteError(ArithmeticError):
@@ -257,6 +257,175 @@ class Pipeline:
         """
         The CUDA stream of the engine's work, the device's; 0 on the host.
         """
+class DetailSettings:
+    """
+    How detail is searched for: see csrc/settings.h for what each number is for.
+    """
+    def __init__(self) -> None:
+        ...
+    @property
+    def coarse_tries(self) -> int:
+        ...
+    @coarse_tries.setter
+    def coarse_tries(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def echo(self) -> int:
+        ...
+    @echo.setter
+    def echo(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def echo_radius(self) -> int:
+        ...
+    @echo_radius.setter
+    def echo_radius(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def incoherence(self) -> int:
+        ...
+    @incoherence.setter
+    def incoherence(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def iterations(self) -> int:
+        ...
+    @iterations.setter
+    def iterations(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def last_tries(self) -> int:
+        ...
+    @last_tries.setter
+    def last_tries(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def limit(self) -> int:
+        ...
+    @limit.setter
+    def limit(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def overuse(self) -> int:
+        ...
+    @overuse.setter
+    def overuse(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def radius(self) -> int:
+        ...
+    @radius.setter
+    def radius(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rounds(self) -> int:
+        ...
+    @rounds.setter
+    def rounds(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @row.setter
+    def row(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def row_slack(self) -> int:
+        ...
+    @row_slack.setter
+    def row_slack(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def seam(self) -> int:
+        ...
+    @seam.setter
+    def seam(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tone_anchor(self) -> int:
+        ...
+    @tone_anchor.setter
+    def tone_anchor(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tone_iterations(self) -> int:
+        ...
+    @tone_iterations.setter
+    def tone_iterations(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tone_like(self) -> int:
+        ...
+    @tone_like.setter
+    def tone_like(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tone_unlike(self) -> int:
+        ...
+    @tone_unlike.setter
+    def tone_unlike(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tries(self) -> int:
+        ...
+    @tries.setter
+    def tries(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+class PhotographLevels:
+    """
+    A photograph at all its levels, ready to be searched and gathered from.
+    
+    levels: uint8 (H, W, 3), coarsest first, each twice as high and wide as the one before. searched: how many
+    of them, from the first on, a field is searched at. ValueError: they are something else, or a side is
+    shorter than a patch, 8 pixels.
+    """
+    def __init__(self, levels: collections.abc.Sequence[numpy.ndarray], searched: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def bytes(self) -> int:
+        """
+        Memory that it takes, about.
+        """
+    @property
+    def count(self) -> int:
+        ...
+    @property
+    def searched(self) -> int:
+        ...
+class Detail:
+    """
+    A picture whose detail is the photograph's own: parts of its levels are gathered.
+    
+    structure: uint16 (h, w, 3), the picture at its coarsest level. sizes: (height, width) of every
+    level, coarsest first, each half the next one, rounded up. report: called with the share of the
+    search that is done; what it raises ends it. threads: 0 for all the machine has.
+    ValueError, TypeError: these do not belong together.
+    """
+    def __init__(self, photograph: PhotographLevels, structure: numpy.ndarray, sizes: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]], seed: typing.SupportsInt | typing.SupportsIndex = 0, settings: DetailSettings | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, report: typing.Any = None) -> None:
+        ...
+    def gather(self, level: typing.SupportsInt | typing.SupportsIndex, box: Box, out: numpy.ndarray, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        """
+        Writes a box of a level, in its pixels, to `out`, uint8 or uint16 (h, w, 3).
+        
+        Every pixel depends on its place alone, not on the box. ValueError: level, box or out do not fit.
+        """
+    def sources(self, level: typing.SupportsInt | typing.SupportsIndex, box: Box) -> numpy.typing.NDArray[numpy.int32]:
+        """
+        From where in the photograph's level each pixel mainly comes: int32 (h, w, 2), (y, x).
+        """
+    @property
+    def base(self) -> int:
+        """
+        The coarsest level that can be gathered.
+        """
+    @property
+    def bytes(self) -> int:
+        """
+        Memory that it takes beside the photograph's levels.
+        """
+    @property
+    def levels(self) -> int:
+        ...
 def gather(picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), extent: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0, out: numpy.ndarray | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.typing.NDArray[numpy.float32]:
     """
     Reads a window of a picture as a float32 tile (C, h, w) with values in [0, 1], plus normal noise.
@@ -293,6 +462,13 @@ def plan_grid(height: typing.SupportsInt | typing.SupportsIndex, width: typing.S
     window: (height, width) of the only window of an engine of fixed shape, whatever the alignment.
     BudgetError: no window is allowed; the message says what budget or max_pixels would do, or how large a
     fixed window must be. ValueError: a number is out of its range.
+    """
+def resample(picture: numpy.ndarray, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> numpy.ndarray:
+    """
+    The picture (H, W, C), uint8 or uint16, resized to (height, width, C) of the same type.
+    
+    By Catmull-Rom's cubic, widened where the picture is reduced, in fixed point: the same bytes everywhere.
+    threads: 0 for all the machine has. TypeError, ValueError: picture or size is something else.
     """
 def scatter(tile: numpy.ndarray, crop: Box, picture: numpy.ndarray, y: typing.SupportsInt | typing.SupportsIndex, x: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
     """

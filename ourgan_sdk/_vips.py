@@ -1,5 +1,6 @@
 """libvips, imported when it is first needed."""
 
+import logging
 from typing import Any
 
 from .errors import OutputError
@@ -13,4 +14,7 @@ def import_vips() -> Any:
         import pyvips  # noqa: PLC0415 - not needed for pictures in memory
     except (ImportError, OSError) as error:
         raise OutputError('libvips is missing; run: pip install "pyvips[binary]"') from error
+    logger = logging.getLogger("pyvips")
+    if logger.level == logging.NOTSET:  # libvips warns of every unknown tag; what matters is an error here
+        logger.setLevel(logging.ERROR)
     return pyvips

@@ -17,15 +17,16 @@ import numpy.typing as npt
 from ._core import Box
 from ._version import __version__
 from .arrays import Picture
+from .detail import DetailPicture
 from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer
 from .resume import Finished, open_finished
-from .sizes import check_integer, check_size
+from .sizes import check_integer
 from .thumbnails import reduce_picture
 from .writers import ArrayWriter, Writer, open_writer
 
-__all__ = ["Canvas", "Level", "check_seed"]
+__all__ = ["Canvas", "Level", "check_dtype", "check_seed"]
 
 _CHANNELS = 3
 
@@ -35,15 +36,15 @@ _log = logging.getLogger(__name__)
 class Level:
     """A picture of `shape` (height, width, 3), sliced like a NumPy array: `level[y0:y1, x0:x1]`.
 
-    `downsample` says how many pixels per side of the canvas one of its pixels stands for: 1, 4, 16, ...
+    `downsample` says how many pixels per side of the canvas one of its pixels stands for: a power of two.
     Enough of an array for `dask.array.from_array(level, chunks=(1024, 1024, 3), asarray=False)`.
     """
 
     ndim = 3
     __iter__ = None  # else Python would try integers as indices, and find none
 
-    def __init__(self, canvas: "Canvas", index: int) -> None:
-        self.downsample = 4**index
+    def __init__(self, canvas: "Canvas", index: int, downsample: int) -> None:
+        self.downsample = downsample
         self._canvas = canvas
         self._index = index
 
@@ -111,17 +112,20 @@ class Canvas:
     def __init__(
         self,
         networks: Networks,
-        memory_limit: int,
-        size: tuple[SupportsIndex, SupportsIndex],
-        seed: SupportsIndex,
-        dtype: npt.DTypeLike,
+        renderer: Renderer,
+        size: tuple[int, int],
+        *,
+        seed: int,
+        dtype: np.dtype[Any],
+        extent: float | None,
     ) -> None:
         """`size` is (width, height); made by `Synthesizer.canvas`, which tells what is raised."""
-        self.width, self.height = check_size(*size)
-        self.seed = check_seed(seed)
-        self.dtype = _check_dtype(dtype)
+        self.width, self.height = size
+        self.seed = seed
+        self.dtype = dtype
         self._networks = networks
-        self._renderer = Renderer(networks, (self.height, self.width), self.seed, self.dtype, memory_limit)
+        self._renderer = renderer
+        self._extent = extent
         self._grids = [
             f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
             for grid in self._renderer.plan.grids
@@ -132,13 +136,23 @@ class Canvas:
         """(height, width, 3)."""
         return self.height, self.width, _CHANNELS
 
+    @property
+    def extent(self) -> float | None:
+        """How many photographs wide (by the long sides) the picture is; None where networks settle it."""
+        first = self._renderer.first
+        return first.plan.extent if isinstance(first, DetailPicture) else self._extent
+
     @functools.cached_property
     def levels(self) -> tuple[Level, ...]:
-        """The canvas and the pictures that its passes enlarge, each 4 times smaller per side than the last.
+        """The canvas and the coarser pictures that it is made of.
 
-        A level costs a sixteenth of the time of the one before it.
+        Each is 4 times smaller per side than the one before where a pass enlarges it, and half as large where
+        detail is gathered. A level costs about as much less time as it has fewer pixels.
         """
-        return tuple(Level(self, index) for index in range(self._renderer.plan.passes + 1))
+        passes = self._renderer.plan.passes
+        steps = [4**index for index in range(passes)]
+        steps += [4**passes << index for index in range(len(self._renderer.first.sizes))]
+        return tuple(Level(self, index, step) for index, step in enumerate(steps))
 
     def __getitem__(self, key: slice | tuple[slice, ...]) -> Picture:
         """The pixels of a region: those of `levels[0]`."""
@@ -174,6 +188,31 @@ class Canvas:
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
+        index, box = self._part(box, level)
+        with _timed(stats) as numbers:
+            writer = ArrayWriter(box.width, box.height, self.dtype)
+            # What is larger than the cache would only push out what is there.
+            keep = writer.array.nbytes <= self._renderer.plan.cache.limit
+            self._renderer.render(index, box, writer.write, progress, numbers, keep=keep)
+        return writer.array
+
+    def sources(self, box: Box | None = None, level: SupportsIndex = 0) -> npt.NDArray[np.int32]:
+        """From where in the photograph each pixel of `box`, by default all, of a level mainly comes.
+
+        An array (h, w, 2) of (y, x), in pixels of the photograph reduced or enlarged to the level's scale:
+        its long side over the level's is 1 / extent. Arguments and errors as for `read`; ValueError as well
+        if the level is made by a network.
+        """
+        index, box = self._part(box, level)
+        first = self._renderer.first
+        if not isinstance(first, DetailPicture) or index < self._renderer.plan.passes:
+            raise ValueError(
+                f"the pixels of level {index} are a network's, and have no place in the photograph"
+            )
+        return first.sources(index - self._renderer.plan.passes, box)
+
+    def _part(self, box: Box | None, level: SupportsIndex) -> tuple[int, Box]:
+        """The level's index and the region, checked."""
         index = operator.index(level)
         if not 0 <= index < len(self.levels):
             raise IndexError(f"expected a level from 0 to {len(self.levels) - 1}, got {index}")
@@ -183,12 +222,7 @@ class Canvas:
             raise TypeError(f"expected an ourgan_sdk.Box, got {box!r}")
         if not (0 <= box.y0 < box.y1 <= height and 0 <= box.x0 < box.x1 <= width):
             raise IndexError(f"expected a region within {height} x {width} (h x w), got {box}")
-        with _timed(stats) as numbers:
-            writer = ArrayWriter(box.width, box.height, self.dtype)
-            # What is larger than the cache would only push out what is there.
-            keep = writer.array.nbytes <= self._renderer.plan.cache.limit
-            self._renderer.render(index, box, writer.write, progress, numbers, keep=keep)
-        return writer.array
+        return index, box
 
     def thumbnail(self, size: SupportsIndex = 256, *, progress: Progress = None) -> Picture:
         """The whole picture with at most `size` pixels on its long side, (h, w, 3); never enlarged.
@@ -277,12 +311,14 @@ class Canvas:
             "width": self.width,
             "height": self.height,
             "seed": self.seed,
+            "detail": "photograph" if isinstance(self._renderer.first, DetailPicture) else "network",
+            "extent": self.extent,
         }
 
     def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:
         picture = self._provenance() | {
             "dtype": self.dtype.name,
-            "engine": self._networks.opened.name,
+            "engine": self._networks.opened.name if self._grids else None,
             "grids": self._grids,
         }
         return open_finished(path, picture, self.shape, self.dtype)
@@ -308,7 +344,8 @@ def check_seed(seed: SupportsIndex) -> int:
     return seed
 
 
-def _check_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+def check_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """As a dtype; raises ValueError unless uint8 or uint16."""
     dtype = np.dtype(dtype)
     if dtype not in (np.uint8, np.uint16):
         raise ValueError(f"expected a dtype of uint8 or uint16, got {dtype}")

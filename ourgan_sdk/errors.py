@@ -7,6 +7,7 @@ __all__ = [
     "EngineUnavailableError",
     "OurganError",
     "OutputError",
+    "PhotographError",
     "SizeError",
 ]
 
@@ -33,6 +34,10 @@ class EngineUnavailableError(EngineError):
 
 class OutputError(OurganError):
     """A file cannot be written: its format, its folder or its disk does not allow it."""
+
+
+class PhotographError(OurganError, ValueError):
+    """A photograph cannot be read, is of a kind that programs show differently, or cannot be learned."""
 
 
 class SizeError(OurganError, ValueError):

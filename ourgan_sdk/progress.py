@@ -14,11 +14,15 @@ Progress = bool | Callable[[int, int], object] | None
 class RenderStats:
     """What one render did: seconds in all and inside engines, tiles, passes, input pixels of all tiles.
 
+    `field_seconds` went into finding where detail comes from, `gather_seconds` into gathering it.
+
     `repaired_tiles` had to be rendered again, in float32, because half precision had overflowed.
     """
 
     seconds: float = 0.0
     engine_seconds: float = 0.0
+    field_seconds: float = 0.0
+    gather_seconds: float = 0.0
     tiles: int = 0
     passes: int = 0
     window_pixels: int = 0

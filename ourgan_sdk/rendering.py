@@ -4,46 +4,128 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ._core import Box, BudgetError
 from .arrays import Picture
 from .bundle import Upscaler
+from .detail import DetailPicture, PhotographSource, plan_detail
 from .engines import WindowRules
 from .passes.networks import Networks
 from .passes.one_pass import Bands, Pass
-from .passes.plan import Plan, make_plan
+from .passes.plan import Chain, Plan, from_detail, from_structure, make_plan
 from .passes.tile_loop import run_pass
 from .progress import Progress, RenderStats, reporting
-from .structure import render_structure
+from .structure import NetworkStructure, render_structure
 
-__all__ = ["Renderer"]
+__all__ = ["FirstPicture", "Renderer", "detail_renderer", "network_renderer"]
 
 _log = logging.getLogger(__name__)
 
 Advance = Callable[[int], object]
 
+
+class FirstPicture(Protocol):
+    """What a picture begins with: its structure, where networks make the rest, or its detail."""
+
+    @property
+    def between(self) -> np.dtype[Any]:
+        """The type that a pass takes it in."""
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """(height, width) of its levels, each half the one before, rounded up."""
+
+    def work(self, level: int, box: Box) -> int:
+        """What reading a part of a level takes, in pixels."""
+
+    def bands(
+        self, level: int, box: Box, dtype: np.dtype[Any], stats: RenderStats, advance: Advance
+    ) -> Bands:
+        """A part of a level in bands from top to bottom; `advance` is told of the work."""
+
+
 _BETWEEN = np.dtype(np.uint16)
 """Of pictures between passes: rounded to 8 bits, they would make whole levels of small differences."""
 
 
+def network_renderer(
+    networks: Networks,
+    size: tuple[int, int],
+    extent: float | None,
+    *,
+    seed: int,
+    dtype: np.dtype[Any],
+    memory_limit: int,
+) -> "Renderer":
+    """A renderer of a picture of `size` (height, width) that networks make, from a structure on."""
+    manifest = networks.bundle.manifest
+    chain = from_structure(manifest, *size, extent)
+    engine = functools.partial(networks.on_cpu, manifest.structure.file)
+    first = NetworkStructure(manifest.structure, engine, chain.sizes[0], seed)
+    return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
+
+
+def detail_renderer(
+    networks: Networks,
+    source: PhotographSource,
+    size: tuple[int, int],
+    extent: float | None,
+    *,
+    seed: int,
+    dtype: np.dtype[Any],
+    memory_limit: int,
+    threads: int,
+) -> "Renderer":
+    """A renderer of a picture of `size` (height, width) of the photograph's own detail."""
+    manifest = networks.bundle.manifest
+    structure, photo = manifest.structure, manifest.photo
+    plan = plan_detail((photo.height, photo.width), size, extent)
+
+    def make_structure(wanted: tuple[int, int]) -> Picture:
+        engine = networks.on_cpu(structure.file)
+        return render_structure(structure, engine, wanted, seed, dtype=_BETWEEN, stats=RenderStats())
+
+    trained = structure.scales[-1]
+    first = DetailPicture(
+        source,
+        plan,
+        make_structure,
+        trained_long=max(trained.height, trained.width),
+        seed=seed,
+        threads=threads,
+    )
+    chain = from_detail(manifest, plan.size, plan.passes)
+    return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
+
+
 class Renderer:
-    """Renders the picture of `size` (height, width) that `seed` stands for, as `dtype`.
+    """Renders a picture as `dtype`: `first`, as the passes of `chain` enlarge it; noise is drawn by `seed`.
 
     `plan` says how. Where memory runs out in the middle of a render, there is a new plan for half the memory,
     by which the rest is rendered, and whatever is rendered later. Several threads may render at once.
+
+    Levels are counted from the picture itself, 0: those of its passes, then those of `first`.
     """
 
     def __init__(
-        self, networks: Networks, size: tuple[int, int], seed: int, dtype: np.dtype[Any], memory_limit: int
+        self,
+        networks: Networks,
+        first: FirstPicture,
+        chain: Chain,
+        *,
+        seed: int,
+        dtype: np.dtype[Any],
+        memory_limit: int,
     ) -> None:
         """Raises BudgetError if the memory limit, in bytes, is too small for any tile; EngineError."""
         self._networks = networks
-        self._size = size
+        self.first = first
+        self._chain = chain
         self._seed = seed
         self._dtype = dtype
         self._lock = threading.Lock()
@@ -71,10 +153,9 @@ class Renderer:
         With `keep`, tiles are taken from the plan's cache and put there. Raises what engines raise, and
         MemoryError where there is no room for the smallest windows.
         """
-        height, width = self._size
         _log.info(
-            "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
-            *(box.width, box.height, box.x0, box.y0, level, width, height, self._seed),
+            "rendering %d x %d at (%d, %d) of level %d, seed %d",
+            *(box.width, box.height, box.x0, box.y0, level, self._seed),
         )
         route = self._route(level, box, keep=keep)
         with reporting(progress, route.work) as report:
@@ -108,10 +189,10 @@ class Renderer:
                 rows += len(band)
 
     def _route(self, level: int, target: Box, *, keep: bool) -> "_Route":
-        return _Route(self._networks, self.plan, self._seed, self._dtype, level, target, keep)
+        return _Route(self._networks, self.first, self.plan, self._seed, self._dtype, level, target, keep)
 
     def _make_plan(self, memory_limit: int) -> Plan:
-        return make_plan(self._networks.bundle.manifest, *self._size, memory_limit, self._rules)
+        return make_plan(self._chain, memory_limit, self._rules)
 
     def _rules(self, upscaler: Upscaler, is_last: bool) -> WindowRules:
         return self._networks.engine(upscaler, self._dtype if is_last else _BETWEEN).rules
@@ -139,9 +220,10 @@ class Renderer:
 
 @dataclass(frozen=True)
 class _Route:
-    """One way from a picture's base to `target`, a region of `level`, through the tiles of `plan`."""
+    """One way from a first picture to `target`, a region of `level`, through the tiles of `plan`."""
 
     networks: Networks
+    first: FirstPicture
     plan: Plan
     seed: int
     dtype: np.dtype[Any]
@@ -151,7 +233,7 @@ class _Route:
 
     @functools.cached_property
     def passes(self) -> list[Pass]:
-        """The passes that have to be run, found from the last one back to the base."""
+        """The passes that have to be run, found from the last one back to the first."""
         passes: list[Pass] = []
         target = self.target
         for index in reversed(range(self.plan.passes - self.level)):
@@ -177,38 +259,28 @@ class _Route:
         return passes
 
     @property
-    def work(self) -> int:
-        """Pixels that networks have to be given."""
-        height, width = self.plan.sizes[0]
-        base = height * width if self._needs_base else 0
-        return base + sum(one.work for one in self.passes)
+    def _first_part(self) -> tuple[int, Box] | None:
+        """The level of the first picture that is needed, and the part of it; None where nothing is."""
+        if not self.passes:
+            return max(self.level - self.plan.passes, 0), self.target
+        return (0, self.passes[0].source) if self.passes[0].missing else None
 
     @property
-    def _needs_base(self) -> bool:
-        return not self.passes or bool(self.passes[0].missing)
+    def work(self) -> int:
+        """Pixels that have to be made: those that networks are given, and those of the first picture."""
+        part = self._first_part
+        return (self.first.work(*part) if part else 0) + sum(one.work for one in self.passes)
 
     def bands(self, stats: RenderStats, advance: Advance) -> Bands:
         """The bands of the target, from top to bottom."""
-        bands = self._base(stats, advance)
+        part = self._first_part
+        # A pass all of whose tiles are known asks for nothing.
+        level, box = part or (0, Box(0, 0, 1, 1))
+        dtype = self.first.between if self.passes else self.dtype
+        bands = self.first.bands(level, box, dtype, stats, advance)
         for one in self.passes:
             bands = run_pass(one, bands, self.seed, stats, advance)
         return bands
-
-    def _base(self, stats: RenderStats, advance: Advance) -> Bands:
-        """What the first pass reads of the base picture, or what is wanted of it, as one band."""
-        height, width = self.plan.sizes[0]
-        dtype = np.dtype(np.float32) if self.passes else self.dtype
-        key = "base", dtype.str
-        picture = self.plan.cache.get(key) if self.keep else None
-        if picture is None:
-            structure = self.networks.bundle.manifest.structure
-            engine, size = self.networks.on_cpu(structure.file), (height, width)
-            picture = render_structure(structure, engine, size, self.seed, dtype=dtype, stats=stats)
-            if self.keep:
-                self.plan.cache.put(key, picture)
-        advance(height * width)
-        box = self.passes[0].source if self.passes else self.target
-        yield picture[box.y0 : box.y1, box.x0 : box.x1]
 
 
 class _Meter:

@@ -15,7 +15,6 @@ from ourgan_sdk import OurganError
 
 from .bundling.onnx_export import ExportError
 from .networks.vgg import VGGFeatures, find_weights
-from .photo import PhotoError
 from .presets import Preset
 from .runs.restore import RestoreError
 from .runs.run import RunError
@@ -34,7 +33,7 @@ def exit_status(train: Callable[[], object]) -> int:
     log.setLevel(logging.INFO)
     try:
         train()
-    except (PhotoError, RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
+    except (RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except (torch.OutOfMemoryError, MemoryError) as e:

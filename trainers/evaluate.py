@@ -41,7 +41,7 @@ from .metrics.comparison import (
 from .metrics.diversity import diversity, own_deviation
 from .metrics.inception import InceptionFeatures
 from .metrics.lpips import LPIPS
-from .photo import Photo, PhotoError, load_photo
+from .photo import Photo, load_photo
 from .runs.run import grid
 
 log = logging.getLogger("trainers")
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s")
     try:
         report = evaluate(options)
-    except (PhotoError, OurganError, ValueError, OSError) as e:
+    except (OurganError, ValueError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except (torch.OutOfMemoryError, MemoryError) as e:
@@ -127,7 +127,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Renders and measures, writes the report, and returns it.
 
     Raises:
-        PhotoError, OurganError: the photograph or the bundle cannot be read, or the report not be written.
+        OurganError: the photograph or the bundle cannot be read, or the report not be written.
         ValueError: an option is not usable.
     """
     started = time.monotonic()

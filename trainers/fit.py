@@ -82,13 +82,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=None,
         help="do not start from the upscalers of trainers/weights",
     )
+    parser.add_argument(
+        "--no-photograph",
+        action="store_true",
+        default=None,
+        help="leave the photograph out of the bundle: pictures contain none of its pixels, and networks make "
+        "all detail",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     if (options.image is None) == (options.resume is None):
         parser.error("give either a photograph or --resume RUN")
     if options.resume:
         refuse_settled(
-            parser, options, ("preset", "seed", "run", "vgg", "init", "init_first", "from_scratch")
+            parser,
+            options,
+            ("preset", "seed", "run", "vgg", "init", "init_first", "from_scratch", "no_photograph"),
         )
     if options.init and options.from_scratch:
         parser.error("give either --init or --from-scratch")
@@ -145,6 +154,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     preset = replace(preset, upscaler=adopt_size(preset.upscaler, pretrained.values()))
     config = {
         "photo": describe(photo, image),
+        "photograph": not options.no_photograph,  # whether the bundle will hold it
         "output": str(output.resolve()),
         "preset": preset.as_dict(),
         "seed": options.seed or 0,

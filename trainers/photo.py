@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import logging
-import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
+
+from ourgan_sdk.photograph import Photograph, PhotographError, read_photograph
 
 from .presets import StructureConfig
 
-log = logging.getLogger(__name__)
-
 SMALLEST_SIDE = 4  # pixels of the coarsest scale
-_OPENING = threading.Lock()  # Pillow's limit is the whole process's
-MAX_PIXELS = 2**29  # 536 megapixels: 1.6 GB of RGB, more than any camera gives
-
-
-class PhotoError(ValueError):
-    """The photograph cannot be read or cannot be trained on."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +22,7 @@ class Photo:
 
     pixels: Tensor  # (3, H, W) uint8
     sha256: str  # of the file
+    original: Photograph | None = None  # as it was read
 
     @property
     def height(self) -> int:
@@ -45,69 +34,14 @@ class Photo:
 
 
 def load_photo(path: str | Path) -> Photo:
-    """Reads a photograph as upright 8-bit sRGB.
-
-    EXIF rotation is applied, a colour profile converted to sRGB, alpha laid over white; grey and 16-bit
-    pictures become 8-bit RGB.
+    """Reads a photograph as other programs show it.
 
     Raises:
-        PhotoError: the file is missing, is no picture, is broken, or is too large.
+        PhotographError: it cannot be read, or is flat or unusual; the message says what to do.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as e:
-        raise PhotoError(f"cannot read the photograph {path}: {e.strerror or e}") from e
-    try:
-        with _open(data) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise PhotoError(
-                    f"{path} has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are accepted: "
-                    "reduce it first"
-                )
-            rgb = _to_srgb(ImageOps.exif_transpose(image))
-    except PhotoError:
-        raise
-    except UnidentifiedImageError as e:
-        message = f"{path} is not a picture that can be read (expected JPEG, PNG, TIFF, WebP, ...)"
-        raise PhotoError(message) from e
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError) as e:  # Pillow's ways
-        raise PhotoError(f"{path} is broken or cut short: {e}") from e
-    pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1).contiguous()
-    return Photo(pixels, hashlib.sha256(data).hexdigest())
-
-
-def _open(data: bytes) -> Image.Image:
-    """The picture, not yet decoded, whatever its size: our own limit covers it."""
-    with _OPENING:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(io.BytesIO(data))
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):  # 16-bit grey: Pillow clips where we scale
-        grey = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode != "F" or grey.max(initial=0) > 1 else 1.0
-        return Image.fromarray(np.rint(np.clip(grey / top, 0, 1) * 255).astype(np.uint8)).convert("RGB")
-    profile = image.info.get("icc_profile")
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        log.warning("the photograph has transparency; it is laid over white")
-        rgba = image.convert("RGBA")
-        target = "L" if image.mode in ("LA", "La", "L") else "RGB"  # what the profile is about
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert(target)
-    if profile and image.mode in ("RGB", "CMYK", "L"):
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(
-                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError) as e:
-            log.warning("the photograph's colour profile is not usable (%s); taken as sRGB", e)
-    return image.convert("RGB")
+    photograph = read_photograph(path)
+    pixels = torch.from_numpy(photograph.pixels.transpose(2, 0, 1).copy())
+    return Photo(pixels, photograph.sha256, photograph)
 
 
 def held_out_part(photo: Photo, held_out: float) -> Photo:
@@ -160,18 +94,18 @@ def check_photo(photo: Photo, config: StructureConfig, patch: int, held_out: flo
     ``patch`` (pixels) and ``held_out`` are the upscaler's.
 
     Raises:
-        PhotoError: it is smaller than the structure's finest scale, has no room for one patch, or is so
+        PhotographError: it is smaller than the structure's finest scale, has no room for one patch, or is so
             elongated that hardly anything is left of it at the coarsest scale.
     """
     long = max(photo.height, photo.width)
     beside = f", beside the {held_out:.0%} of the width that are held out" if held_out else ""
     size = f"the photograph has {photo.width} x {photo.height} pixels"
     if long < max(config.long_side, smallest_long_side(photo, patch, held_out)):
-        raise PhotoError(
+        raise PhotographError(
             f"{size}; training needs at least {config.long_side} on the long side and {patch} on the short "
             f"side{beside} (a few thousand are better): use a larger photograph"
         )
     sizes = scale_sizes(photo.height, photo.width, config.long_side, config.scales, config.factor)
     if min(sizes[0]) < SMALLEST_SIDE:
         ratio = max(sizes[0]) / SMALLEST_SIDE
-        raise PhotoError(f"{size}: too elongated to learn from; crop it to at most {ratio:.1f} : 1")
+        raise PhotographError(f"{size}: too elongated to learn from; crop it to at most {ratio:.1f} : 1")

@@ -36,8 +36,9 @@ __all__ = [
     "parse_manifest",
 ]
 
-SCHEMA_VERSION = 2
-"""Of bundles that hold engines; those that do not are of version 1, which earlier releases read as well."""
+SCHEMA_VERSION = 3
+"""The latest. Bundles are written in the first version that has what they hold: 2 with engines, 3 with the
+photograph, 1 otherwise; earlier releases read those as well."""
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20
 LARGEST_MEMBER = 1 << 31  # ONNX, being protobuf, ends there as well
@@ -58,11 +59,12 @@ class _Record(BaseModel):
 
 
 class Photo(_Record):
-    """The photograph that a bundle learned."""
+    """The photograph that a bundle learned; `file` is the member that holds its pixels, None if none does."""
 
     width: Side
     height: Side
-    sha256: Sha256
+    sha256: Sha256  # of the file that was learned; a member may be encoded anew
+    file: str | None = None
 
 
 class Checkpoint(_Record):
@@ -206,7 +208,7 @@ class FileEntry(_Record):
 class Manifest(_Record):
     """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`."""
 
-    schema_version: Literal[1, 2] = 1
+    schema_version: Literal[1, 2, 3] = 1
     created_by: str = f"ourgan_sdk {__version__}"
     photo: Photo
     training: Training
@@ -223,6 +225,20 @@ class Manifest(_Record):
         if len(set(named)) < len(named):
             raise ValueError("engines: expected each in a member of its own")
         return self
+
+    @model_validator(mode="after")
+    def _check_photograph(self) -> "Manifest":
+        file = self.photo.file
+        if file is not None and self.schema_version < SCHEMA_VERSION:
+            raise ValueError(f"photo.file: expected none in schema version {self.schema_version}")
+        if file is not None and file in {*self.networks(), *(engine.file for engine in self.engines)}:
+            raise ValueError("photo.file: expected it in a member of its own")
+        return self
+
+    @property
+    def lowest_version(self) -> Literal[1, 2, 3]:
+        """The first schema version that has all that this manifest says: earlier releases read it as well."""
+        return 3 if self.photo.file is not None else 2 if self.engines else 1
 
     @model_validator(mode="after")
     def _check_names(self) -> "Manifest":
@@ -269,8 +285,10 @@ def first_problem(error: ValidationError) -> str:
 
 
 def check_networks(path: Path, manifest: Manifest) -> None:
-    """Raise BundleError if a network or an engine of the bundle `path` is not among its members."""
+    """Raise BundleError if a network, an engine or the photograph of the bundle `path` is not in it."""
     named = [("network", name) for name in manifest.networks()]
+    if manifest.photo.file is not None:
+        named.append(("photograph", manifest.photo.file))
     for kind, name in (*named, *(("engine", engine.file) for engine in manifest.engines)):
         if name not in manifest.files:
             raise BundleError(f"{path}: the manifest names {kind} {name!r}, which is not among the members")

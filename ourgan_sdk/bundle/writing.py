@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,7 +15,6 @@ from .archive import Bundle
 from .manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
-    SCHEMA_VERSION,
     EngineRecord,
     Manifest,
     check_networks,
@@ -37,14 +37,18 @@ def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapp
         for name, data in members.items()
     }
     try:
-        version = SCHEMA_VERSION if manifest.engines else 1
+        version = manifest.lowest_version
         manifest = Manifest.model_validate(
             manifest.model_dump() | {"files": files, "schema_version": version}
         )
     except ValidationError as error:
         raise BundleError(f"{path}: cannot be written: {first_problem(error)}") from error
     check_networks(path, manifest)
-    text = manifest.model_dump_json(indent=2, exclude=None if manifest.engines else {"engines"}).encode()
+    # What a version does not know is left out, so that releases that read it accept the bundle.
+    unknown: dict[str, Any] = {} if manifest.engines else {"engines": True}
+    if version < 3:
+        unknown["photo"] = {"file"}
+    text = manifest.model_dump_json(indent=2, exclude=unknown).encode()
     if len(text) > LARGEST_MANIFEST:
         raise BundleError(
             f"{path}: cannot be written: its manifest has {len(text)} bytes, more than {LARGEST_MANIFEST}"

@@ -18,7 +18,7 @@ from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open
 from ..engines.graphs.reach import check_local, theoretical_radius
 from ..errors import OurganError, OutputError
 from ..memory import default_memory_limit
-from ..passes.plan import make_plan
+from ..passes.plan import from_structure, make_plan
 from ..progress import reporting
 from ..synthesizer import Synthesizer
 from .options import Commands, add_command, add_engine_options
@@ -185,13 +185,8 @@ def _recomputation(
     upscalers[index] = upscalers[index].model_copy(update={"halo": halo})
     width, height = size
     try:
-        plan = make_plan(
-            manifest.model_copy(update={"upscalers": upscalers}),
-            height,
-            width,
-            memory_limit,
-            lambda _upscaler, _is_last: WindowRules(),
-        )
+        chain = from_structure(manifest.model_copy(update={"upscalers": upscalers}), height, width)
+        plan = make_plan(chain, memory_limit, lambda _upscaler, _is_last: WindowRules())
     except BudgetError:
         return "too large"
     areas = [grid.height * grid.width for grid in plan.grids]

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..bundle import Bundle, EngineRecord
+from ..bundle import Bundle, EngineRecord, Manifest
 from ..synthesizer import sample_bundle
 from .options import Commands, add_command
 
@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> None:
         "bundle": f"{bundle.path} (schema {manifest.schema_version}, by {manifest.created_by})",
         "sha256": bundle.sha256,
         "photo": f"{manifest.photo.width} x {manifest.photo.height}, sha256 {manifest.photo.sha256}",
+        "detail": _detail(manifest),
         "training": f"preset {training.preset}, seed {training.seed}, {training.seconds:.0f} s",
         "steps": f"structure {'+'.join(map(str, training.structure_steps))}, "
         f"upscaler {training.upscaler_steps}",
@@ -45,6 +46,15 @@ def run(options: argparse.Namespace) -> None:
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():
         print(f"{name + ':':<24} {text}")
+
+
+def _detail(manifest: Manifest) -> str:
+    if manifest.photo.file is None:
+        return "by networks: the bundle does not hold the photograph"
+    return (
+        f"from the photograph, member {manifest.photo.file}: pictures contain its pixels "
+        "(--detail network: they do not)"
+    )
 
 
 def _window_sizes(engine: EngineRecord) -> str:

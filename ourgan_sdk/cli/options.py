@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, get_args
 
 from ..engines import PRECISIONS, engine_names
 from ..memory import LARGEST_MEMORY_LIMIT
 from ..sizes import check_integer, parse_bytes
-from ..synthesizer import MOST_THREADS, Synthesizer
+from ..synthesizer import MOST_THREADS, DetailMode, Synthesizer
 from ..writers import SUFFIXES
 
 __all__ = [
@@ -60,6 +60,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:1 (default: auto)")
     parser.add_argument(
         "--precision", default="auto", choices=["auto", *PRECISIONS], help="of the engine (default: auto)"
+    )
+    parser.add_argument(
+        "--detail",
+        default="auto",
+        choices=get_args(DetailMode),
+        help="the photograph's own pixels, or by networks (default: the photograph, if the bundle holds it)",
     )
     parser.add_argument(
         "--threads", type=argument(_threads), help="threads of the engine (default: its choice)"
@@ -117,4 +123,5 @@ def open_synthesizer(options: argparse.Namespace) -> Synthesizer:
         precision=options.precision,
         memory_limit=options.memory,
         threads=options.threads,
+        detail=options.detail,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..detail import EXTENTS
 from ..progress import RenderStats
 from ..sizes import parse_size
 from .options import (
@@ -32,6 +33,12 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--seed", type=argument(parse_seed), default=0, help="from 0 to 2^64 - 1 (default: 0)"
     )
+    parser.add_argument(
+        "--extent",
+        type=argument(_extent),
+        metavar="N",
+        help="how many photographs wide (default: 1, up to 2 where that avoids enlarging the photograph)",
+    )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
     add_engine_options(parser)
 
@@ -43,7 +50,8 @@ def run(options: argparse.Namespace) -> None:
     dtype = np.uint8 if options.bits == 8 else np.uint16
     width, height = options.size
     output: Path = options.output
-    synthesizer.canvas(width, height, options.seed, dtype=dtype).save(
+    canvas = synthesizer.canvas(width, height, options.seed, dtype=dtype, extent=options.extent)
+    canvas.save(
         output,
         resume=options.resume,
         quality=options.quality,
@@ -59,6 +67,16 @@ def _quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise ValueError(f"expected a quality from 1 to 100, got {text!r}")
     return int(text)
+
+
+def _extent(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not EXTENTS[0] <= value <= EXTENTS[1]:
+        raise ValueError(f"expected {EXTENTS[0]:g} to {EXTENTS[1]:g} photographs, got {text!r}")
+    return value
 
 
 def _dpi(text: str) -> float:

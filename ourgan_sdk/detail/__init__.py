@@ -1,7 +1,7 @@
 """Detail from the photograph: where a pixel at 100 % comes from, in bundles that hold their photograph.
 
-`plan` says at which scale; `photograph` has the photograph at all its levels; `picture` is one canvas's detail:
-its field, found once, and regions of its levels, gathered.
+`plan` says at which scale; `photograph` has the photograph at all its levels; `picture` is one canvas's
+detail: its field, found once, and regions of its levels, gathered.
 """
 
 from .photograph import PhotographSource

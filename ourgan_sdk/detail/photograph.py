@@ -31,7 +31,9 @@ class PhotographSource:
         """(H, W, 3) uint8; raises BundleError."""
         file, photo = self._bundle.manifest.photo.file, self._bundle.manifest.photo
         if file is None:
-            raise BundleError(f"{self._bundle.path}: holds no photograph to take detail from: use detail='network'")
+            raise BundleError(
+                f"{self._bundle.path}: holds no photograph to take detail from: use detail='network'"
+            )
         try:
             photograph = decode_photograph(self._bundle.read(file), f"{self._bundle.path}: member {file!r}")
         except PhotographError as error:
@@ -58,7 +60,7 @@ class PhotographSource:
 
 
 def make_levels(photograph: Picture, plan: DetailPlan, threads: int = 0) -> list[Picture]:
-    """The photograph, (H, W, 3) uint8, at every level of `plan`, coarsest first: antialiased reductions by two."""
+    """The photograph, (H, W, 3) uint8, at every level of `plan`, coarsest first: antialiased halvings."""
     levels = [resample(photograph, *plan.photograph[-1], threads=threads)]
     for size in reversed(plan.photograph[:-1]):
         levels.append(resample(levels[-1], *size, threads=threads))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,15 +33,22 @@ Advance = Callable[[int], object]
 
 
 class DetailPicture:
-    """The picture that `plan` leads to, of a structure, from `source`'s photograph; several threads may use it.
+    """The picture that `plan` leads to, of a structure and `source`'s photograph; for several threads.
 
     `levels` are counted from the finest, 0; each has half the sides of the one before.
     """
 
     def __init__(
-        self, source: PhotographSource, plan: DetailPlan, structure: Structure, trained_long: int, seed: int, threads: int
+        self,
+        source: PhotographSource,
+        plan: DetailPlan,
+        structure: Structure,
+        *,
+        trained_long: int,
+        seed: int,
+        threads: int,
     ) -> None:
-        """`trained_long` is the long side of the photograph that the structure learned, in the structure's pixels."""
+        """`trained_long`: the photograph's long side in pixels of the structure, as it was trained."""
         self.plan = plan
         self._source = source
         self._structure = structure
@@ -51,19 +58,17 @@ class DetailPicture:
         self._lock = threading.Lock()
         self._detail: Detail | None = None
 
-    @property
-    def levels(self) -> int:
-        """How many levels can be read."""
-        return len(self.plan.picture) - self.plan.searched + 1
-
-    def size(self, level: int) -> tuple[int, int]:
-        """(height, width) of a level."""
-        return self.plan.picture[-1 - level]
+    between = np.dtype(np.uint16)
+    """The type that passes take it in."""
 
     @property
-    def pending_work(self) -> int:
-        """The work of finding the field, in pixels, as long as it has not been found."""
-        return 0 if self._detail is not None else self._field_work
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """(height, width) of the levels that can be read."""
+        return self.plan.picture[self.plan.searched - 1 :][::-1]
+
+    def work(self, _level: int, box: Box) -> int:
+        """The pixels of `box`, and as long as the field has not been found, what that takes."""
+        return (self._field_work if self._detail is None else 0) + box.height * box.width
 
     @property
     def _field_work(self) -> int:
@@ -72,12 +77,12 @@ class DetailPicture:
 
     def bands(
         self, level: int, box: Box, dtype: np.dtype[Any], stats: RenderStats, advance: Advance
-    ) -> Iterator[Picture]:
+    ) -> Generator[Picture, None, None]:
         """The pixels of `box` of a level, in bands from top to bottom, each of its own memory.
 
         `advance` is told the work that was done, in pixels; what it raises ends the search too. Raises
-        BundleError for a damaged photograph, SizeError for a picture that is too large, and what the structure
-        raises.
+        BundleError for a damaged photograph, SizeError for a picture that is too large, and what the
+        structure raises.
         """
         detail = self._found(stats, advance)
         rows = max(16, min(_BAND_ROWS, _LARGEST_BAND // (box.width * 3 * dtype.itemsize)))
@@ -93,7 +98,7 @@ class DetailPicture:
     def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
         """From where in the photograph's level each pixel mainly comes: (h, w, 2), (y, x)."""
         detail = self._found(RenderStats(), lambda _work: None)
-        return detail.sources(detail.levels - 1 - level, box)
+        return np.asarray(detail.sources(detail.levels - 1 - level, box))
 
     def _found(self, stats: RenderStats, advance: Advance) -> Detail:
         with self._lock:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 __all__ = ["EXTENTS", "DetailPlan", "plan_detail"]
 
 EXTENTS = (0.25, 1024.0)
-"""The least and the most photographs that a canvas may be wide."""
+"""The least and the most photographs that a canvas may be wide; callers see to it."""
 
 COARSEST = 64
-"""Pixels of the photograph's long side at the coarsest level, in ratio as near as halving comes to it: at 128 a
-picture becomes a mosaic, at 32 a copy of large parts."""
+"""Pixels of the photograph's long side at the coarsest level, in ratio as near as halving comes to it: at 128
+a picture becomes a mosaic, at 32 a copy of large parts."""
 
 SEARCHED = 512
 """And at the last level that is searched: above it a search changes nothing that is seen."""
@@ -34,9 +34,9 @@ Size = tuple[int, int]
 class DetailPlan:
     """The way from a structure to a picture of detail, and the number of x4 `passes` behind it.
 
-    Sizes are (height, width), coarsest first, of the picture's levels and of the photograph's; each picture is
-    half as large as the next one, rounded up, and each photograph exactly half. A field is searched at the first
-    `searched` levels. `extent` says how many photographs wide the canvas is: long side / scale.
+    Sizes are (height, width), coarsest first, of the picture's levels and of the photograph's; each picture
+    is half as large as the next one, rounded up, and each photograph exactly half. A field is searched at the
+    first `searched` levels. `extent` says how many photographs wide the canvas is: long side / scale.
     """
 
     picture: tuple[Size, ...]
@@ -60,14 +60,10 @@ class DetailPlan:
 def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> DetailPlan:
     """How a picture of `size` is made of a `photograph`, both (height, width).
 
-    Without an `extent`, the picture is as wide as one photograph where the photograph has the pixels, up to two
-    where that avoids enlarging it, and its photograph is enlarged up to 1.5 times; beyond that it is made at a
-    quarter of its size, again by this rule, and a pass enlarges it.
-
-    Raises ValueError if the extent is out of range.
+    Without an `extent`, the picture is as wide as one photograph where the photograph has the pixels, up to
+    two where that avoids enlarging it, and its photograph is enlarged up to 1.5 times; beyond that it is made
+    at a quarter of its size, again by this rule, and a pass enlarges it.
     """
-    if extent is not None and not EXTENTS[0] <= extent <= EXTENTS[1]:
-        raise ValueError(f"expected an extent from {EXTENTS[0]:g} to {EXTENTS[1]:g} photographs, got {extent!r}")
     native, passes, (height, width) = max(photograph), 0, size
     while max(height, width) > MOST_ENLARGED * native * (WIDEST if extent is None else extent):
         passes += 1

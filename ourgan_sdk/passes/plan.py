@@ -12,7 +12,7 @@ from ..memory import LARGEST_MEMORY_LIMIT
 from ..sizes import picture_sizes
 from .cache import TileCache
 
-__all__ = ["Plan", "RulesOf", "Tiling", "make_plan"]
+__all__ = ["Chain", "Plan", "RulesOf", "Tiling", "from_detail", "from_structure", "make_plan"]
 
 RulesOf = Callable[[Upscaler, bool], WindowRules]
 """What rules hold for an upscaler in a pass that is, or is not, the last one."""
@@ -28,6 +28,30 @@ _EARLIER_SHARES = (8, 32)
 """Which part of the memory limit the pass before the last may take, and every pass before that one; the last
 takes what is left. Each has a sixteenth of the pixels of the next, so that what smaller windows recompute
 there hardly counts; among such shares these recompute least at 4K to 16K."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The sizes, (height, width), that a picture passes through, smallest first, and upscalers between."""
+
+    sizes: list[tuple[int, int]]
+    upscalers: list[Upscaler]
+
+
+def from_structure(manifest: Manifest, height: int, width: int, extent: float | None = None) -> Chain:
+    """From a structure of about the size it was trained at, or `extent` times that, by networks."""
+    trained, extent = manifest.structure.scales[-1], 1.0 if extent is None else extent
+    sizes = picture_sizes(
+        height, width, max(1, round(trained.height * extent)), max(1, round(trained.width * extent))
+    )
+    return Chain(sizes, [manifest.upscaler(index) for index in range(len(sizes) - 1)])
+
+
+def from_detail(manifest: Manifest, size: tuple[int, int], passes: int) -> Chain:
+    """From a picture of detail of `size`, by so many passes of the upscaler of sharp pictures."""
+    height, width = size
+    sizes = [(height << 2 * index, width << 2 * index) for index in range(passes + 1)]
+    return Chain(sizes, passes * [manifest.upscalers[-1]])
 
 
 @dataclass(frozen=True)
@@ -55,19 +79,20 @@ class Plan:
         return [(grid.window_height, grid.window_width) for grid in self.grids]
 
 
-def make_plan(manifest: Manifest, height: int, width: int, memory_limit: int, rules_of: RulesOf) -> Plan:
-    """The plan for a picture of `height` x `width` within `memory_limit` bytes, on engines with such rules.
+def make_plan(chain: Chain, memory_limit: int, rules_of: RulesOf) -> Plan:
+    """The plan for a picture within `memory_limit` bytes, on engines with such rules.
 
     Beside it, a quarter of the limit is allowed for tiles kept from one region to the next.
     Raises BudgetError if the limit is too small for any tile, and says which would do.
     """
 
     def within(limit: int) -> Plan:
-        return _plan_within(limit, manifest, height, width, rules_of)
+        return _plan_within(limit, chain, rules_of)
 
     try:
         return within(memory_limit)
     except BudgetError as error:
+        height, width = chain.sizes[-1]
         raise BudgetError(
             f"memory_limit is {memory_limit} bytes, too little for tiles and bands of a picture of "
             f"{width} x {height}: allow at least {_smallest_limit(memory_limit, within)}"
@@ -93,14 +118,11 @@ def _smallest_limit(too_small: int, plan_within: Callable[[int], Plan]) -> int:
     return min(enough, LARGEST_MEMORY_LIMIT)
 
 
-def _plan_within(memory_limit: int, manifest: Manifest, height: int, width: int, rules_of: RulesOf) -> Plan:
-    trained = manifest.structure.scales[-1]
-    sizes = picture_sizes(height, width, trained.height, trained.width)
-    passes = len(sizes) - 1
-    upscalers = [manifest.upscaler(index) for index in range(passes)]
+def _plan_within(memory_limit: int, chain: Chain, rules_of: RulesOf) -> Plan:
+    passes = len(chain.upscalers)
     grids = []
     left = memory_limit
-    for index, (size, upscaler) in enumerate(zip(sizes, upscalers, strict=False)):
+    for index, (size, upscaler) in enumerate(zip(chain.sizes, chain.upscalers, strict=False)):
         tiling = Tiling(*size, upscaler, rules_of(upscaler, index == passes - 1))
         budget = left
         if index < passes - 1:
@@ -109,7 +131,7 @@ def _plan_within(memory_limit: int, manifest: Manifest, height: int, width: int,
         grid = tiling.plan(budget)
         left -= tiling.bytes(grid.window_height, grid.window_width)
         grids.append(grid)
-    return Plan(sizes, upscalers, grids, memory_limit, TileCache(memory_limit // 4))
+    return Plan(chain.sizes, chain.upscalers, grids, memory_limit, TileCache(memory_limit // 4))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The base picture from a bundle's structure network and noise."""
 
 import time
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..engines.onnxruntime import OnnxRuntimeEngine
 from ..errors import EngineError, EngineMemoryError
 from ..progress import RenderStats
 
-__all__ = ["render_structure"]
+__all__ = ["NetworkStructure", "render_structure"]
 
 
 def render_structure(
@@ -51,3 +52,45 @@ def render_structure(
     if damaged:
         raise NonFiniteError(f"{structure.file} gave {damaged} values that are not finite")
     return picture
+
+
+class NetworkStructure:
+    """The structure of one picture as its first: whole, (height, width) `size`, made when it is read.
+
+    `engine` gives the network of `structure`. The picture made last is kept: it is small.
+    """
+
+    between = np.dtype(np.float32)
+    """Passes take it as the network gives it."""
+
+    def __init__(
+        self, structure: Structure, engine: Callable[[], OnnxRuntimeEngine], size: tuple[int, int], seed: int
+    ) -> None:
+        self.sizes = (size,)
+        self._structure = structure
+        self._engine = engine
+        self._seed = seed
+        self._kept: tuple[np.dtype[Any], Picture] | None = None
+
+    def work(self, _level: int, _box: Box) -> int:
+        """The pixels of the whole: it is not made in parts."""
+        height, width = self.sizes[0]
+        return height * width
+
+    def bands(
+        self,
+        _level: int,
+        box: Box,
+        dtype: np.dtype[Any],
+        stats: RenderStats,
+        advance: Callable[[int], object],
+    ) -> Generator[Picture, None, None]:
+        """The pixels of `box`, as one band; raises what `render_structure` raises."""
+        kept = self._kept
+        if kept is None or kept[0] != dtype:
+            picture = render_structure(
+                self._structure, self._engine(), self.sizes[0], self._seed, dtype=dtype, stats=stats
+            )
+            kept = self._kept = dtype, picture
+        advance(self.work(0, box))
+        yield kept[1][box.y0 : box.y1, box.x0 : box.x1]

@@ -19,14 +19,15 @@ from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
 from ourgan_sdk.memory import LARGEST_DEFAULT, available_memory, default_memory_limit
 from ourgan_sdk.passes.cache import TileCache
-from ourgan_sdk.passes.plan import Plan, make_plan
+from ourgan_sdk.passes.plan import Plan, from_structure, make_plan
 
 SIZE = (421, 293)
 
 
 def sample_plan(width: int, height: int, limit: int = LARGEST_DEFAULT, **rules: object) -> Plan:
     one = WindowRules(**rules)
-    return make_plan(Synthesizer().bundle.manifest, height, width, limit, lambda _upscaler, _is_last: one)
+    chain = from_structure(Synthesizer().bundle.manifest, height, width)
+    return make_plan(chain, limit, lambda _upscaler, _is_last: one)
 
 
 @pytest.mark.parametrize("size", [(7680, 4320), (8192, 4320), (15360, 8640), (16384, 10912)])

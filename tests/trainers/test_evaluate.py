@@ -173,7 +173,7 @@ def test_bad_input_ends_with_one_line_before_anything_is_rendered(
     grey = tmp_path / "grey.png"
     Image.new("RGB", (180, 120), (90, 90, 90)).save(grey)
     tiny = tmp_path / "tiny.png"
-    Image.new("RGB", (9, 6)).save(tiny)
+    Image.linear_gradient("L").resize((9, 6)).save(tiny)
     text = tmp_path / "text.ourgan"
     text.write_text("text")
     report = tmp_path / "report.json"
@@ -181,7 +181,7 @@ def test_bad_input_ends_with_one_line_before_anything_is_rendered(
         ([bundle, tmp_path / "none.jpg"], "cannot read the photograph"),
         ([tmp_path / "none.ourgan", photo], "No such file"),
         ([text, photo], "text.ourgan"),
-        ([bundle, grey], "of one intensity"),
+        ([bundle, grey], "is flat"),
         ([bundle, tiny], "at least 7 x 7 pixels"),
         ([bundle, photo, "--device", "tpu"], "tpu"),
         ([bundle, photo, "-o", tmp_path / "none" / "report.json"], "cannot write"),

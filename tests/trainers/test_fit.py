@@ -226,8 +226,8 @@ def test_bad_photographs_end_with_one_line_and_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pixel = tmp_path / "pixel.png"
-    Image.new("RGB", (1, 1)).save(pixel)
-    for path, message in ((pixel, "1 x 1 pixels"), (tmp_path / "none.jpg", "No such file")):
+    Image.linear_gradient("L").resize((1, 2)).save(pixel)
+    for path, message in ((pixel, "1 x 2 pixels"), (tmp_path / "none.jpg", "No such file")):
         assert fit.main([str(path), "--preset", "draft", "--run", str(tmp_path / "run")]) == 1
         error = capsys.readouterr().err
         assert message in error

@@ -42,7 +42,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photo(folder / "hills.png")
     write_photo(folder / "more" / "plain.TIF", 160, 400)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    Image.new("RGB", (60, 400)).save(folder / "narrow.png")
+    Image.linear_gradient("L").resize((60, 400)).save(folder / "narrow.png")
     (folder / "notes.txt").write_text("not a photograph")
     return folder
 
@@ -82,7 +82,7 @@ def test_both_phases_are_trained_and_measured(finished: Path) -> None:
 
 def test_files_that_cannot_be_used_are_named(photos: Path, tmp_path: Path, caplog: Any) -> None:
     assert pretrain.main(arguments(photos, tmp_path / "run")) == 0
-    assert "broken.jpg is not a picture" in caplog.text
+    assert "broken.jpg is broken or cut short" in caplog.text
     assert "narrow.png has 60 x 400 pixels, too few for patches of 64" in caplog.text
     assert "notes.txt" not in caplog.text
     assert "what was held out of 2 photographs" in caplog.text

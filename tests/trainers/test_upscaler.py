@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ourgan_sdk import PhotographError
 from tests.tiny import TINY
 from trainers.networks import RRDBNet
-from trainers.photo import Photo, PhotoError, check_photo
+from trainers.photo import Photo, check_photo
 from trainers.presets import PAPER, UpscalerConfig
 from trainers.runs.run import Run, RunError
 from trainers.upscalers.pretrained import Pretrained, adopt_size
@@ -156,7 +157,7 @@ def test_patches_fit_beside_what_is_held_out(size: tuple[int, int], held_out: fl
     photo, patch = some_photo(*size), 128
     try:
         check_photo(photo, replace(TINY.structure, scales=2), patch, held_out)
-    except PhotoError:
+    except PhotographError:
         assert min(size[0], size[1] * (1 - held_out)) < patch + 8
         return
     for sizes in (first_sizes, later_sizes):

@@ -21,10 +21,10 @@ from ourgan_sdk import Synthesizer, bundle
 from ourgan_sdk.arrays import Tensor
 from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows
 from ourgan_sdk.engines.graphs.reach import check_local, theoretical_radius
+from ourgan_sdk.photograph import photograph_member
 
 from ..networks import RRDBNet
 from ..photo import Photo
-from ..presets import Preset
 from ..runs.run import Run, grid
 from ..structures.ourgan import StructureModel
 from ..upscalers.upscaler import Pair, first_sizes, later_sizes, make_pairs
@@ -73,18 +73,24 @@ def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
                 ("upscaler-later.onnx", trained.later, 0.0, later_pairs),
             )
         ]
-        manifest = describe(run, photo, preset, model, upscalers)
+        file = None
+        if run.config["photograph"]:
+            if photo.original is None:
+                raise ValueError("expected a photograph that was read from a file")
+            file, members[file] = photograph_member(photo.original)
+        manifest = describe(run, photo, file, model, upscalers)
         members["preview.png"] = done(render_preview(manifest, members))
     bundle.write_bundle(output, manifest, members)
     (run.directory / "samples" / "preview.png").write_bytes(members["preview.png"])
 
 
 def describe(
-    run: Run, photo: Photo, preset: Preset, model: StructureModel, upscalers: list[bundle.Upscaler]
+    run: Run, photo: Photo, file: str | None, model: StructureModel, upscalers: list[bundle.Upscaler]
 ) -> bundle.Manifest:
-    """The bundle's manifest."""
+    """The bundle's manifest; ``file`` is the member that holds the photograph, if one does."""
+    preset = run.preset
     return bundle.Manifest(
-        photo=bundle.Photo(width=photo.width, height=photo.height, sha256=photo.sha256),
+        photo=bundle.Photo(width=photo.width, height=photo.height, sha256=photo.sha256, file=file),
         training=bundle.Training(
             preset=preset.name,
             seed=run.config["seed"],

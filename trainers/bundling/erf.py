@@ -31,7 +31,7 @@ from ourgan_sdk.engines.graphs.reach import theoretical_radius
 
 from ..networks import RRDBNet
 from ..networks.rrdb import SCALE
-from ..photo import PhotoError, load_photo
+from ..photo import load_photo
 from ..runs.restore import RestoreError, restore_network
 from ..runs.run import Run, RunError
 from ..upscalers.upscaler import channels_last, first_sizes, later_sizes, make_pairs
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_flush_denormal(True)  # gradients vanish far away, and are slow there on a processor
     try:
         measure_run(Run.open(options.run, torch.device("cpu")))
-    except (PhotoError, RestoreError, RunError, ExportError, OurganError, OSError) as e:
+    except (RestoreError, RunError, ExportError, OurganError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     return 0

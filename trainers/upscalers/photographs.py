@@ -13,11 +13,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+
+from ourgan_sdk import photograph
+from ourgan_sdk.photograph import PhotographError
 
 from ..metrics.restoration import Task, make_task
 from ..networks.rrdb import SCALE
-from ..photo import Photo, PhotoError, held_out_part, load_photo, smallest_long_side
+from ..photo import Photo, held_out_part, load_photo, smallest_long_side
 from ..presets import UpscalerConfig
 from .upscaler import Pair, make_pairs
 
@@ -36,21 +38,19 @@ class Folder:
     """The photographs below a folder, in an order that a seed decides; those that cannot be used are named.
 
     Raises:
-        PhotoError: there are none.
+        PhotographError: there are none.
     """
 
     def __init__(self, path: Path, config: UpscalerConfig, seed: int) -> None:
         self.path, self.config, self.seed = path, config, seed
-        Image.init()
-        readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
         if not path.is_dir():
-            raise PhotoError(f"{path} is not a folder")
+            raise PhotographError(f"{path} is not a folder")
         self.files = sorted(
-            file for file in path.rglob("*") if file.suffix.lower() in readable and file.is_file()
+            file for file in path.rglob("*") if file.suffix.lower() in photograph.SUFFIXES and file.is_file()
         )
         self.unusable: set[Path] = set()
         if not self.files:
-            raise PhotoError(f"there is no photograph (JPEG, PNG, TIFF, WebP, ...) in the folder {path}")
+            raise PhotographError(f"there is no photograph (JPEG, PNG, TIFF, WebP, ...) in the folder {path}")
 
     def listing(self) -> str:
         """A hash of the files' names and sizes."""
@@ -72,7 +72,7 @@ class Folder:
         """A random crop of a random reduction of the photograph at ``position``; always the same one.
 
         Raises:
-            PhotoError: none can be used.
+            PhotographError: none can be used.
         """
         random = np.random.default_rng([self.seed, 1, position])
         reduction = float(SMALLEST_REDUCTION ** random.random())
@@ -80,12 +80,12 @@ class Folder:
         for path in self.order(position):
             try:
                 pair = self._reduce(path, reduction)
-            except PhotoError as e:
+            except PhotographError as e:
                 log.warning("skipped: %s", e)
                 self.unusable.add(path)
                 continue
             return cut(pair, CROP, float(y), float(x))
-        raise PhotoError(f"none of the {len(self.files)} photographs in {self.path} can be used")
+        raise PhotographError(f"none of the {len(self.files)} photographs in {self.path} can be used")
 
     def _reduce(self, path: Path, reduction: float) -> Pair:
         """The photograph beside the part held out, its sides multiplied by ``reduction`` if patches allow."""
@@ -94,7 +94,7 @@ class Folder:
         native, smallest = max(photo.height, photo.width), smallest_long_side(photo, patch, held_out)
         if native < smallest:
             size = f"{photo.width} x {photo.height}"
-            raise PhotoError(f"{path} has {size} pixels, too few for patches of {patch}")
+            raise PhotographError(f"{path} has {size} pixels, too few for patches of {patch}")
         (pair,) = make_pairs(photo, [round(max(native * reduction, smallest))], held_out)
         return pair
 
