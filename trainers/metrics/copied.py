@@ -12,10 +12,10 @@ most a tolerance, vertically and horizontally; so a piece may be warped slowly. 
 Where no field is known it is looked for in the picture itself (``CopiedShare``): the nearest of the
 photograph's 7 x 7 patches, exactly, by the sum of squared differences of RGB values, with picture and
 photograph reduced so that the photograph's long side has 256 pixels. Places are then every s-th patch per
-axis, with s such that about 16,384 of them are left; the tolerance of one reduced pixel takes up what reducing
-does to offsets that are no multiple of it. Where several patches are near but for rounding (within half a level
-per value, as in clipped highlights and plain sky) the one that goes on a neighbour's piece is taken: what
-cannot be told from a copy counts as one. Two things to know of numbers found so:
+axis, with s such that about 16,384 of them are left; the tolerance of one reduced pixel takes up what
+reducing does to offsets that are no multiple of it. Where several patches are near but for rounding (within
+half a level per value, as in clipped highlights and plain sky) the one that goes on a neighbour's piece is
+taken: what cannot be told from a copy counts as one. Two things to know of numbers found so:
 
 * pictures that were not copied at all have small pieces too (the photograph's mirror image: where it is
   symmetric or smooth), so a value is to be seen beside the mirror image's;
