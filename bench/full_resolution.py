@@ -2,8 +2,10 @@
 
 python -m bench.full_resolution PICTURE PHOTO [--scale N]     prints a table
 
-PICTURE is whatever libvips reads (8 bits). N is the canvas's scale: how many of its pixels the photograph's long
-side takes, 4096 for a canvas 8192 wide that is two photographs wide; by default the picture's long side.
+PICTURE is whatever libvips reads (8 bits). N is the canvas's scale: how many of its pixels the photograph's
+long side takes, 4096 for a canvas 8192 wide that is two photographs wide; by default the picture's long side.
+The photograph is resized by this project's bicubic: where another resizing made the picture, its finest
+octave differs by up to a tenth for that alone.
 """
 
 from __future__ import annotations
@@ -40,9 +42,8 @@ def main() -> None:
         print(f"{name}: {pixels.shape[1]} x {pixels.shape[0]}")
     print(table({"picture": numbers, "mirrored photo": compare.mirrored()}))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(
-        f"{prepared - started:.1f} s for the photograph, {measured - prepared:.1f} s for the picture; {peak:.2f} GB"
-    )
+    seconds = f"{prepared - started:.1f} s for the photograph, {measured - prepared:.1f} s for the picture"
+    print(f"{seconds}; {peak:.2f} GB")
 
 
 def read_picture(path: Path) -> Pixels:

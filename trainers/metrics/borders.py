@@ -12,11 +12,11 @@ the photograph's level twice, where its one side comes from and where its other 
 same way: the *natural* steps, which are gradients, texture and noise of just those places in runs of the same
 shape.
 
-Per percentile p of runs ``stands_out`` is the largest difference, over the widths, between the p-th percentile
-of steps at borders and that of natural ones, in 8-bit levels: 0 where borders cannot be told from the
-photograph's own pixels; a uniform difference of tone of t levels in plain areas gives t, less what is natural
-there. Values are negative where blending has left less than the photograph's own noise. What is blended over
-n pixels still has 16 / n of its step at width 16.
+Per percentile p of runs ``stands_out`` is the largest difference, over the widths, between the p-th
+percentile of steps at borders and that of natural ones, in 8-bit levels: 0 where borders cannot be told from
+the photograph's own pixels; a uniform difference of tone of t levels in plain areas gives t, less what is
+natural there. Values are negative where blending has left less than the photograph's own noise. What is
+blended over n pixels still has 16 / n of its step at width 16.
 
 *Smooth* are runs on both sides of which the photograph is smooth at the pair's sources: standard deviation of
 luma within 15 x 15 pixels below 2.5 levels. All others are *busy*. The *gradient ratio* is the mean absolute

@@ -2,7 +2,8 @@
 
 A field says for every place of a picture where in the photograph it comes from; its offset is source minus
 position. A *piece* is a connected set of places (4-neighbourhood) in which neighbours' offsets differ by at
-most a tolerance, vertically and horizontally; so a piece may be warped slowly. Shares are of all places:
+most a tolerance, vertically and horizontally, and sources advance from one to the next (else one pixel spread
+over many would be a piece); so a piece may be warped slowly. Shares are of all places:
 
 * ``largest``: the largest piece's;
 * ``typical``: the sum of squared shares, which is the mean share of the piece that a place lies in. A mosaic
@@ -151,8 +152,11 @@ def pieces_of(sources: Integers, stride: int = 1, tolerance: int = TOLERANCE) ->
     height, width = sources.shape[:2]
     offsets = sources - stride * np.moveaxis(np.indices((height, width)), 0, -1)
     index = np.arange(height * width).reshape(height, width)
-    below = np.abs(np.diff(offsets, axis=0)).max(2) <= tolerance
-    right = np.abs(np.diff(offsets, axis=1)).max(2) <= tolerance
+    below, right = (
+        (np.abs(np.diff(offsets, axis=axis)).max(2) <= tolerance)
+        & (np.diff(sources[..., axis], axis=axis) > 0)
+        for axis in (0, 1)
+    )
     edges = np.concatenate(
         [
             np.stack([index[:-1][below], index[1:][below]]),

@@ -1,8 +1,8 @@
 """All numbers about one picture at its full resolution, against the photograph at the picture's scale.
 
-A canvas has a *scale*: how many of its pixels the photograph's long side would take. The photograph is resized
-to it (best by whoever made the picture: the finest octave of two usual resizings differs by a tenth), and from
-then on pixels stand against pixels:
+A canvas has a *scale*: how many of its pixels the photograph's long side would take. The photograph is
+resized to it (best by whoever made the picture: the finest octave of two usual resizings differs by a tenth),
+and from then on pixels stand against pixels:
 
 * ``amplitude_2_4px`` ... and ``matched_2_4px`` ...: ratios of amplitudes per octave (``octaves``);
 * ``swd_full_level_0`` ...: sliced Wasserstein distance per level, finest first, x 1000
@@ -41,7 +41,7 @@ COARSE_SIDE = 64  # pixels, of the photograph: levels up to it are composition
 
 Numbers = dict[str, float]
 Sources = Callable[[int, int, int, int], Integers]
-"""(y0, x0, y1, x1) -> (y1 - y0, x1 - x0, 2): (y, x) in the photograph's level, that pixels mainly come from."""
+"""(y0, x0, y1, x1) -> (y1 - y0, x1 - x0, 2): (y, x) in the photograph's level that pixels are mainly from."""
 
 LABELS = {
     "amplitude": "amplitude, {} (1: as the photograph)",

@@ -11,10 +11,10 @@ Two ratios, because a new picture may show more sky than the photograph:
 
 * *plain*: of the two pictures' amplitudes; what shares of a picture are busy and smooth is part of it.
 * *matched*: of the picture's amplitude to what the photograph has in tiles of the same coarse contrast. Tiles
-  are sorted into 16 classes by their power in the coarsest octave (bounds: the photograph's quantiles), and
-  the photograph's mean power per class is weighted by the picture's share of that class. Only finer octaves
-  have this ratio. Blur that reaches the coarsest octave moves tiles to other classes: there trust the plain
-  one.
+  are sorted into up to 16 classes by their power in the coarsest octave (bounds: the photograph's quantiles),
+  and the photograph's mean power per class is weighted by the picture's share of that class. Only finer
+  octaves have this ratio. Where the coarsest octave is itself changed, by blur or by hard borders, tiles
+  change their classes: there trust the plain one.
 
 Rounding to 8 bits alone has an amplitude of 0.29 levels over all frequencies, 0.22 in the finest octave:
 ratios of octaves that have hardly more in the photograph (an enlarged photograph's finest) say little.
@@ -40,6 +40,7 @@ TILES = 2048  # at most, or a few more: a picture of 35 megapixels has its tiles
 OCTAVES = 5
 LEAST_BIN = 4  # of an octave's lower bound: below it the window's own width blurs neighbouring octaves
 CLASSES = 16
+CLASS_TILES = 8  # of the photograph per class, at least: small photographs have fewer classes
 
 Pixels = npt.NDArray[np.uint8]
 """(H, W, 3) RGB, 8 bits."""
@@ -72,11 +73,12 @@ class OctaveAmplitudes:
         self.tile = min(tile, _fitting_tile(photograph))
         self.powers = tile_powers(photograph, self.tile)
         coarsest = self.powers[:, -1].contiguous()
-        self.bounds = torch.quantile(coarsest, torch.linspace(0, 1, CLASSES + 1, dtype=torch.float64)[1:-1])
+        count = max(1, min(CLASSES, len(coarsest) // CLASS_TILES))
+        self.bounds = torch.quantile(coarsest, torch.linspace(0, 1, count + 1, dtype=torch.float64)[1:-1])
         classes = torch.bucketize(coarsest, self.bounds)
         overall = self.powers.mean(0)
         self.class_means = torch.stack(
-            [self.powers[classes == i].mean(0) if (classes == i).any() else overall for i in range(CLASSES)]
+            [self.powers[classes == i].mean(0) if (classes == i).any() else overall for i in range(count)]
         )
 
     def __call__(self, picture: Pixels) -> list[Octave]:
