@@ -122,6 +122,12 @@ class TestOctaveAmplitudes:
         amplitudes = tile_powers(to_pixels(wave), 256).mean(0).sqrt()
         assert amplitudes.tolist() == pytest.approx([0, 0, 10 / math.sqrt(2), 0, 0], abs=0.3)
 
+    def test_masks_count_every_frequency_once(self) -> None:
+        """Those that a real transform leaves out, too."""
+        radius = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.fftfreq(64))
+        expected = [((radius > high / 2) & (radius <= high)).sum() for high in (1 / 2, 1 / 4, 1 / 8)]
+        assert octave_masks(64).sum(0).tolist() == expected
+
     def test_more_sky_is_less_amplitude_but_not_at_equal_composition(self) -> None:
         more_sky = landscape(384, 512, seed=7, horizon=0.7)
         compare = OctaveAmplitudes(PHOTOGRAPH, 64)
@@ -172,6 +178,13 @@ class TestSlicedWassersteinAnySize:
         assert bad[0] > 5 * good[0]
         assert bad[0] > bad[1] > bad[2]
 
+    def test_a_flat_picture_at_a_known_distance(self) -> None:
+        """Of normal patches, a constant at their mean is the mean of |normal| away: sqrt(2 / pi)."""
+        white = to_pixels(128 + 20 * np.random.default_rng(0).standard_normal((24, 700, 3)))
+        flat = np.full((24, 900, 3), 128, np.uint8)
+        distance = SlicedWassersteinAnySize(gaussian_pyramid(white))(gaussian_pyramid(flat))
+        assert distance == [pytest.approx(1000 * math.sqrt(2 / math.pi), rel=0.03)]
+
     def test_other_seeds_say_the_same(self) -> None:
         pictures = [gaussian_pyramid(landscape(384, 512, seed=7, blur=blur)) for blur in (0.0, 0.5)]
         photograph = gaussian_pyramid(PHOTOGRAPH)
@@ -204,6 +217,16 @@ class TestCopied:
         """Where every patch is as near as any other."""
         plain = torch.full((3, 40, 50), 0.7)
         assert CopiedShare(plain)(plain).largest == 1
+
+    def test_pieces_end_where_pixels_differ(self) -> None:
+        """Plain patches join a neighbour's piece only as far as the photograph is plain there."""
+        texture = torch.rand(3, 30, 40, generator=torch.Generator().manual_seed(0))
+        plain = torch.full((3, 30, 20), 0.5)
+        photograph, picture = torch.cat([plain, texture], 2), torch.cat([texture[:, :, :20], plain], 2)
+        sources, stride = CopiedShare(photograph).sources(picture, 1)
+        assert stride == 1
+        assert (sources[:, 20:, 1] <= 13).all()
+        np.testing.assert_array_equal(sources[:, :14, 1], np.arange(20, 34)[None].repeat(24, 0))
 
     def test_blocks_are_found(self) -> None:
         """Their inner patches have them as their piece; those across borders go anywhere."""
@@ -418,7 +441,7 @@ class TestFullResolution:
         monkeypatch.setattr("trainers.metrics.full_resolution.LONG_SIDE", 96)
 
     def test_all_numbers_of_a_mosaic(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("trainers.metrics.full_resolution.REGION", 200)
+        monkeypatch.setattr("trainers.metrics.full_resolution.REGION", 201)
         picture, sources = mosaic(PHOTOGRAPH, 64)
         compare = FullResolution(PHOTOGRAPH)
 
@@ -427,6 +450,11 @@ class TestFullResolution:
 
         numbers = compare.measure(picture, field)
         assert numbers == measure_full_resolution(picture, PHOTOGRAPH, sources=field)
+        known = copied_share(sources[::2, ::2], stride=2)
+        assert numbers["source_largest"] == known.largest
+        assert (numbers["source_typical"], numbers["source_pieces"]) == (known.typical, known.pieces)
+        levels = [numbers[f"swd_full_level_{i}"] for i in range(5)]
+        assert numbers["swd_full"] == pytest.approx(sum(levels[:3]) / 3)  # 512, 256 and 128 pixels
         assert numbers["source_typical"] == pytest.approx(1 / 48, rel=0.3)
         assert numbers["border_busy_stands_out_95"] > 5
         assert numbers["copied_typical"] < 0.1
@@ -459,7 +487,8 @@ class TestFullResolution:
         assert broken["swd_full"] > 10 * kind["swd_full"]
         assert broken["copied_largest"] < 0.05
 
-    def test_a_canvas_is_read_once(self) -> None:
+    def test_a_canvas_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("trainers.metrics.full_resolution.BAND_ROWS", 100)
         canvas = Canvas(PHOTOGRAPH)
         assert measure_full_resolution(canvas, PHOTOGRAPH)["swd_full"] == 0
         assert canvas.rows == 384 + 1
