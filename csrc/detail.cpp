@@ -15,50 +15,39 @@ constexpr std::int32_t kTile = 256;  // pixels gathered at a time: what they tak
 
 std::int32_t floor_half(std::int32_t value) { return value >> 1; }
 
-std::uint8_t to_uint8(std::int32_t value) { return static_cast<std::uint8_t>((value + kSteps / 2) / kSteps); }
-std::uint16_t to_uint16(std::int32_t value) { return static_cast<std::uint16_t>((value * 257 + kSteps / 2) / kSteps); }
-
-// Adds the tone of the base level, 2^shift times smaller, to a part of a level: linear in between.
-void add_tone(const Window<const std::int16_t>& tone, int shift, const Window<std::int16_t>& picture) {
-    const std::int32_t size = 1 << shift;
-    std::vector<std::int32_t> mixed(static_cast<std::size_t>((picture.width >> shift) + 3));
-    const std::int32_t first = ((2 * picture.x0 + 1 - size) >> (shift + 1));
-    for (std::int32_t y = picture.y0; y < picture.y0 + picture.height; ++y) {
-        // Pixel centres: (y + 1/2) / size - 1/2, in units of 1 / (2 size).
-        const std::int32_t at = 2 * y + 1 - size, upper = at >> (shift + 1), share = at - (upper << (shift + 1));
-        const std::int32_t y0 = std::clamp(upper, 0, tone.height - 1), y1 = std::clamp(upper + 1, 0, tone.height - 1);
-        for (int c = 0; c < kColours; ++c) {
-            const std::int16_t *above = tone.at(c, y0, 0), *below = tone.at(c, y1, 0);
-            for (std::size_t i = 0; i < mixed.size(); ++i) {
-                const std::int32_t x = std::clamp(first + static_cast<std::int32_t>(i), 0, tone.width - 1);
-                mixed[i] = above[x] * (2 * size - share) + below[x] * share;
-            }
-            std::int16_t* out = picture.at(c, y, picture.x0);
-            for (std::int32_t x = 0; x < picture.width; ++x) {
-                const std::int32_t from = 2 * (picture.x0 + x) + 1 - size, left = from >> (shift + 1);
-                const std::int32_t part = from - (left << (shift + 1));
-                const std::int32_t* m = mixed.data() + (left - first);
-                const std::int32_t sum = (m[0] * (2 * size - part) + m[1] * part) >> (2 * shift + 2);
-                out[x] = static_cast<std::int16_t>(std::clamp(out[x] + sum, 0, kWhite));
-            }
-        }
-    }
+// The part `box` of a picture that holds it.
+Window<const std::int16_t> cut(const Window<const std::int16_t>& picture, const Box& box) {
+    const auto y = static_cast<std::int32_t>(box.y0), x = static_cast<std::int32_t>(box.x0);
+    return {{picture.at(0, y, x), picture.at(1, y, x), picture.at(2, y, x)},
+            picture.stride,
+            y,
+            x,
+            static_cast<std::int32_t>(box.y1 - box.y0),
+            static_cast<std::int32_t>(box.x1 - box.x0)};
 }
 
-// Writes planes as interleaved pixels, at (y, x) of `out`.
-template <class T, class Convert>
-void interleave(const Window<const std::int16_t>& planes, const Picture& out, std::int64_t y, std::int64_t x,
-                const Convert& convert) {
-    for (std::int32_t row = 0; row < planes.height; ++row) {
-        const std::int16_t* red = planes.at(0, planes.y0 + row, planes.x0);
-        const std::int16_t* green = planes.at(1, planes.y0 + row, planes.x0);
-        const std::int16_t* blue = planes.at(2, planes.y0 + row, planes.x0);
-        T* pixels = reinterpret_cast<T*>(out.pixel(y + row, x));
-        for (std::int32_t i = 0; i < planes.width; ++i) {
-            pixels[3 * i] = convert(red[i]);
-            pixels[3 * i + 1] = convert(green[i]);
-            pixels[3 * i + 2] = convert(blue[i]);
+// Writes a part of a level, with the tone of the base level, 2^shift times smaller, as interleaved pixels at (y, x)
+// of `out`.
+void write_pixels(const Window<const std::int16_t>& part, const Window<const std::int16_t>& tone, int shift,
+                  const Picture& out, std::int64_t y, std::int64_t x) {
+    const LevelKernels& kernels = level_kernels();
+    std::vector<std::int16_t> tones(static_cast<std::size_t>(kColours * part.width));
+    const std::int16_t* tone_rows[kColours];
+    const std::int32_t size = 1 << shift;
+    for (std::int32_t row = part.y0; row < part.y0 + part.height; ++row) {
+        // Pixel centres lie at (row + 1/2) / size - 1/2 of the base.
+        const std::int32_t at = 2 * row + 1 - size, upper = at >> (shift + 1);
+        const std::int32_t y0 = std::clamp(upper, 0, tone.height - 1), y1 = std::clamp(upper + 1, 0, tone.height - 1);
+        const std::int16_t* planes[kColours];
+        for (int c = 0; c < kColours; ++c) {
+            std::int16_t* tone_row = tones.data() + c * part.width;
+            kernels.tone_row(tone.at(c, y0, 0), tone.at(c, y1, 0), at - upper * 2 * size, tone.width, shift, part.x0,
+                             part.width, tone_row);
+            tone_rows[c] = tone_row;
+            planes[c] = part.at(c, row, part.x0);
         }
+        const auto write = out.type == PixelType::uint8 ? kernels.to_uint8 : kernels.to_uint16;
+        write(planes, tone_rows, part.width, out.pixel(y + row - part.y0, x));
     }
 }
 
@@ -77,6 +66,9 @@ Detail::Detail(std::shared_ptr<const PhotographLevels> photograph, Found found,
     : photograph_(std::move(photograph)), found_(std::move(found)), sizes_(std::move(sizes)), limit_(limit * kSteps) {
     if (levels() < photograph_->searched() || levels() > photograph_->count()) {
         throw std::invalid_argument("expected as many sizes as the photograph has levels, got " + std::to_string(levels()));
+    }
+    if (levels() - photograph_->searched() > kMostShift) {
+        throw std::invalid_argument("expected at most " + std::to_string(kMostShift) + " levels above those searched");
     }
     for (const auto& [height, width] : sizes_) {
         if (std::min(height, width) < 1 || std::max(height, width) > kLongestSide) {
@@ -149,23 +141,6 @@ Detail::Tile Detail::render(int level, const Box& box, bool wants_picture) const
     return tile;
 }
 
-// The pixels of a part of a level, with their tone.
-Planes16 Detail::picture(int level, const Box& box) const {
-    Tile tile = render(level, box, true);
-    if (tile.owned.empty()) {  // the base, which is whole
-        tile.owned.emplace_back(static_cast<std::int32_t>(box.y1 - box.y0), static_cast<std::int32_t>(box.x1 - box.x0),
-                                static_cast<std::int32_t>(box.y0), static_cast<std::int32_t>(box.x0));
-        const Window<std::int16_t> copy = tile.owned.front().writable();
-        for (int c = 0; c < kColours; ++c) {
-            for (std::int32_t y = copy.y0; y < copy.y0 + copy.height; ++y) {
-                std::copy_n(tile.picture.at(c, y, copy.x0), copy.width, copy.at(c, y, copy.x0));
-            }
-        }
-    }
-    add_tone(found_.tone.window(), level - base(), tile.owned.front().writable());
-    return std::move(tile.owned.front());
-}
-
 void Detail::gather(int level, const Box& box, const Picture& out, int threads) const {
     check(level, box);
     if (out.height != box.y1 - box.y0 || out.width != box.x1 - box.x0 || out.channels != kColours ||
@@ -177,12 +152,9 @@ void Detail::gather(int level, const Box& box, const Picture& out, int threads) 
     const auto work = [&](std::int64_t, std::int64_t) {
         for (std::int64_t n = next++; n < rows * columns; n = next++) {
             const std::int64_t y = box.y0 + n / columns * kTile, x = box.x0 + n % columns * kTile;
-            const Planes16 part = picture(level, {y, x, std::min(y + kTile, box.y1), std::min(x + kTile, box.x1)});
-            if (out.type == PixelType::uint8) {
-                interleave<std::uint8_t>(part.window(), out, y - box.y0, x - box.x0, to_uint8);
-            } else {
-                interleave<std::uint16_t>(part.window(), out, y - box.y0, x - box.x0, to_uint16);
-            }
+            const Box part{y, x, std::min(y + kTile, box.y1), std::min(x + kTile, box.x1)};
+            const Tile tile = render(level, part, true);
+            write_pixels(cut(tile.picture, part), found_.tone.window(), level - base(), out, y - box.y0, x - box.x0);
         }
     };
     parallel_rows(rows * columns, 1, threads, work);

@@ -34,7 +34,6 @@ private:
 
     void check(int level, const Box& box) const;
     Tile render(int level, const Box& box, bool wants_picture) const;
-    Planes16 picture(int level, const Box& box) const;
 
     std::shared_ptr<const PhotographLevels> photograph_;
     Found found_;

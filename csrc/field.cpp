@@ -17,10 +17,13 @@ constexpr std::int64_t kRowsPerThread = 8;
 // One level while its field is searched.
 class LevelSearch {
 public:
-    LevelSearch(const PhotographLevels& photograph, int level, Field field, std::uint64_t seed,
-                const DetailSettings& settings, int threads)
+    // top, whole_height: where in a whole picture, of which height, the one that is searched lies.
+    LevelSearch(const PhotographLevels& photograph, int level, std::int32_t top, std::int32_t whole_height, Field field,
+                std::uint64_t seed, const DetailSettings& settings, int threads)
         : photograph_(photograph),
           level_(level),
+          top_(top),
+          whole_height_(whole_height),
           field_(std::move(field)),
           cost_(field_.offsets.size()),
           settings_(settings),
@@ -91,6 +94,8 @@ private:
         s.query = query_.front().view();
         s.keys = keys_;
         s.values = photograph_.values(level_);
+        s.top = top_;
+        s.whole_height = whole_height_;
         s.stride = field_.stride;
         s.rows = field_.rows;
         s.columns = field_.columns;
@@ -143,6 +148,8 @@ private:
 
     const PhotographLevels& photograph_;
     int level_;
+    std::int32_t top_;
+    std::int32_t whole_height_;
     Field field_;
     std::vector<std::uint32_t> cost_;
     std::vector<RgbxPicture> query_;
@@ -216,6 +223,47 @@ Planes16 enlarge_tone(const Planes16& tone, std::int32_t height, std::int32_t wi
                    middle + 1);
 }
 
+Planes16 cut_rows(const Planes16& planes, std::int32_t first, std::int32_t last) {
+    Planes16 result(last - first, planes.width());
+    const Window<std::int16_t> out = result.writable();
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t y = first; y < last; ++y) std::copy_n(planes.window().at(c, y, 0), planes.width(), out.at(c, y - first, 0));
+    }
+    return result;
+}
+
+// Rows first..last of what was found at a level of stride 1, as a picture of their own.
+Found cut_rows(const Found& found, std::int32_t first, std::int32_t last) {
+    const Field& field = found.field;
+    Field part{1, last - first, field.columns, {}};
+    const auto begin = field.offsets.begin() + static_cast<std::ptrdiff_t>(first) * field.columns;
+    part.offsets.assign(begin, begin + static_cast<std::ptrdiff_t>(last - first) * field.columns);
+    for (Offset& offset : part.offsets) offset.y += first;
+    return {cut_rows(found.picture, first, last), std::move(part), cut_rows(found.tone, first, last)};
+}
+
+// Copies rows top..bottom of the whole from a part that begins at row `first` of it.
+void paste_rows(const Found& part, std::int32_t first, std::int32_t top, std::int32_t bottom, Found& whole) {
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t y = top; y < bottom; ++y) {
+            std::copy_n(part.picture.window().at(c, y - first, 0), part.picture.width(), whole.picture.writable().at(c, y, 0));
+            std::copy_n(part.tone.window().at(c, y - first, 0), part.tone.width(), whole.tone.writable().at(c, y, 0));
+        }
+    }
+    const std::int32_t stride = whole.field.stride;
+    for (std::int32_t i = top / stride; i < (bottom + stride - 1) / stride; ++i) {
+        for (std::int32_t j = 0; j < whole.field.columns; ++j) {
+            const Offset offset = *part.field.cells().at(i - first / stride, j);
+            whole.field.offsets[static_cast<std::size_t>(i) * static_cast<std::size_t>(whole.field.columns) +
+                                static_cast<std::size_t>(j)] = {offset.y - first, offset.x};
+        }
+    }
+}
+
+// Cells to the neighbours that are tried at a finer level: when it is first matched, and once it is put together.
+constexpr std::initializer_list<std::int32_t> kFirstJumps = {4, 2, 1, 1};
+constexpr std::initializer_list<std::int32_t> kThenJumps = {2, 1, 1};
+
 // The search, from the coarsest level on.
 class FieldSearch {
 public:
@@ -224,8 +272,9 @@ public:
         : photograph_(photograph), seed_(seed), settings_(settings), threads_(threads), report_(report) {}
 
     Found coarsest(const Planes16& structure) {
-        LevelSearch search(photograph_, 0, random_field(photograph_, structure.height(), structure.width(), seed_), seed_,
-                           settings_, threads_);
+        LevelSearch search(photograph_, 0, 0, structure.height(),
+                           random_field(photograph_, structure.height(), structure.width(), seed_), seed_, settings_,
+                           threads_);
         search.match(structure, photograph_.keys(0));
         constexpr std::int32_t kJumps[4] = {8, 4, 2, 1};
         for (std::int32_t i = 0; i < settings_.iterations; ++i) {
@@ -245,28 +294,61 @@ public:
         return {std::move(picture), std::move(search.field()), std::move(tone)};
     }
 
+    // The next level: whole, or where that would take much memory part by part, from top to bottom. Parts overlap by
+    // as much as anything reaches, so that the result is the same.
     Found finer(int level, const Found& below, std::int32_t height, std::int32_t width) {
         const bool is_last = level + 1 == photograph_.searched();
-        const Planes16 enlarged = enlarge_whole(below.picture.window(), height, width, threads_);
-        LevelSearch search(photograph_, level,
+        const std::int32_t stride = is_last ? 2 : 1;
+        const std::int32_t margin = reach(level, stride);
+        const std::int32_t rows = std::max(settings_.part / width / 4 * 4, 2 * margin);
+        // Overuse is counted over the whole.
+        if (level < settings_.overuse_levels || rows >= height) return finer_part(level, below, 0, height, height, width);
+        Found found{Planes16(height, width), make_field(height, width, stride), Planes16(height, width)};
+        for (std::int32_t top = 0; top < height; top += rows) {
+            const std::int32_t bottom = std::min(top + rows, height);
+            const std::int32_t first = std::max(top - margin, 0), last = std::min(bottom + margin, height);
+            const Found part = finer_part(level, cut_rows(below, first / 2, (last + 1) / 2), first, last, height, width);
+            paste_rows(part, first, top, bottom, found);
+        }
+        return found;
+    }
+
+private:
+    // Rows first..last of a level, from the rows below them: as if they were the whole.
+    Found finer_part(int level, const Found& below, std::int32_t first, std::int32_t last, std::int32_t height,
+                     std::int32_t width) {
+        const bool is_last = level + 1 == photograph_.searched();
+        const Planes16 enlarged = enlarge_whole(below.picture.window(), last - first, width, threads_);
+        LevelSearch search(photograph_, level, first, height,
                            inherit_field(photograph_, level, below.field, enlarged, is_last ? 2 : 1, threads_), seed_,
                            settings_, threads_);
         // Each level has four times the pixels of the one before.
         const double whole = 1.0 / static_cast<double>(std::int64_t{1} << (2 * (photograph_.searched() - 1 - level)));
+        const double before = whole * first / height, share = whole * (last - first) / height;
         search.match(enlarged, photograph_.keys(level));
-        improve(search, {4, 2, 1, 1}, is_last, whole * 0.25);
+        improve(search, kFirstJumps, is_last, before + share * 0.25);
         Planes16 picture = search.blend(enlarged);
         search.match(picture, photograph_.values(level));
-        improve(search, {2, 1, 1}, is_last, whole * 0.7);
+        improve(search, kThenJumps, is_last, before + share * 0.7);
         picture = search.blend(enlarged);
-        const Planes16 tone_below = enlarge_tone(below.tone, height, width, threads_);
-        Planes16 tone = balance_tone(photograph_.exemplar(level), picture.window(),
-                                     search.field(), &tone_below, settings_.tone, threads_);
-        report_(whole);
+        const Planes16 tone_below = enlarge_tone(below.tone, last - first, width, threads_);
+        Planes16 tone = balance_tone(photograph_.exemplar(level), picture.window(), search.field(), &tone_below,
+                                     settings_.tone, threads_);
+        report_(before + share);
         return {std::move(picture), std::move(search.field()), std::move(tone)};
     }
 
-private:
+    // How many rows away something can still matter, a multiple of 4.
+    std::int32_t reach(int level, std::int32_t stride) const {
+        const std::int32_t echo = level < settings_.echo_levels ? kPatch : stride;
+        std::int32_t rows = 0;
+        for (const auto& jumps : {kFirstJumps, kThenJumps}) {
+            for (const std::int32_t jump : jumps) rows += std::max(jump * stride, echo);
+            rows += 2 * kPatch;  // blending and matching
+        }
+        return (rows + settings_.tone.fine_iterations + 2 * kPatch + 3) / 4 * 4;
+    }
+
     void improve(LevelSearch& search, std::initializer_list<std::int32_t> jumps, bool is_last, double done) {
         for (const std::int32_t jump : jumps) {
             search.improve(jump, is_last ? settings_.last_tries : settings_.tries, settings_.radius, true);

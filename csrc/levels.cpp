@@ -170,36 +170,60 @@ struct Mixture {
     }
 };
 
-void blend_pixel(const Exemplar& e, const Window<const std::int16_t>& enlarged, const Mixture& mixture,
-                 const Reach& reach, std::int32_t limit, const Window<std::int16_t>& picture, std::int32_t y,
-                 std::int32_t x) {
-    const std::int32_t* down = reach.weights[y & 1];
-    const std::int32_t* right = reach.weights[x & 1];
+// The weights of a mixture's offsets at the pixels of its cell: up to two by two, by rows.
+void weigh(const Mixture& mixture, const Reach& reach, std::int32_t (*weights)[4]) {
+    for (int n = 0; n < mixture.count; ++n) {
+        for (int i = 0; i < 4; ++i) weights[n][i] = 0;
+    }
     const std::int32_t side = reach.before + reach.behind + 1;
-    std::int32_t weights[36] = {};
     const std::uint8_t* which = mixture.which;
     for (std::int32_t a = 0; a < side; ++a) {
-        for (std::int32_t b = 0; b < side; ++b) weights[*which++] += down[a] * right[b];
-    }
-    const std::int32_t half = 1 << (reach.shift - 1);
-    std::int32_t values[kColours] = {}, keys[kColours] = {half, half, half};
-    for (int n = 0; n < mixture.count; ++n) {
-        const std::int32_t from_y = within(y + mixture.offsets[n].y, 0, e.values.height - 1);
-        const std::int32_t from_x = within(x + mixture.offsets[n].x, 0, e.values.width - 1);
-        const std::int64_t at = from_y * e.values.stride + from_x;
-        for (int colour = 0; colour < kColours; ++colour) {
-            values[colour] += weights[n] * e.values.plane[colour][at];
-            keys[colour] += weights[n] * e.keys.plane[colour][at];
+        for (std::int32_t b = 0; b < side; ++b) {
+            std::int32_t* sum = weights[*which++];
+            for (int n = 0; n < 4; ++n) sum[n] += reach.weights[n >> 1][a] * reach.weights[n & 1][b];
         }
-    }
-    for (int colour = 0; colour < kColours; ++colour) {
-        const std::int32_t value = (values[colour] * (kSteps / 64) + (half >> 6)) >> (reach.shift - 6);
-        const std::int32_t departure = *enlarged.at(colour, y, x) - (keys[colour] >> reach.shift);
-        *picture.at(colour, y, x) = static_cast<std::int16_t>(within(value + limited(departure, limit), 0, kWhite));
     }
 }
 
-// As blend_pixel, for pixels whose cells all agree.
+// The pixels of a cell, from (y, x) on, as far as they lie in the picture.
+void blend_cell(const Exemplar& e, const Window<const std::int16_t>& enlarged, const Mixture& mixture,
+                const Reach& reach, std::int32_t limit, const Window<std::int16_t>& picture, std::int32_t y,
+                std::int32_t x, std::int32_t side) {
+    std::int32_t weights[36][4];
+    weigh(mixture, reach, weights);
+    const std::int32_t half = 1 << (reach.shift - 1);
+    const std::int32_t last_y = e.values.height - 1, last_x = e.values.width - 1;
+    std::int32_t values[kColours][4] = {}, keys[kColours][4] = {};
+    for (int n = 0; n < mixture.count; ++n) {
+        const std::int32_t upper = within(y + mixture.offsets[n].y, 0, last_y), left = within(x + mixture.offsets[n].x, 0, last_x);
+        const std::int64_t down = upper < last_y ? e.values.stride : 0, right = left < last_x ? 1 : 0;
+        const std::int64_t at[4] = {upper * e.values.stride + left, upper * e.values.stride + left + right,
+                                    upper * e.values.stride + left + down, upper * e.values.stride + left + down + right};
+        for (int colour = 0; colour < kColours; ++colour) {
+            const std::uint8_t* value = e.values.plane[colour];
+            const std::int16_t* key = e.keys.plane[colour];
+            for (int i = 0; i < 4; ++i) {
+                values[colour][i] += weights[n][i] * value[at[i]];
+                keys[colour][i] += weights[n][i] * key[at[i]];
+            }
+        }
+    }
+    for (int i = 0; i < 4; ++i) {
+        const std::int32_t row = y + (i >> 1), column = x + (i & 1);
+        if ((i >> 1) >= side || (i & 1) >= side || row < picture.y0 || row >= picture.y0 + picture.height ||
+            column < picture.x0 || column >= picture.x0 + picture.width) {
+            continue;
+        }
+        for (int colour = 0; colour < kColours; ++colour) {
+            const std::int32_t value = (values[colour][i] * (kSteps / 64) + (half >> 6)) >> (reach.shift - 6);
+            const std::int32_t departure = *enlarged.at(colour, row, column) - ((keys[colour][i] + half) >> reach.shift);
+            *picture.at(colour, row, column) =
+                static_cast<std::int16_t>(within(value + limited(departure, limit), 0, kWhite));
+        }
+    }
+}
+
+// As blend_cell, for pixels whose cells all agree.
 void blend_run(const Exemplar& e, const Window<const std::int16_t>& enlarged, Offset o, std::int32_t limit,
                const Window<std::int16_t>& picture, std::int32_t y, std::int32_t x, std::int32_t count) {
     for (int colour = 0; colour < kColours; ++colour) {
@@ -258,20 +282,94 @@ void blend(const Exemplar& e, const Window<const std::int16_t>& enlarged, const 
                 }
                 continue;
             }
-            const Mixture mixture(cells, reach, i, j);
-            for (std::int32_t y = top; y < bottom; ++y) {
-                for (std::int32_t x = left; x < right; ++x) {
-                    blend_pixel(e, enlarged, mixture, reach, limit, picture, y, x);
-                }
-            }
+            blend_cell(e, enlarged, Mixture(cells, reach, i, j), reach, limit, picture, i * stride, j * stride, stride);
         }
         top = bottom;
+    }
+}
+
+// out[k] = (base + 2 k step) / 2^(2 shift + 2), for a whole span between two centres of the base level, or its part.
+template <int kShift>
+void tone_span(std::int32_t base, std::int32_t step, std::int32_t count, std::int16_t* __restrict out) {
+    constexpr std::int32_t size = 1 << kShift;
+    if (count == size) {
+        for (std::int32_t k = 0; k < size; ++k) out[k] = static_cast<std::int16_t>((base + 2 * k * step) >> (2 * kShift + 2));
+    } else {
+        for (std::int32_t k = 0; k < count; ++k) out[k] = static_cast<std::int16_t>((base + 2 * k * step) >> (2 * kShift + 2));
+    }
+}
+
+// The tone of a row of pixels, from x on: that of the base level, 2^kShift times smaller, linear in between. `share`
+// says how far, in 2^-(kShift + 1), the row lies from `above` to `below`.
+template <int kShift>
+void tone_row(const std::int16_t* __restrict above, const std::int16_t* __restrict below, std::int32_t share,
+              std::int32_t width, std::int32_t x, std::int32_t count, std::int16_t* __restrict out) {
+    constexpr std::int32_t size = 1 << kShift, whole = 2 * size;
+    const auto tone = [&](std::int32_t column) {
+        const std::int32_t from = within(column, 0, width - 1);
+        return above[from] * (whole - share) + below[from] * share;
+    };
+    // Pixel centres lie at (x + 1/2) / size - 1/2 of the base.
+    std::int32_t at = 2 * x + 1 - size, left = at >> (kShift + 1), first = at - left * whole;
+    std::int32_t here = tone(left);
+    for (std::int32_t i = 0; i < count; ++left) {
+        const std::int32_t next = tone(left + 1), step = next - here;
+        const std::int32_t span = least(count - i, (whole - first + 1) / 2);  // pixels before the next centre
+        tone_span<kShift>(here * whole + first * step, step, span, out + i);
+        i += span;
+        first = kShift == 0 ? 0 : 1;
+        here = next;
+    }
+}
+
+using ToneRow = void (*)(const std::int16_t*, const std::int16_t*, std::int32_t, std::int32_t, std::int32_t,
+                         std::int32_t, std::int16_t*);
+constexpr ToneRow kToneRows[] = {tone_row<0>, tone_row<1>, tone_row<2>, tone_row<3>, tone_row<4>, tone_row<5>, tone_row<6>,
+                                   tone_row<7>};
+
+void any_tone_row(const std::int16_t* above, const std::int16_t* below, std::int32_t share, std::int32_t width,
+                  int shift, std::int32_t x, std::int32_t count, std::int16_t* out) {
+    kToneRows[shift](above, below, share, width, x, count, out);
+}
+
+template <class T>
+T to_pixel(std::int32_t value);
+template <>
+std::uint8_t to_pixel(std::int32_t value) {
+    return static_cast<std::uint8_t>((value + kSteps / 2) >> 7);
+}
+template <>
+std::uint16_t to_pixel(std::int32_t value) {
+    return static_cast<std::uint16_t>((value * 257 + kSteps / 2) >> 7);
+}
+
+// Interleaved pixels: planes plus tone.
+template <class T>
+void to_pixels(const std::int16_t* const planes[kColours], const std::int16_t* const tone[kColours], std::int32_t count,
+               void* pixels) {
+    constexpr std::int32_t block = 256;
+    T rows[kColours][block];
+    T* out = static_cast<T*>(pixels);
+    for (std::int32_t start = 0; start < count; start += block) {
+        const std::int32_t n = least(block, count - start);
+        for (int c = 0; c < kColours; ++c) {
+            const std::int16_t* __restrict plane = planes[c] + start;
+            const std::int16_t* __restrict extra = tone[c] + start;
+            for (std::int32_t i = 0; i < n; ++i) rows[c][i] = to_pixel<T>(within(plane[i] + extra[i], 0, kWhite));
+        }
+        T* __restrict to = out + static_cast<std::int64_t>(kColours) * start;
+        for (std::int32_t i = 0; i < n; ++i) {
+            to[3 * i] = rows[0][i];
+            to[3 * i + 1] = rows[1][i];
+            to[3 * i + 2] = rows[2][i];
+        }
     }
 }
 
 }  // namespace
 
 extern const LevelKernels OURGAN_NAME(OURGAN_KERNELS);
-const LevelKernels OURGAN_NAME(OURGAN_KERNELS) = {OURGAN_STRING(OURGAN_KERNELS), enlarge, inherit, blend};
+const LevelKernels OURGAN_NAME(OURGAN_KERNELS) = {OURGAN_STRING(OURGAN_KERNELS), enlarge, inherit, blend,
+                                               any_tone_row, to_pixels<std::uint8_t>, to_pixels<std::uint16_t>};
 
 }  // namespace ourgan

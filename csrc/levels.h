@@ -1,6 +1,6 @@
-// The inner loops over the levels of a picture, each twice as high and wide as the one below: enlarging, inheriting the
-// field, and putting the photograph's pixels in their place. Compiled once per instruction set and chosen at run time.
-// Integers alone, in a fixed order: every build gives the same bits.
+// The inner loops over the levels of a picture, each twice as high and wide as the one below: enlarging, inheriting
+// the field, and putting the photograph's pixels in their place. Compiled once per instruction set and chosen at run
+// time. Integers alone, in a fixed order: every build gives the same bits.
 #pragma once
 
 #include <cstdint>
@@ -60,25 +60,38 @@ struct Exemplar {
     Window<const std::int16_t> keys;    // as the level below shows it, enlarged
 };
 
+// The most levels that are gathered above the base.
+inline constexpr int kMostShift = 7;
+
 struct LevelKernels {
     const char* instruction_set;
 
-    // Rows first..last (of `large`) of a picture of `height` x `width` enlarged twofold, as far as `large` holds them;
-    // `small` has to hold two more pixels on every side than that stands for, or end with the picture. What lies beyond
-    // the picture repeats its border.
+    // Rows first..last (of `large`) of a picture of `height` x `width` enlarged twofold, as far as `large` holds
+    // them; `small` has to hold two more pixels on every side than that stands for, or end with the picture. What
+    // lies beyond the picture repeats its border.
     void (*enlarge)(const Window<const std::int16_t>& small, std::int32_t height, std::int32_t width,
                     const Window<std::int16_t>& large, std::int16_t* buffer, std::int32_t first, std::int32_t last);
-    // Rows first..last of `cells`: of the offsets of the four nearest cells below the one whose keys differ least from
-    // the enlarged picture.
+    // Rows first..last of `cells`: of the offsets of the four nearest cells below the one whose keys differ least
+    // from the enlarged picture.
     void (*inherit)(const Exemplar& exemplar, const Window<const std::int16_t>& enlarged,
                     const Cells<const Offset>& below, std::int32_t below_stride, const Cells<Offset>& cells,
                     std::int32_t stride, std::int32_t first, std::int32_t last);
-    // Rows first..last of `picture`: the values of the cells around each pixel, weighted, plus what the enlarged picture
-    // differs from their keys by, up to `limit`. Where all cells agree and did so below, that is nothing; where pieces
-    // meet, it is the softer transition of the levels below. `buffer` holds a value per column of cells.
+    // Rows first..last of `picture`: the values of the cells around each pixel, weighted, plus what the enlarged
+    // picture differs from their keys by, up to `limit`. Where all cells agree and did so below, that is nothing;
+    // where pieces meet, it is the softer transition of the levels below. `buffer` holds a value per column of cells.
     void (*blend)(const Exemplar& exemplar, const Window<const std::int16_t>& enlarged,
                   const Cells<const Offset>& cells, std::int32_t stride, std::int32_t limit,
                   const Window<std::int16_t>& picture, std::uint8_t* buffer, std::int32_t first, std::int32_t last);
+    // The tone of `count` pixels of a row, from column x on: that of the base level, 2^shift times smaller and
+    // `width` wide, linear in between; shift is at most kMostShift. The row lies share / 2^(shift + 1) of the way
+    // from `above` to `below`.
+    void (*tone_row)(const std::int16_t* above, const std::int16_t* below, std::int32_t share, std::int32_t width,
+                     int shift, std::int32_t x, std::int32_t count, std::int16_t* out);
+    // `count` pixels of three planes plus their tone, interleaved, uint8 or uint16.
+    void (*to_uint8)(const std::int16_t* const planes[kColours], const std::int16_t* const tone[kColours],
+                     std::int32_t count, void* pixels);
+    void (*to_uint16)(const std::int16_t* const planes[kColours], const std::int16_t* const tone[kColours],
+                      std::int32_t count, void* pixels);
 };
 
 const std::vector<const LevelKernels*>& available_level_kernels();

@@ -9,8 +9,8 @@
 
 namespace ourgan {
 
-// Calls work(first, last) on consecutive ranges of rows, the last one on the calling thread. Ranges are not smaller than
-// `fewest` rows: starting threads costs more than little work saves. threads: 0 for as many as the hardware has.
+// Calls work(first, last) on consecutive ranges of rows, the last one on the calling thread. Ranges are not smaller
+// than `fewest` rows: starting threads costs more than little work saves. threads: 0 for as many as the hardware has.
 // `work` must not throw.
 template <class Work>
 void parallel_rows(std::int64_t rows, std::int64_t fewest, int threads, const Work& work) {

@@ -116,8 +116,8 @@ struct Cell {
         if (arounds > 0) sum += static_cast<std::int64_t>(s.echo) * echoes / arounds;
         if (s.overuse != nullptr) sum += s.overuse[static_cast<std::int64_t>(y + o.y) * s.keys.width + x + o.x];
         if (s.row > 0) {
-            const std::int64_t middle = 2 * (y + kPatch / 2) + 1;
-            const std::int64_t apart = 2 * o.y + middle - middle * s.keys.height / s.query.height;
+            const std::int64_t here = 2 * (y + s.top + kPatch / 2) + 1, there = 2 * (y + o.y + kPatch / 2) + 1;
+            const std::int64_t apart = there - here * s.keys.height / s.whole_height;
             const std::int64_t off = most<std::int64_t>((apart < 0 ? -apart : apart) - 2 * s.row_slack, 0);
             sum += least<std::int64_t>(s.row * off * off / 4, 1 << 24);
         }
@@ -173,8 +173,9 @@ struct Cell {
         for (std::int32_t t = 0; t < s.tries; ++t) {
             if (t % 4 == 0) {
                 const std::uint32_t round = s.iteration * 16 + static_cast<std::uint32_t>(t / 4);
-                words = philox_4x32_10({{static_cast<std::uint32_t>(j), static_cast<std::uint32_t>(i), round, s.stream}},
-                                       low, high);
+                const std::int32_t row = i + s.top / s.stride;  // of the whole
+                words = philox_4x32_10(
+                    {{static_cast<std::uint32_t>(j), static_cast<std::uint32_t>(row), round, s.stream}}, low, high);
             }
             const std::uint32_t word = words.word[t % 4];
             const auto span = static_cast<std::uint32_t>(2 * radius + 1);

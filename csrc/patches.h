@@ -1,5 +1,5 @@
-// The inner loops of the search for a field: matching a picture's patches against a photograph's. Compiled once per instruction set and chosen at run time. Integers alone, in a fixed order:
-// every build gives the same bits.
+// The inner loops of the search for a field: matching a picture's patches against a photograph's. Compiled once per
+// instruction set and chosen at run time. Integers alone, in a fixed order: every build gives the same bits.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +46,8 @@ struct Search {
     std::int32_t seam;         // 256ths of what the photograph differs by where neighbours meet, on average
     std::int32_t echo;         // of all neighbours, at 1, 4 and 8 pixels, that come from nearly the same place
     std::int32_t echo_radius;  // pixels
+    std::int32_t top;          // the picture's first row, and the height, of the whole that it is a part of
+    std::int32_t whole_height;
     std::int32_t row;          // of a squared pixel that a patch lies too high or too low for its place, beyond
     std::int32_t row_slack;    // so many pixels
     const std::int32_t* overuse;  // by position in the photograph (of a patch's first pixel), or null

@@ -34,6 +34,7 @@ struct DetailSettings {
     std::int32_t row = 3;               // of a squared pixel that a patch lies higher or lower than in the photograph,
     std::int32_t row_slack = 32;        // beyond so many 256ths of the height: sky stays above
     std::int32_t row_levels = 3;
+    std::int32_t part = 1 << 22;        // pixels of a finer level that are searched at a time, about: bounds memory
     std::int32_t limit = 24;            // 8-bit levels: how far soft transitions of coarse levels reach into finer ones
     ToneSettings tone;
 };

@@ -111,7 +111,7 @@ private:
                     add(down_.weight[above], row[x - tone.stride] + down_.rise[c][above]);
                 }
                 if (y + 1 < picture_.height) add(down_.weight[at], row[x + tone.stride] - down_.rise[c][at]);
-                *out.at(c, y, x) = static_cast<std::int16_t>(std::clamp<std::int64_t>(sum / weights, -kWhite, kWhite));
+                *out.at(c, y, x) = static_cast<std::int16_t>(std::clamp<std::int64_t>(sum / weights, -kWhite / 2, kWhite / 2));
             }
         }
     }

@@ -7,9 +7,9 @@
 
 namespace ourgan {
 
-// What is to be added to `picture`, planes of signed values, so that it changes from pixel to pixel as the photograph
-// does where its pixels come from: the least squares of what is left of the steps between pieces, as far as these are of
-// tone. `below`: the tone of the level below, enlarged, or nothing at the coarsest level.
+// What is to be added to `picture`, planes of values within half the range, so that it changes from pixel to pixel as
+// the photograph does where its pixels come from: the least squares of what is left of the steps between pieces, as
+// far as these are of tone. `below`: the tone of the level below, enlarged, or nothing at the coarsest level.
 // In the manner of Perez et al., "Poisson image editing" (2003), with steps of content left out.
 Planes16 balance_tone(const Exemplar& exemplar, const Window<const std::int16_t>& picture, const Field& field,
                       const Planes16* below, const ToneSettings& settings, int threads);

@@ -590,6 +590,7 @@ void bind_detail(py::module_& m) {
     number("overuse", &DetailSettings::overuse);
     number("row", &DetailSettings::row);
     number("row_slack", &DetailSettings::row_slack);
+    number("part", &DetailSettings::part);
     number("limit", &DetailSettings::limit);
     const auto tone = [&settings](const char* name, std::int32_t ourgan::ToneSettings::* member) {
         settings.def_property(
