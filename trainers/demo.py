@@ -2,7 +2,7 @@
 
     python -m trainers.demo photo.jpg --size 7680x4320
 
-Without a photograph it renders a 4K picture from the sample bundle first, and learns that.
+Without a photograph it learns the one that the sample bundle holds.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ourgan_sdk import OurganError, Synthesizer
+from ourgan_sdk import Bundle, BundleError, OurganError, Synthesizer
+from ourgan_sdk._atomic import atomic_file
 from ourgan_sdk.sizes import parse_size
+from ourgan_sdk.synthesizer import sample_bundle
 
 from . import fit
 from .command_line import minutes
 
 OUTPUT = Path("output")
-SAMPLE_SIZE = (3840, 2160)
 
 
 class Steps:
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         size = parse_size(options.size)
         OUTPUT.mkdir(exist_ok=True)
-        image = options.image or render_sample(steps)
+        image = options.image or sample_photograph()
         bundle = OUTPUT / f"{image.stem}.ourgan"
         with steps("fit a draft bundle"):
             status = fit.main([str(image), "--preset", "draft", "-o", str(bundle)])
@@ -72,11 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def render_sample(steps: Steps) -> Path:
-    """A picture from the packaged sample bundle, to learn from where no photograph was given."""
-    picture = OUTPUT / "sample.png"
-    with steps("render the sample bundle in 4K"):
-        Synthesizer().render(*SAMPLE_SIZE, out=picture, progress=True)
+def sample_photograph() -> Path:
+    """The photograph of the packaged sample bundle, as a file."""
+    bundle = Bundle.open(sample_bundle())
+    file = bundle.manifest.photo.file
+    if file is None:
+        raise BundleError(f"{bundle.path}: holds no photograph to learn: give one")
+    picture = OUTPUT / f"{bundle.path.stem}{Path(file).suffix}"
+    with atomic_file(picture) as temporary:
+        temporary.write_bytes(bundle.read(file))
     return picture
 
 
