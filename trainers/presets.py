@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
 from .networks.coordinates import Padding
+from .networks.structure import Upsampling
 
 Precision = Literal["fp32", "bf16"]
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class StructureConfig:
     encoder_blocks: int = 2
     vertical_coordinates: bool = True  # off for comparison only
     padding: Padding = "zeros"
+    upsampling: Upsampling = "bilinear"  # between scales (HP-VAE-GAN)
     precision: Precision = "fp32"  # in which the patch-GAN scales' convolutions compute
     vae_steps: int = 5000
     gan_steps: int = 5000
@@ -37,6 +39,9 @@ class StructureConfig:
     learning_rate: float = 5e-4
     betas: tuple[float, float] = (0.5, 0.999)
     lower_rate: float = 0.2  # learning rate factor of E and G_0 per newer VAE scale (HP-VAE-GAN)
+    final_share: float = 0.0  # of a scale's steps, at their end, that are taken at
+    final_rate: float = 1.0  # times the learning rate
+    averaging: int = 1  # steps that a GAN scale's weights are averaged over; 1: the last ones as they are
     clip: float = 5.0  # gradient norm
     reconstruction: float = 10.0
     kl: float = 1.0
@@ -49,6 +54,10 @@ class StructureConfig:
         if scale < self.vae_scales:
             return self.vae_steps
         return max(1, round(self.gan_steps * (1 - self.decay * (scale - self.vae_scales))))
+
+    def final_step(self, scale: int) -> int:
+        """The first of a scale's steps that are taken at ``final_rate``."""
+        return round(self.steps(scale) * (1 - self.final_share))
 
 
 @dataclass(frozen=True)
