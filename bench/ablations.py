@@ -6,8 +6,9 @@ python -m bench.ablations photo.jpg --long-side 128 --gan-steps 300 --decay 0.25
 
 Variants differ from ``base``, the preset itself, in what their names say. Trained structures are kept in
 --runs, so that the command can be stopped and given again. Metrics are those of ``trainers.evaluate``, on
-samples of the structure; each run directory gets a contact sheet, the photograph first. A second line has
-them at 64 pixels of the photograph's long side, where structures of any size are matched against it.
+samples of the structure; each run directory gets a contact sheet, the photograph first. Further lines
+have them at 64 pixels of the photograph's long side, where structures of any size are matched against it, for
+every GAN scale as if it were the finest.
 """
 
 from __future__ import annotations
@@ -106,8 +107,10 @@ def main() -> None:
         for name in options.variants:
             run, model = train(photo, path, name, options)
             row(path.stem, VARIANTS[name][0], run.seconds, measure(model, photo, options.samples))
-            matched = measure(model, photo, options.samples, MATCHED)
-            row(path.stem, f"  at {MATCHED} pixels", run.seconds, matched)
+            for scales in range(model.config.vae_scales + 1, model.config.scales + 1):
+                matched = measure(model, photo, options.samples, MATCHED, scales)
+                finest = max(model.sizes[scales - 1])
+                row(path.stem, f"  at {MATCHED} px, from {finest} px", run.seconds, matched)
             save_sheet(run, model, photo, "samples")
             if name == "base":
                 freeze_statistics(model.network, model)
@@ -168,13 +171,15 @@ def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -
     return run, train_structure(run, photo, preset.structure)
 
 
-def measure(model: StructureModel, photo: Photo, count: int, long_side: int | None = None) -> list[float]:
+def measure(
+    model: StructureModel, photo: Photo, count: int, long_side: int | None = None, scales: int | None = None
+) -> list[float]:
     """Diversity, layout drift, SWD, coherence and completeness of ``count`` samples.
 
-    With ``long_side``, of the samples reduced to that many pixels.
+    With ``long_side``, of the samples reduced to that many pixels; with ``scales``, as if there were so many.
     """
     torch.manual_seed(1)
-    samples = model.sample(model.config.scales, count)
+    samples = model.sample(scales or model.config.scales, count)
     real = reduced(photo, model)
     if long_side is not None:
         (size,) = scale_sizes(photo.height, photo.width, long_side, 1, 1.0)
