@@ -61,7 +61,7 @@ def test_steps_fall_by_a_share_of_the_first_gan_scale() -> None:
     """High-Res-SinGAN's decay."""
     for structure, expected in (
         (STANDARD.structure, [1000] * 3 + [1700, 1360, 1020, 680]),
-        (DRAFT.structure, [400] * 3 + [850, 595, 340]),
+        (DRAFT.structure, [400] * 3 + [1300, 845]),
     ):
         assert [structure.steps(scale) for scale in range(structure.scales)] == expected
     structure = STANDARD.structure
