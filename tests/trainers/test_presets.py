@@ -60,7 +60,7 @@ def test_scales() -> None:
 def test_steps_fall_by_a_share_of_the_first_gan_scale() -> None:
     """High-Res-SinGAN's decay."""
     for structure, expected in (
-        (STANDARD.structure, [1000] * 3 + [1700, 1360, 1020, 680]),
+        (STANDARD.structure, [1000] * 3 + [2900, 2030, 1160]),
         (DRAFT.structure, [400] * 3 + [1300, 845]),
     ):
         assert [structure.steps(scale) for scale in range(structure.scales)] == expected
