@@ -2,15 +2,19 @@
 
 python -m bench.ablations photo.jpg ...                        every variant on every photograph
 python -m bench.ablations photo.jpg --variants base flat       some of them
+python -m bench.ablations photo.jpg --long-side 128 --gan-steps 300 --decay 0.25    another finest scale
 
 Variants differ from ``base``, the preset itself, in what their names say. Trained structures are kept in
 --runs, so that the command can be stopped and given again. Metrics are those of ``trainers.evaluate``, on
-samples of the structure; each run directory gets a contact sheet, the photograph first.
+samples of the structure; each run directory gets a contact sheet, the photograph first. Further lines
+have them at 64 pixels of the photograph's long side, where structures of any size are matched against it, for
+every GAN scale as if it were the finest.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,13 +29,14 @@ from trainers.metrics.layout import layout_drift
 from trainers.metrics.nearest_patches import NearestPatches
 from trainers.metrics.sliced_wasserstein import SlicedWasserstein
 from trainers.networks.structure import SampleNorm
-from trainers.photo import Photo, load_photo, reduce, to_float
+from trainers.photo import Photo, load_photo, reduce, scale_sizes, to_float
 from trainers.presets import PRESETS, Preset, StructureConfig
 from trainers.runs.run import Run
 from trainers.structures.ourgan import StructureModel, train_structure
 
 SHEET_SAMPLES = 11
 AVERAGED = 20  # samples that running statistics are averaged over
+MATCHED = 64  # pixels, long side, at which structures are matched against the photograph
 
 
 def mean_steps(config: StructureConfig) -> int:
@@ -44,8 +49,42 @@ def short(config: StructureConfig) -> StructureConfig:
     return replace(config, gan_steps=300, decay=0.1)
 
 
+def plain(config: StructureConfig) -> StructureConfig:
+    """Neither averaged weights nor a slower end nor bicubic enlargement: the paper's ways."""
+    paper = PRESETS["paper"].structure
+    return replace(
+        config,
+        averaging=paper.averaging,
+        final_share=paper.final_share,
+        final_rate=paper.final_rate,
+        upsampling=paper.upsampling,
+    )
+
+
+def averaged(config: StructureConfig) -> StructureConfig:
+    """A GAN scale's weights averaged over about its last hundred steps."""
+    return replace(config, averaging=100)
+
+
+def slower(config: StructureConfig) -> StructureConfig:
+    """The last fifth of every scale's steps at a tenth of the learning rate."""
+    return replace(config, final_share=0.2, final_rate=0.1)
+
+
+def bicubic(config: StructureConfig) -> StructureConfig:
+    """Bicubic between scales."""
+    return replace(config, upsampling="bicubic")
+
+
 VARIANTS: dict[str, tuple[str, Callable[[StructureConfig], StructureConfig]]] = {
     "base": ("the preset", lambda c: c),
+    "plain": ("the paper's ways", plain),
+    "averaging": ("... + averaging", lambda c: averaged(plain(c))),
+    "schedule": ("... + a slower end", lambda c: slower(plain(c))),
+    "bicubic": ("... + bicubic", lambda c: bicubic(plain(c))),
+    "all": ("... + all three", lambda c: averaged(slower(bicubic(c)))),
+    "averaging-schedule": ("... + averaging, slower end", lambda c: averaged(slower(plain(c)))),
+    "averaging-bicubic": ("... + averaging, bicubic", lambda c: averaged(bicubic(plain(c)))),
     "flat": ("no vertical coordinates", lambda c: replace(c, vertical_coordinates=False)),
     "short": ("300 GAN steps, decay 0.1", short),
     "short-flat": ("the same, no coordinates", lambda c: replace(short(c), vertical_coordinates=False)),
@@ -68,6 +107,10 @@ def main() -> None:
         for name in options.variants:
             run, model = train(photo, path, name, options)
             row(path.stem, VARIANTS[name][0], run.seconds, measure(model, photo, options.samples))
+            for scales in range(model.config.vae_scales + 1, model.config.scales + 1):
+                matched = measure(model, photo, options.samples, MATCHED, scales)
+                finest = max(model.sizes[scales - 1])
+                row(path.stem, f"  at {MATCHED} px, from {finest} px", run.seconds, matched)
             save_sheet(run, model, photo, "samples")
             if name == "base":
                 freeze_statistics(model.network, model)
@@ -81,16 +124,32 @@ def parse() -> argparse.Namespace:
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--preset", choices=sorted(PRESETS), default="draft")
+    parser.add_argument("--long-side", type=int, help="finest scale, pixels; the coarsest stays as it is")
+    parser.add_argument("--vae-steps", type=int)
+    parser.add_argument("--gan-steps", type=int, help="at the first GAN scale")
+    parser.add_argument("--decay", type=float, help="share of these that each further one does without")
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"))
     return parser.parse_args()
 
 
+def budget(config: StructureConfig, options: argparse.Namespace) -> StructureConfig:
+    """The configuration with another finest scale and other steps, where the command line asks for them."""
+    given = {name: getattr(options, name) for name in ("vae_steps", "gan_steps", "decay")}
+    config = replace(config, **{name: value for name, value in given.items() if value is not None})
+    if options.long_side is None:
+        return config
+    coarsest = config.long_side * config.factor ** (config.scales - 1)
+    scales = 1 + round(math.log(coarsest / options.long_side, config.factor))
+    return replace(config, long_side=options.long_side, scales=scales)
+
+
 def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -> tuple[Run, StructureModel]:
     """The structure of one variant, trained as far as it is not yet."""
     preset = PRESETS[options.preset]
-    preset = Preset(preset.name, VARIANTS[variant][1](preset.structure), preset.upscaler)
+    structure = VARIANTS[variant][1](budget(preset.structure, options))
+    preset = Preset(preset.name, structure, preset.upscaler)
     directory = options.runs / f"{path.stem}-{variant}"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if (directory / "config.json").exists():
@@ -112,11 +171,20 @@ def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -
     return run, train_structure(run, photo, preset.structure)
 
 
-def measure(model: StructureModel, photo: Photo, count: int) -> list[float]:
-    """Diversity, layout drift, SWD, coherence and completeness of ``count`` samples."""
+def measure(
+    model: StructureModel, photo: Photo, count: int, long_side: int | None = None, scales: int | None = None
+) -> list[float]:
+    """Diversity, layout drift, SWD, coherence and completeness of ``count`` samples.
+
+    With ``long_side``, of the samples reduced to that many pixels; with ``scales``, as if there were so many.
+    """
     torch.manual_seed(1)
-    samples = model.sample(model.config.scales, count)
+    samples = model.sample(scales or model.config.scales, count)
     real = reduced(photo, model)
+    if long_side is not None:
+        (size,) = scale_sizes(photo.height, photo.width, long_side, 1, 1.0)
+        real = reduce(real[None], *size)[0]
+        samples = reduce(samples, *size)
     distance, nearest = SlicedWasserstein(real), NearestPatches(real)
     patches = [nearest(sample) for sample in samples]
     return [

@@ -14,6 +14,7 @@ from trainers.bundling.strips import STRIPS, run_tail_in_strips
 from trainers.bundling.weights import round_weights
 from trainers.networks import RRDBNet, Structure
 from trainers.networks.coordinates import Padding
+from trainers.networks.structure import Upsampling
 from trainers.photo import scale_sizes
 from trainers.presets import StructureConfig
 from trainers.structures.ourgan import StructureModel
@@ -39,11 +40,15 @@ def session(data: bytes) -> Any:
     return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("padding", ["zeros", "replicate"])
-def test_exported_structure_samples_as_training_does(padding: Padding) -> None:
+@pytest.mark.parametrize(
+    ("padding", "upsampling"), [("zeros", "bilinear"), ("replicate", "bilinear"), ("replicate", "bicubic")]
+)
+def test_exported_structure_samples_as_training_does(padding: Padding, upsampling: Upsampling) -> None:
     """What was judged good during training (StructureModel.sample) is what the exported network makes."""
     torch.manual_seed(2)
-    config = StructureConfig(long_side=40, scales=4, channels=8, layers=1, latent=6, padding=padding)
+    config = StructureConfig(
+        long_side=40, scales=4, channels=8, layers=1, latent=6, padding=padding, upsampling=upsampling
+    )
     model = StructureModel(config, 40, 60, torch.device("cpu"))
     model.deviations = [1.0, 0.0, 0.0, 0.3]
     for module in (model.network, model.encoder):
@@ -58,6 +63,28 @@ def test_exported_structure_samples_as_training_does(padding: Padding) -> None:
         feeds = {f"noise_{m}": noise.numpy() for m, noise in enumerate(noises)}
         (got,) = session(data).run(None, feeds)
         assert np.abs(got - expected.numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("upsampling", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("width", [60, 260])
+def test_exported_structure_takes_wide_sizes(upsampling: Upsampling, width: int) -> None:
+    """Sizes that it was not exported with, and ratios between scales that are not the training's."""
+    torch.manual_seed(3)
+    network = Structure(4, 8, 1, 6, upsampling=upsampling)
+    data = onnx_export.export_structure(network, SIZES)
+    noises = [
+        torch.randn(1, 6 if m == 0 else 3, height, width)
+        for m, (height, width) in enumerate(scale_sizes(40, width, width, 4, 0.75))
+    ]
+    with torch.no_grad():
+        expected = ((network(noises) + 1) / 2).clamp(0, 1)
+    (got,) = session(data).run(None, {f"noise_{m}": noise.numpy() for m, noise in enumerate(noises)})
+    assert got.shape == (1, 3, 40, width)
+    assert got.std() > 0.01
+    assert np.abs(got - expected.numpy()).max() < 1e-4
+    resizes = [node for node in onnx.load_model_from_string(data).graph.node if node.op_type == "Resize"]
+    modes = {a.s.decode() for node in resizes for a in node.attribute if a.name == "mode"}
+    assert modes == {"linear" if upsampling == "bilinear" else "cubic"}
 
 
 def test_structure_export_fails_where_onnx_would_differ(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,9 @@ TABLE_3 = {
     "vae_scales": 3,
     "factor": 0.75,
     "decay": 0,  # all scales are trained alike
+    "upsampling": "bilinear",
+    "averaging": 1,  # none: the last weights
+    "final_share": 0,
     "padding": "zeros",
     "precision": "fp32",
 }
@@ -56,9 +59,12 @@ def test_scales() -> None:
 
 def test_steps_fall_by_a_share_of_the_first_gan_scale() -> None:
     """High-Res-SinGAN's decay."""
+    for structure, expected in (
+        (STANDARD.structure, [1000] * 3 + [2900, 2030, 1160]),
+        (DRAFT.structure, [400] * 3 + [1300, 845]),
+    ):
+        assert [structure.steps(scale) for scale in range(structure.scales)] == expected
     structure = STANDARD.structure
-    steps = [structure.steps(scale) for scale in range(structure.scales)]
-    assert steps == [1500] * 3 + [1600, 1360, 1120, 880, 640, 400]
     assert replace(structure, decay=0.5).steps(structure.scales - 1) == 1  # at least
 
 
@@ -74,10 +80,30 @@ def test_steps_of_the_upscaler() -> None:
 
 
 def test_the_upscaler_takes_the_last_weights_in_full_precision() -> None:
-    """What standard and draft do beyond the table."""
+    """What standard and draft do beyond the table, and what they take of it."""
     upscaler = PAPER.upscaler
     assert (upscaler.averaging, upscaler.precision, upscaler.held_out) == (1, "fp32", 0)
     assert not upscaler.pretrained
+
+
+def test_steps_of_fitting_the_upscalers() -> None:
+    for upscaler, later, first in (
+        (STANDARD.upscaler, (300, 150), (150, 75)),
+        (DRAFT.upscaler, (20, 20), (10, 10)),
+    ):
+        assert upscaler.steps(pretrained=True) == later
+        assert upscaler.steps(pretrained=True, share=upscaler.first_share) == first
+
+
+@pytest.mark.parametrize("preset", [DRAFT, STANDARD])
+def test_presets_keep_the_coarsest_scale_and_average(preset: Preset) -> None:
+    """What is whole in a picture is decided at the coarsest scale, whatever the finest is."""
+    paper, structure = PAPER.structure, preset.structure
+    coarsest = paper.long_side * paper.factor ** (paper.scales - 1)
+    ours = structure.long_side * structure.factor ** (structure.scales - 1)
+    assert abs(ours - coarsest) < 4
+    assert (structure.averaging, structure.upsampling, structure.final_share) == (100, "bicubic", 0.0)
+    assert preset.upscaler.averaging <= sum(preset.upscaler.steps(pretrained=True))
 
 
 @pytest.mark.parametrize("preset", [DRAFT, STANDARD])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bench.training import plain_critic, plain_generator
@@ -74,7 +75,7 @@ def test_a_scale_that_diverges_starts_once_more_and_slower(
     assert "structure scale 3 diverged (10 losses or gradients in a row were not finite)" in caplog.text
     saved = torch.load(tmp_path / "run" / "checkpoints" / f"structure-{SCALE}.pt", weights_only=True)
     rate = saved["scale_state"]["critic_optimizer"]["param_groups"][0]["lr"]
-    assert rate == pytest.approx(RATE * ourgan.SECOND_TRY)
+    assert rate == pytest.approx(RATE * ourgan.SECOND_TRY * CONFIG.final_rate)
     assert saved["step"] == CONFIG.gan_steps
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         state = torch.load(path, weights_only=True)
@@ -161,3 +162,129 @@ def test_the_loop_of_the_benchmark_trains_the_same_networks(padding: Any) -> Non
             for one, other in zip(ours.buffers(), buffers, strict=True):
                 other.copy_(one)
         assert torch.allclose(ours(x), plain(x), atol=1e-5)
+
+
+ALL_THREE = replace(
+    CONFIG, scales=4, gan_steps=10, averaging=4, final_share=0.3, final_rate=0.1, upsampling="bicubic"
+)
+
+
+def generator_weights(state: dict[str, Tensor], scale: int) -> dict[str, Tensor]:
+    prefix = f"generators.{scale}."
+    return {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
+
+
+def test_averaged_weights_follow_the_last_steps(photo: Photo) -> None:
+    torch.manual_seed(0)
+    model = StructureModel(ALL_THREE, photo.height, photo.width, torch.device("cpu"))
+    scale = GanScale(model, structure_pyramid(photo, model.sizes), SCALE, None)
+    expected: list[Tensor] = []
+    for done in range(1, 8):
+        scale.step()
+        weights = [p.detach().clone() for p in scale.generator.parameters()]
+        share = 1 / min(done, ALL_THREE.averaging)
+        before = expected or weights
+        expected = [mean * (1 - share) + p * share for mean, p in zip(before, weights, strict=True)]
+    for mean, value in zip(scale.average.parameters(), expected, strict=True):
+        assert torch.allclose(mean, value, atol=1e-6)
+    assert any(not torch.equal(p, q) for p, q in zip(weights, expected, strict=True))
+    for _ in range(2):  # twice is once
+        scale.finish()
+        for value, mean in zip(model.network.generators[SCALE].parameters(), expected, strict=True):
+            assert torch.allclose(value, mean, atol=1e-6)
+
+
+def test_averaged_weights_are_the_frozen_scale_below_the_next(photo: Photo, tmp_path: Path) -> None:
+    model = train_structure(start(tmp_path / "run"), photo, ALL_THREE)
+    final = model.network.state_dict()
+    for m in (SCALE, SCALE + 1):
+        saved = torch.load(tmp_path / "run" / "checkpoints" / f"structure-{m}.pt", weights_only=True)
+        at_its_end = generator_weights(saved["model"]["network"], m)
+        averages = saved["scale_state"]["average"]
+        assert at_its_end.keys() == averages.keys()
+        for name, mean in averages.items():
+            assert torch.equal(at_its_end[name], mean)
+            assert torch.equal(generator_weights(final, m)[name], mean)
+
+
+def test_averaging_one_step_is_none(photo: Photo, tmp_path: Path) -> None:
+    config = replace(ALL_THREE, averaging=1)
+    last: dict[int, list[Tensor]] = {}
+
+    class Recording(GanScale):
+        def finish(self) -> None:
+            last[self.scale] = [p.detach().clone() for p in self.generator.parameters()]
+            super().finish()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ourgan, "GanScale", Recording)
+        model = train_structure(start(tmp_path / "run"), photo, config)
+    assert set(last) == {SCALE, SCALE + 1}
+    for m, weights in last.items():
+        for ours, raw in zip(model.network.generators[m].parameters(), weights, strict=True):
+            assert torch.equal(ours, raw)
+
+
+def test_the_last_steps_of_a_scale_are_smaller(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    for kind, name in ((VaeScale, "optimizer"), (GanScale, "critic_optimizer")):
+
+        def recording(self: Any, step: Any = kind.step, name: str = name) -> dict[str, Tensor]:
+            rates.append(self.optimizers[name].optimizer.param_groups[-1]["lr"])
+            return step(self)
+
+        monkeypatch.setattr(kind, "step", recording)
+    config = replace(ALL_THREE, vae_steps=10, scales=SCALE + 1)
+    train_structure(start(tmp_path / "run"), photo, config)
+    vae_0 = config.learning_rate
+    assert rates == pytest.approx(([vae_0] * 7 + [vae_0 / 10] * 3) * 3)
+    assert [config.final_step(m) for m in range(3)] == [7] * 3
+    assert replace(config, final_share=0.0).final_step(0) == config.vae_steps  # never comes
+
+
+@pytest.mark.parametrize("stop_after", [6, 10, 15, 16, 18, 19, 20, 24])
+def test_averages_and_rates_resume_exactly(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    """Killed in the first GAN scale, about its last, slow steps, at its very end, and in the next."""
+    whole = train_structure(start(tmp_path / "whole"), photo, ALL_THREE)
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
+    save, saves = Run.save_checkpoint, 0
+
+    def interrupting_save(self: Run, name: str, state: Any) -> None:
+        nonlocal saves
+        save(self, name, state)
+        saves += 1
+        if saves == stop_after:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save_checkpoint", interrupting_save)
+        with pytest.raises(KeyboardInterrupt):
+            train_structure(start(tmp_path / "part"), photo, ALL_THREE)
+    part = train_structure(resume(tmp_path / "part"), photo, ALL_THREE)
+    for one, other in zip(tensors(whole.state_dict()), tensors(part.state_dict()), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("how", "aligned"), [("bilinear", True), ("bicubic", False)])
+def test_enlargement_between_scales(photo: Photo, how: Any, aligned: bool) -> None:
+    """What scales are enlarged by, in sampling and in training alike."""
+    torch.manual_seed(0)
+    config = replace(ALL_THREE, upsampling=how)
+    model = StructureModel(config, photo.height, photo.width, torch.device("cpu"))
+    network = model.network
+    noises = model.noises(2)
+    with torch.no_grad():
+        coarse = network.start(noises[0])
+        up = F.interpolate(coarse, size=model.sizes[1], mode=how, align_corners=aligned)
+        assert torch.equal(network(noises), up + network.generators[1](up + noises[1]))
+
+        pyramid = structure_pyramid(photo, model.sizes)
+        scale = GanScale(model, pyramid, SCALE, None)
+        z0, _ = model.encoder(pyramid[0])
+        below = network(model.reconstruction_noises(z0, SCALE))
+        up = F.interpolate(below, size=model.sizes[SCALE], mode=how, align_corners=aligned)
+        assert torch.equal(scale.reconstruction_below, up)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from .coordinates import CoordConv2d, Padding
 
 SLOPE = 0.2  # of every LeakyReLU (HP-VAE-GAN)
+
+Upsampling = Literal["bilinear", "bicubic"]
 
 
 class SampleNorm(nn.Module):
@@ -99,9 +102,13 @@ class Encoder(nn.Module):
         return self.mean(features), self.log_variance(features)
 
 
-def upsample(x: Tensor, like: Tensor) -> Tensor:
-    """``x`` resized to the height and width of ``like`` (bilinear, aligned corners: HP-VAE-GAN)."""
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
+def upsample(x: Tensor, like: Tensor, how: Upsampling = "bilinear") -> Tensor:
+    """``x`` resized to the height and width of ``like``.
+
+    Bilinear is with aligned corners, as in HP-VAE-GAN. Bicubic is without, so that pixels stay where the
+    reductions of the photograph have them, and so that ONNX Runtime agrees at every size.
+    """
+    return F.interpolate(x, size=like.shape[-2:], mode=how, align_corners=how == "bilinear")
 
 
 class Structure(nn.Module):
@@ -120,9 +127,10 @@ class Structure(nn.Module):
         *,
         vertical: bool = True,
         padding: Padding = "replicate",
+        upsampling: Upsampling = "bilinear",
     ) -> None:
         super().__init__()
-        self.latent = latent
+        self.latent, self.upsampling = latent, upsampling
         self.generators = nn.ModuleList(
             Generator(latent if m == 0 else 3, channels, layers, vertical=vertical, padding=padding)
             for m in range(scales)
@@ -135,7 +143,11 @@ class Structure(nn.Module):
 
     def step(self, m: int, previous: Tensor, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """x_m from x_{m-1} (``previous``, any size) and z_m (N, 3, H_m, W_m)."""
-        return self.refine(m, upsample(previous, noise), noise, dtype)
+        return self.refine(m, self.upsample(previous, noise), noise, dtype)
+
+    def upsample(self, x: Tensor, like: Tensor) -> Tensor:
+        """up(x), of the height and width of ``like``."""
+        return upsample(x, like, self.upsampling)
 
     def refine(self, m: int, up: Tensor, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """x_m from up(x_{m-1}) and z_m, both (N, 3, H_m, W_m)."""

@@ -28,7 +28,6 @@ from torch.nn.utils import parametrize
 
 from ..losses import critic_loss, gradient_penalty, kl_divergence
 from ..networks import Encoder, PatchCritic, Structure
-from ..networks.structure import upsample
 from ..photo import Photo, scale_sizes, structure_pyramid
 from ..presets import StructureConfig
 from ..runs.run import METRICS_EVERY, Run, place
@@ -94,7 +93,11 @@ def convolutions(config: StructureConfig) -> dict[str, Any]:
 
 def make_structure(config: StructureConfig) -> Structure:
     """The structure network, untrained."""
-    return Structure(config.scales, config.channels, config.layers, config.latent, **convolutions(config))
+    return Structure(
+        *(config.scales, config.channels, config.layers, config.latent),
+        upsampling=config.upsampling,
+        **convolutions(config),
+    )
 
 
 def working_dtype(config: StructureConfig, device: torch.device) -> torch.dtype:
@@ -147,6 +150,9 @@ class VaeScale:
         self.optimizers["optimizer"].step(config.reconstruction * reconstruction + config.kl * kl)
         return {"reconstruction": reconstruction.detach(), "kl": kl.detach()}
 
+    def finish(self) -> None:
+        """After the last step: nothing to do."""
+
     def state_dict(self) -> dict[str, Any]:
         return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
 
@@ -166,6 +172,8 @@ class GanScale:
         config = model.config
         self.dtype = working_dtype(config, model.device)
         self.generator = model.network.generators[scale].requires_grad_(True)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)  # of its weights: the result
+        self.done = 0  # steps
         critic_network = PatchCritic(config.channels, config.layers, **convolutions(config))
         self.critic = place(critic_network, model.device)
         if critic is not None:
@@ -178,7 +186,7 @@ class GanScale:
             model.encoder.eval()  # training mode would turn its spectral norms, at every resumption anew
             z0, _ = model.encoder(pyramid[0])
             below = model.network(model.reconstruction_noises(z0, scale))
-            self.reconstruction_below = upsample(below, self.real)
+            self.reconstruction_below = model.network.upsample(below, self.real)
         rmse = F.mse_loss(self.reconstruction_below, self.real).sqrt()
         model.deviations[scale] = config.noise * float(rmse)
 
@@ -186,6 +194,8 @@ class GanScale:
         reconstructed, fake = self._generate()
         critic_metrics = self._train_critic(fake.detach())
         generator_metrics = self._train_generator(reconstructed, fake)
+        self.done += 1
+        self._update_average()
         return {**critic_metrics, **generator_metrics}
 
     def _generate(self) -> tuple[Tensor, Tensor]:
@@ -193,7 +203,7 @@ class GanScale:
         model, network = self.model, self.model.network
         with torch.no_grad():
             *lower, noise = model.noises(self.scale + 1, model.config.batch)
-            samples_below = upsample(network(lower, self.dtype), noise)
+            samples_below = network.upsample(network(lower, self.dtype), noise)
             below = torch.cat([self.reconstruction_below, samples_below])
             noise = torch.cat([torch.zeros_like(self.real), noise])
         pictures = network.refine(self.scale, below, noise, self.dtype)
@@ -221,12 +231,29 @@ class GanScale:
         self.critic.requires_grad_(True)
         return {"reconstruction": reconstruction.detach(), "adversarial": adversarial.detach()}
 
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        weight = 1 / min(self.done, self.model.config.averaging)
+        for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(value, weight)
+
+    def finish(self) -> None:
+        """After the last step: the scale's weights are their average from here on. Twice is once."""
+        self.generator.load_state_dict(self.average.state_dict())
+
     def state_dict(self) -> dict[str, Any]:
         optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
-        return {"critic": self.critic.state_dict(), **optimizers}
+        return {
+            "critic": self.critic.state_dict(),
+            "average": self.average.state_dict(),
+            "done": self.done,
+            **optimizers,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.critic.load_state_dict(state["critic"])
+        self.average.load_state_dict(state["average"])
+        self.done = state["done"]
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state[name])
 
@@ -282,11 +309,16 @@ def _train_scale(run: Run, model: StructureModel, scale: Scale, m: int, saved: d
         log.warning("structure scale %d diverged (%s); once again with a lower learning rate", m + 1, error)
         model.load_state_dict(start["model"])
         scale.load_state_dict(start["scale_state"])
-        for optimizer in scale.optimizers.values():
-            for group in optimizer.optimizer.param_groups:
-                group["lr"] *= SECOND_TRY
+        slow_down(scale, SECOND_TRY)
         watch = DriftWatch(DRIFT_FACTOR, DRIFT_FLOOR)
         _take_steps(run, model, scale, m, 0, watch=watch, start=None)
+
+
+def slow_down(scale: Scale, factor: float) -> None:
+    """Multiplies the learning rates, which the optimizers' states keep."""
+    for optimizer in scale.optimizers.values():
+        for group in optimizer.optimizer.param_groups:
+            group["lr"] *= factor
 
 
 def _take_steps(
@@ -320,6 +352,8 @@ def _take_steps(
     run.forget_metrics(f"structure-{m}", first_step)
     with run.progress(description, first_step, steps) as bar:
         for step in range(first_step, steps):
+            if step == model.config.final_step(m):
+                slow_down(scale, model.config.final_rate)
             metrics = scale.step()
             watch.update(float(metrics["reconstruction"]))
             if step % METRICS_EVERY == 0 or step == steps - 1:
@@ -327,6 +361,7 @@ def _take_steps(
             if run.checkpoint_due(sound=not watch.rising):
                 save("structure", step + 1)
             bar.update()
+    scale.finish()  # also where the last checkpoint was written between the last step and this
     if first_step < steps:
         start = None
         save(f"structure-{m}", steps)
