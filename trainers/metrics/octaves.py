@@ -142,7 +142,7 @@ def octave_masks(tile: int) -> Tensor:
 
 
 def fitting_tile(height: int, width: int) -> int:
-    """The tile that a photograph of this size has room for, in pixels; raises ValueError if it is too small."""
+    """The tile, in pixels, that a photograph of this size has room for; raises ValueError if none."""
     if min(height, width) < SMALLEST_TILE:
         least = f"{SMALLEST_TILE} x {SMALLEST_TILE}"
         raise ValueError(f"expected at least {least} pixels, got {width} x {height}")
