@@ -2,10 +2,15 @@
 
 python -m trainers.evaluate photo.ourgan photo.jpg                     -> a table, and photo-metrics.json
 python -m trainers.evaluate photo.ourgan photo.jpg --sheet sheet.png   and a contact sheet
+python -m trainers.evaluate photo.ourgan photo.jpg --full 8192x4320    and canvases at their own resolution
 
-Samples are rendered by the runtime, as a user gets them. Each is as large as the structure was in training,
-and 4 times as large per side after every pass: with a structure of 256 px that is 1K after one and 4K after
-two. The photograph is reduced to the same size; where it is smaller, both are compared at the photograph's.
+Samples are rendered by the runtime, and made by the networks. Each is as large as the structure was in
+training, and 4 times as large per side after every pass: with a structure of 256 px that is 1K after one and
+4K after two. The photograph is reduced to the same size; where it is smaller, both are compared at the
+photograph's.
+
+Canvases (``--full``) are rendered as a user gets them, with detail from the photograph if the bundle holds
+it, and compared at the scale that they are made at: ``metrics.canvases``.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -26,9 +31,12 @@ from tqdm import tqdm
 
 from ourgan_sdk import OurganError, Synthesizer, __version__
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk.sizes import parse_size
+from ourgan_sdk.synthesizer import DetailMode
 
-from .command_line import minutes, parse_seed, pick_device
+from .command_line import parse_seed, pick_device
 from .metrics import inception
+from .metrics.canvases import CanvasComparison
 from .metrics.comparison import (
     Comparison,
     evaluate_upscalers,
@@ -42,24 +50,13 @@ from .metrics.diversity import diversity, own_deviation
 from .metrics.inception import InceptionFeatures
 from .metrics.lpips import LPIPS
 from .photo import Photo, load_photo
-from .runs.run import grid
+from .report import SHEET_FORMATS, save_sheet, table
 
 log = logging.getLogger("trainers")
 
-SHEET_SAMPLES = 9
-SHEET_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
 MOST_PASSES = 3
 FEWEST_SAMPLES, MOST_SAMPLES = 4, 10_000
-
-LABELS = {
-    "swd": ("sliced Wasserstein, x 1000", 1),
-    "coherence": ("coherence, levels^2", 1),
-    "completeness": ("completeness, levels^2", 1),
-    "layout_drift": ("layout drift, levels", 2),
-    "sifid_5": ("SIFID, 5th layer", 3),
-    "sifid_13": ("SIFID, 13th layer", 3),
-}
-"""How the table shows a metric: its name, and how many digits."""
+MOST_FULL_SEEDS = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,6 +96,28 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=range(MOST_PASSES + 1),
         help="that samples are enlarged by; metrics are taken after each (default: 1; 2 with --inception)",
     )
+    add(
+        "--full",
+        type=parse_full_size,
+        action="append",
+        default=[],
+        metavar="WIDTHxHEIGHT",
+        help="also measure canvases of this size at their own resolution; may be given several times",
+    )
+    add(
+        "--full-seeds",
+        type=int,
+        choices=range(1, MOST_FULL_SEEDS + 1),
+        default=2,
+        metavar="N",
+        help="how many canvases of each size (default: 2); seeds as for samples",
+    )
+    add(
+        "--detail",
+        choices=get_args(DetailMode),
+        default="auto",
+        help="where canvases have their detail from (default: the photograph if the bundle holds it)",
+    )
     add("--inception", type=Path, metavar="FILE", help=f"for SIFID: {inception.WEIGHTS}")
     add(
         *("--lpips",),
@@ -123,6 +142,14 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_full_size(text: str) -> tuple[int, int]:
+    """(width, height) of canvases; raises argparse.ArgumentTypeError for what is no size."""
+    try:
+        return parse_size(text)
+    except OurganError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Renders and measures, writes the report, and returns it.
 
@@ -137,7 +164,8 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     features = InceptionFeatures.load(options.inception).to(device) if options.inception else None
     lpips = LPIPS.load(*options.lpips).to(device) if options.lpips else None
     photo = load_photo(options.photo)
-    synthesizer = Synthesizer(options.bundle)
+    synthesizer = Synthesizer(options.bundle, detail="network")
+    canvases = prepare_canvases(options, photo)
     passes = options.passes if options.passes is not None else (2 if features else 1)
     comparisons = [Comparison(synthesizer, photo, i, device) for i in range(passes + 1)]
     left_out = prepare(comparisons, features)
@@ -147,11 +175,15 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         left_out["LPIPS"] = "no weights (--lpips ALEXNET LINEAR)"
     upscalers, too_small = evaluate_upscalers(synthesizer.bundle, photo)
     samples = measure_samples(comparisons, range(options.seed, options.seed + options.samples), options.quiet)
+    full = measure_canvases(canvases, options)
+    for one in full:
+        left_out |= left_out_of_canvases(one)
     report = {
         **describe(synthesizer, photo, options),
         "device": str(device),
         "sizes": [comparison.summary() for comparison in comparisons],
         "between_samples": {"diversity": diversity(samples, comparisons[0].photo.cpu())},
+        "full_resolution": full,
         "upscalers": upscalers,
         "left_out": left_out | too_small,
     }
@@ -208,6 +240,46 @@ def prepare(comparisons: list[Comparison], features: InceptionFeatures | None) -
     return left_out
 
 
+def prepare_canvases(options: argparse.Namespace, photo: Photo) -> list[CanvasComparison]:
+    """Those of every size asked for; none of them rendered yet.
+
+    Raises:
+        BundleError: the bundle cannot be read, or does not hold the photograph that detail is asked from.
+        ValueError: canvases of a size cannot be measured against this photograph.
+    """
+    if not options.full:
+        return []
+    synthesizer = Synthesizer(options.bundle, detail=options.detail)
+    return [CanvasComparison(synthesizer, photo, *size) for size in dict.fromkeys(options.full)]
+
+
+def measure_canvases(canvases: list[CanvasComparison], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Renders and measures them, a size after the other; what each has in memory goes before the next."""
+    seeds = range(options.seed, options.seed + options.full_seeds)
+    result = []
+    while canvases:
+        one = canvases.pop(0)
+        bar = tqdm(
+            seeds, f"{one.width} x {one.height}", unit="canvas", dynamic_ncols=True, disable=options.quiet
+        )
+        result.append(one.summary({seed: one.measure(seed) for seed in bar}))
+    return result
+
+
+def left_out_of_canvases(summary: dict[str, Any]) -> dict[str, str]:
+    """What could not be measured of canvases of one size, and why."""
+    rendered, compared = ("{} x {}".format(*summary[name]) for name in ("rendered", "compared"))
+    result = {}
+    if passes := summary["passes_left_out"]:
+        result[f"full resolution of {rendered}"] = (
+            f"what the last {passes} x4 pass(es) add is beyond the photograph's resolution; "
+            f"compared at {compared}"
+        )
+    if summary["detail"] == "network":
+        result[f"sources and borders of {rendered}"] = "a network's pixels have no place in the photograph"
+    return result
+
+
 def measure_samples(comparisons: list[Comparison], seeds: Sequence[int], quiet: bool) -> Tensor:
     """Renders and measures all samples; returns the structures, (N, 3, H, W) in [0, 1] on the CPU."""
     structures = []
@@ -240,55 +312,6 @@ def describe(synthesizer: Synthesizer, photo: Photo, options: argparse.Namespace
         "samples": options.samples,
         "versions": {"ourgan_sdk": __version__, "torch": torch.__version__},
     }
-
-
-def save_sheet(path: Path, photo: Tensor, samples: Tensor) -> None:
-    """A contact sheet: the photograph, then the first samples."""
-    sheet = grid(torch.stack([photo, *samples[:SHEET_SAMPLES]]), columns=5)
-    with atomic_file(path) as temporary:
-        sheet.save(temporary, SHEET_FORMATS[path.suffix.lower()], quality=90)
-
-
-def table(report: dict[str, Any]) -> str:
-    """The report for people."""
-    lines = [
-        f"{report['bundle']['file']} against {report['photo']['file']}: {report['samples']} samples, "
-        f"{minutes(report['seconds'])}",
-        "",
-        f"{'metric (lower is better)':<28}{'size':>12}{'mean':>10}{'+-':>9}{'mirrored photo':>16}",
-    ]
-    for size in report["sizes"]:
-        shown = "{} x {}".format(*size["compared"])
-        for name, value in size["metrics"].items():
-            label, digits = LABELS.get(name, (f"  level {name.removeprefix('swd_level_')}", 1))
-            lines.append(
-                f"{label:<28}{shown:>12}{value['mean']:>10.{digits}f}{value['deviation']:>9.{digits}f}"
-                f"{value['mirrored_photo']:>16.{digits}f}"
-            )
-    between = report["between_samples"]
-    lines += ["", "between samples (higher: more varied)", f"{'diversity':<40}{between['diversity']:>10.3f}"]
-    if "lpips" in between:
-        lpips = between["lpips"]
-        lines.append(f"{'LPIPS, 256 px':<40}{lpips['mean']:>10.3f}{lpips['deviation']:>9.3f}")
-    lines += ["", *upscaler_lines(report["upscalers"])]
-    return "\n".join(lines + [f"left out: {what}: {why}" for what, why in report["left_out"].items()])
-
-
-def upscaler_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """The part of the table about upscalers."""
-    if not rows:
-        return []
-    share = rows[0]["share_of_width"]
-    if rows[0]["held_out"]:
-        where = f"right {share:.1%} of the photograph, held out of their training"
-    else:
-        where = f"right {share:.1%} of the photograph, which they were TRAINED ON: no part was held out"
-    lines = [f"upscalers on the {where}", f"{'':<40}{'PSNR, dB':>10}{'SSIM':>9}{'SWD':>16}"]
-    for row in rows:
-        for name in ("upscaler", "bicubic"):
-            label, scores = f"{row['task']}: {row['file'] if name == 'upscaler' else name}", row[name]
-            lines.append(f"{label:<40}{scores['psnr']:>10.2f}{scores['ssim']:>9.4f}{scores['swd']:>16.1f}")
-    return [*lines, ""]
 
 
 if __name__ == "__main__":

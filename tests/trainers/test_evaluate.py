@@ -4,15 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
 
-from ourgan_sdk import Synthesizer
+from ourgan_sdk import Bundle, Synthesizer
 from ourgan_sdk.bundle import Manifest, Photo, write_bundle
 from tests.tiny import write_photo
 from trainers import evaluate
+from trainers.metrics import copied
+from trainers.metrics.canvases import CanvasComparison, over_seeds
 from trainers.metrics.comparison import Comparison
+from trainers.metrics.full_resolution import FullResolution, Numbers
 from trainers.metrics.inception import InceptionFeatures
 from trainers.metrics.lpips import LPIPS
 from trainers.photo import load_photo
@@ -34,6 +38,18 @@ def bundle(
     learned = Photo(width=180, height=120, sha256=load_photo(photo).sha256)
     training = manifest.training.model_copy(update={"held_out": 0.5})
     write_bundle(path, manifest.model_copy(update={"photo": learned, "training": training}), networks)
+    return path
+
+
+@pytest.fixture(scope="module")
+def with_photograph(bundle: Path, photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same bundle, which holds its photograph as well."""
+    path = tmp_path_factory.mktemp("holding") / "hills.ourgan"
+    opened = Bundle.open(bundle)
+    held = opened.manifest.photo.model_copy(update={"file": "photograph.png"})
+    members = {name: opened.read(name) for name in opened.manifest.files}
+    manifest = opened.manifest.model_copy(update={"photo": held})
+    write_bundle(path, manifest, members | {"photograph.png": photo.read_bytes()})
     return path
 
 
@@ -170,10 +186,12 @@ def test_bad_input_ends_with_one_line_before_anything_is_rendered(
         raise AssertionError("rendered before the input was checked")
 
     monkeypatch.setattr(Synthesizer, "render", never)
+    monkeypatch.setattr(Synthesizer, "canvas", never)
     grey = tmp_path / "grey.png"
     Image.new("RGB", (180, 120), (90, 90, 90)).save(grey)
     tiny = tmp_path / "tiny.png"
     Image.linear_gradient("L").resize((9, 6)).save(tiny)
+    other = write_photo(tmp_path / "other.png", 240, 360)
     text = tmp_path / "text.ourgan"
     text.write_text("text")
     report = tmp_path / "report.json"
@@ -188,6 +206,10 @@ def test_bad_input_ends_with_one_line_before_anything_is_rendered(
         ([bundle, photo, "--sheet", tmp_path / "sheet.gif"], "a sheet's name ends in .png"),
         ([bundle, photo, "--inception", text], "is not torchvision's Inception v3"),
         ([bundle, photo, "--lpips", text, text], "is not torchvision's AlexNet"),
+        ([bundle, photo, "--detail", "photograph", "--full", "360x240"], "holds no photograph"),
+        ([bundle, photo, "--full", "360x240", "--full", "360x50"], "a picture of 360 x 50 is too small"),
+        ([bundle, photo, "--full", "60x40"], "expected at least 64 x 64 pixels, got 60 x 40"),
+        ([bundle, other, "--full", "360x240"], "360 x 240 has not the scale of the bundle's"),
     ]
     for arguments, message in cases:
         assert evaluate.main(["--quiet", "-o", str(report), *map(str, arguments)]) == 1
@@ -205,3 +227,97 @@ def test_numbers_of_samples_that_are_refused(
     with pytest.raises(SystemExit, match="2"):
         evaluate.main([str(bundle), str(photo), f"--samples={count}"])
     assert f"expected from 4 to 10000 samples, got '{count}'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def few_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked for in the photograph, which is what takes most of the time in pictures so small."""
+    monkeypatch.setattr(copied, "QUERIES", 1024)
+
+
+def pixels_of(photo: Path) -> npt.NDArray[np.uint8]:
+    with Image.open(photo) as image:
+        return np.array(image)
+
+
+def metric(report: dict[str, Any], key: str = "mean") -> Numbers:
+    """Of the only canvases of a report."""
+    (one,) = report["full_resolution"]
+    return {name: values[key] for name, values in one["metrics"].items()}
+
+
+@pytest.mark.usefixtures("few_patches")
+def test_canvases_stand_against_the_photograph_at_their_scale(
+    run: Callable[..., dict[str, Any]], with_photograph: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two photographs wide: the photograph's level is the photograph itself, at half the canvas's width."""
+    report = run(with_photograph, photo, "--seed", 7, "--passes", 0, "--full", "360x240", "--full-seeds", 1)
+    (one,) = report["full_resolution"]
+    assert (one["rendered"], one["compared"], one["photograph"]) == ([360, 240], [360, 240], [180, 120])
+    assert (one["extent"], one["detail"], one["seeds"]) == (2, "photograph", [7, 7])
+    canvas = Synthesizer(with_photograph).canvas(360, 240, 7)
+    compare = FullResolution(pixels_of(photo))
+    expected = compare.measure(
+        canvas[:], lambda y0, x0, y1, x1: canvas.sources()[y0:y1, x0:x1].astype(np.int64)
+    )
+    assert metric(report) == metric(report, "minimum") == pytest.approx(expected)
+    mirrored = compare.mirrored()
+    assert metric(report, "mirrored_photo") == {name: mirrored.get(name) for name in expected}
+    assert {"amplitude_2_4px", "swd_full_level_0", "source_largest", "border_share"} <= expected.keys()
+    assert not any("full resolution" in what or "sources" in what for what in report["left_out"])
+    output = capsys.readouterr().out
+    for text in ("full resolution, 360 x 240, detail from the photograph", "largest piece, share"):
+        assert text in output
+
+
+@pytest.mark.usefixtures("few_patches")
+def test_canvases_of_networks_have_no_sources(
+    run: Callable[..., dict[str, Any]], with_photograph: Path, bundle: Path, photo: Path
+) -> None:
+    report = run(with_photograph, photo, "--passes", 0, "--full", "360x240", "--detail", "network")
+    (one,) = report["full_resolution"]
+    assert one["detail"] == "network"
+    assert not any(name.startswith(("source", "border")) for name in one["metrics"])
+    assert "no place in the photograph" in report["left_out"]["sources and borders of 360 x 240"]
+    synthesizer = Synthesizer(bundle)
+    compare = FullResolution(pixels_of(photo))
+    both = over_seeds([compare.measure(synthesizer.render(360, 240, seed)) for seed in (0, 1)])
+    assert metric(report, "maximum") == pytest.approx({name: one["maximum"] for name, one in both.items()})
+
+
+@pytest.mark.usefixtures("few_patches")
+def test_what_passes_add_to_the_photograph_is_not_compared(
+    run: Callable[..., dict[str, Any]], with_photograph: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = run(with_photograph, photo, "--passes", 0, "--full", "720x480", "--full-seeds", 1)
+    (one,) = report["full_resolution"]
+    assert (one["rendered"], one["compared"], one["passes_left_out"]) == ([720, 480], [180, 120], 1)
+    assert "compared at 180 x 120" in report["left_out"]["full resolution of 720 x 480"]
+    assert "compared at 180 x 120: beyond it" in capsys.readouterr().out
+    level = Synthesizer(with_photograph).canvas(720, 480).levels[1]
+    expected = FullResolution(pixels_of(photo)).measure(level)
+    assert "source_largest" in one["metrics"]
+    assert {name: metric(report)[name] for name in expected} == pytest.approx(expected)
+    of_networks = CanvasComparison(
+        Synthesizer(with_photograph, detail="network"), load_photo(photo), 720, 480
+    )
+    canvas = of_networks.canvas(0)
+    assert canvas.levels[of_networks.level(canvas)].shape == level.shape
+
+
+def test_samples_are_the_networks_whatever_the_bundle_holds(
+    run: Callable[..., dict[str, Any]], with_photograph: Path, bundle: Path, photo: Path
+) -> None:
+    assert run(with_photograph, photo)["sizes"] == run(bundle, photo)["sizes"]
+
+
+def test_a_number_that_not_all_seeds_have() -> None:
+    numbers = over_seeds([{"one": 1.0, "two": 5.0}, {"one": 4.0}])
+    assert numbers["one"] == {"mean": 2.5, "minimum": 1, "maximum": 4, "samples": 2}
+    assert numbers["two"] == {"mean": 5, "minimum": 5, "maximum": 5, "samples": 1}
+
+
+def test_a_size_that_is_none(bundle: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main([str(bundle), str(photo), "--full=large"])
+    assert "expected a size as WIDTHxHEIGHT" in capsys.readouterr().err

@@ -29,8 +29,8 @@ from torch import Tensor
 from ..photo import Photo, reduce, to_float
 from .borders import VisibleBorders, smooth_places
 from .copied import LONG_SIDE, Copied, CopiedShare, Integers, copied_share
-from .octaves import OctaveAmplitudes, Pixels
-from .sliced_wasserstein_any_size import Pyramid, SlicedWassersteinAnySize, gaussian_pyramid
+from .octaves import OctaveAmplitudes, Pixels, fitting_tile
+from .sliced_wasserstein_any_size import Pyramid, SlicedWassersteinAnySize, gaussian_pyramid, level_count
 
 BAND_ROWS = 512  # that are read of a picture at once
 REGION = 768  # pixels per side, of the regions whose sources are asked for
@@ -150,6 +150,18 @@ def measure_full_resolution(
         ValueError: one of them is too small, or not 8-bit RGB.
     """
     return FullResolution(photograph, seed).measure(picture, sources)
+
+
+def check_sizes(picture: tuple[int, int], photograph: tuple[int, int]) -> None:
+    """Whether a picture can be measured against a photograph, both (height, width), before either is made.
+
+    Raises:
+        ValueError: one of them is too small.
+    """
+    tile, (height, width) = fitting_tile(*photograph), picture
+    if min(picture) < tile or level_count(*picture) < level_count(*photograph):
+        shown = f"{photograph[1]} x {photograph[0]}"
+        raise ValueError(f"a picture of {width} x {height} is too small for a photograph of {shown}")
 
 
 def photograph_at(photo: Photo, scale: int) -> Pixels:

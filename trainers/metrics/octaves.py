@@ -70,7 +70,7 @@ class OctaveAmplitudes:
 
     def __init__(self, photograph: Pixels, tile: int = TILE) -> None:
         """``photograph``: (H, W, 3) uint8, at the scale of the pictures to come; ``tile``: a power of two."""
-        self.tile = min(tile, _fitting_tile(photograph))
+        self.tile = min(tile, fitting_tile(*photograph.shape[:2]))
         self.powers = tile_powers(photograph, self.tile)
         coarsest = self.powers[:, -1].contiguous()
         count = max(1, min(CLASSES, len(coarsest) // CLASS_TILES))
@@ -141,12 +141,12 @@ def octave_masks(tile: int) -> Tensor:
     return torch.stack([counts.flatten() * one for one in inside], 1)
 
 
-def _fitting_tile(picture: Pixels) -> int:
-    height, width = picture.shape[:2]
+def fitting_tile(height: int, width: int) -> int:
+    """The tile, in pixels, that a photograph of this size has room for; raises ValueError if none."""
     if min(height, width) < SMALLEST_TILE:
         least = f"{SMALLEST_TILE} x {SMALLEST_TILE}"
         raise ValueError(f"expected at least {least} pixels, got {width} x {height}")
-    return int(2 ** math.floor(math.log2(min(height, width))))
+    return min(TILE, int(2 ** math.floor(math.log2(min(height, width)))))
 
 
 def _starts(side: int, tile: int, step: float) -> list[int]:

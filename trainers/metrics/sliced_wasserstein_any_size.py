@@ -105,11 +105,17 @@ class SlicedWassersteinAnySize:
 def gaussian_pyramid(picture: Pixels) -> Pyramid:
     """``picture`` (H, W, 3) and its halvings, as ``sliced_wasserstein.laplacian_pyramid`` makes them."""
     halvings: list[Tensor] = []
-    sides = list(picture.shape[:2])
-    while (min(sides) + 1) // 2 >= SMALLEST_SIDE:
+    for _ in range(level_count(*picture.shape[:2]) - 1):
         halvings.append(_halve_columns(_halve_rows(halvings[-1])) if halvings else _first_halving(picture))
-        sides = list(halvings[-1].shape[1:])
     return Pyramid(picture, halvings)
+
+
+def level_count(height: int, width: int) -> int:
+    """How many levels the pyramid of a picture of this size has."""
+    side, count = (min(height, width) + 1) // 2, 1
+    while side >= SMALLEST_SIDE:
+        side, count = (side + 1) // 2, count + 1
+    return count
 
 
 def laplacian_patches(pyramid: Pyramid, level: int, y: Tensor, x: Tensor, *, residual: bool) -> Tensor:
