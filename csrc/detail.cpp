@@ -25,7 +25,7 @@ void add_tone(const Window<const std::int16_t>& tone, int shift, const Window<st
     const std::int32_t first = ((2 * picture.x0 + 1 - size) >> (shift + 1));
     for (std::int32_t y = picture.y0; y < picture.y0 + picture.height; ++y) {
         // Pixel centres: (y + 1/2) / size - 1/2, in units of 1 / (2 size).
-        const std::int32_t at = 2 * y + 1 - size, upper = at >> (shift + 1), share = at - (upper << (shift + 1));
+        const std::int32_t at = 2 * y + 1 - size, upper = at >> (shift + 1), share = at - upper * 2 * size;
         const std::int32_t y0 = std::clamp(upper, 0, tone.height - 1), y1 = std::clamp(upper + 1, 0, tone.height - 1);
         for (int c = 0; c < kColours; ++c) {
             const std::int16_t *above = tone.at(c, y0, 0), *below = tone.at(c, y1, 0);
@@ -36,10 +36,13 @@ void add_tone(const Window<const std::int16_t>& tone, int shift, const Window<st
             std::int16_t* out = picture.at(c, y, picture.x0);
             for (std::int32_t x = 0; x < picture.width; ++x) {
                 const std::int32_t from = 2 * (picture.x0 + x) + 1 - size, left = from >> (shift + 1);
-                const std::int32_t part = from - (left << (shift + 1));
+                const std::int32_t part = from - left * 2 * size;
                 const std::int32_t* m = mixed.data() + (left - first);
-                const std::int32_t sum = (m[0] * (2 * size - part) + m[1] * part) >> (2 * shift + 2);
-                out[x] = static_cast<std::int16_t>(std::clamp(out[x] + sum, 0, kWhite));
+                // Of 2^(2 * shift + 2) times a tone of 16 bits, which 32 bits do not hold at eight levels above.
+                const std::int64_t sum = static_cast<std::int64_t>(m[0]) * (2 * size - part) +
+                                         static_cast<std::int64_t>(m[1]) * part;
+                const auto added = static_cast<std::int32_t>(sum >> (2 * shift + 2));
+                out[x] = static_cast<std::int16_t>(std::clamp(out[x] + added, 0, kWhite));
             }
         }
     }
@@ -75,20 +78,7 @@ struct Detail::Tile {
 Detail::Detail(std::shared_ptr<const PhotographLevels> photograph, Found found,
                LevelSizes sizes, std::int32_t limit)
     : photograph_(std::move(photograph)), found_(std::move(found)), sizes_(std::move(sizes)), limit_(limit * kSteps) {
-    if (levels() < photograph_->searched() || levels() > photograph_->count()) {
-        throw std::invalid_argument("expected as many sizes as the photograph has levels, got " + std::to_string(levels()));
-    }
-    for (const auto& [height, width] : sizes_) {
-        if (std::min(height, width) < 1 || std::max(height, width) > kLongestSide) {
-            throw std::invalid_argument("levels must have sides from 1 to " + std::to_string(kLongestSide) + " pixels");
-        }
-    }
-    for (std::size_t i = 1; i < sizes_.size(); ++i) {
-        const auto half = [](std::int32_t side) { return (side + 1) / 2; };
-        if (half(sizes_[i].first) != sizes_[i - 1].first || half(sizes_[i].second) != sizes_[i - 1].second) {
-            throw std::invalid_argument("each level must have half the next one's sides, rounded up");
-        }
-    }
+    check_sizes(*photograph_, sizes_);
 }
 
 std::int64_t Detail::bytes() const {
