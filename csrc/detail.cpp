@@ -64,23 +64,7 @@ struct Detail::Tile {
 Detail::Detail(std::shared_ptr<const PhotographLevels> photograph, Found found,
                LevelSizes sizes, std::int32_t limit)
     : photograph_(std::move(photograph)), found_(std::move(found)), sizes_(std::move(sizes)), limit_(limit * kSteps) {
-    if (levels() < photograph_->searched() || levels() > photograph_->count()) {
-        throw std::invalid_argument("expected as many sizes as the photograph has levels, got " + std::to_string(levels()));
-    }
-    if (levels() - photograph_->searched() > kMostShift) {
-        throw std::invalid_argument("expected at most " + std::to_string(kMostShift) + " levels above those searched");
-    }
-    for (const auto& [height, width] : sizes_) {
-        if (std::min(height, width) < 1 || std::max(height, width) > kLongestSide) {
-            throw std::invalid_argument("levels must have sides from 1 to " + std::to_string(kLongestSide) + " pixels");
-        }
-    }
-    for (std::size_t i = 1; i < sizes_.size(); ++i) {
-        const auto half = [](std::int32_t side) { return (side + 1) / 2; };
-        if (half(sizes_[i].first) != sizes_[i - 1].first || half(sizes_[i].second) != sizes_[i - 1].second) {
-            throw std::invalid_argument("each level must have half the next one's sides, rounded up");
-        }
-    }
+    check_sizes(*photograph_, sizes_);
 }
 
 std::int64_t Detail::bytes() const {

@@ -12,10 +12,8 @@ namespace ourgan {
 class Detail {
 public:
     // sizes: of all levels of the picture; limit: settings'.
-    // Throws std::invalid_argument where they do not belong together, or a side is longer than kLongestSide.
+    // Throws std::invalid_argument where check_sizes() does.
     Detail(std::shared_ptr<const PhotographLevels> photograph, Found found, LevelSizes sizes, std::int32_t limit);
-
-    static constexpr std::int32_t kLongestSide = 1 << 29;
 
     // The coarsest level that can be gathered: it is whole in memory.
     int base() const { return photograph_->searched() - 1; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 
 #include "parallel.h"
 #include "philox.h"
@@ -365,11 +366,32 @@ private:
 
 }  // namespace
 
+void check_sizes(const PhotographLevels& photograph, const LevelSizes& sizes) {
+    const auto count = static_cast<std::int64_t>(sizes.size());
+    if (count < photograph.searched() || count > photograph.count()) {
+        throw std::invalid_argument("expected as many sizes as the photograph has levels, got " + std::to_string(count));
+    }
+    if (count - photograph.searched() > kMostShift) {
+        throw std::invalid_argument("expected at most " + std::to_string(kMostShift) + " levels above those searched");
+    }
+    for (const auto& [height, width] : sizes) {
+        if (std::min(height, width) < 1 || std::max(height, width) > kLongestSide) {
+            throw std::invalid_argument("levels must have sides from 1 to " + std::to_string(kLongestSide) + " pixels");
+        }
+    }
+    for (std::size_t i = 1; i < sizes.size(); ++i) {
+        const auto half = [](std::int32_t side) { return (side + 1) / 2; };
+        if (half(sizes[i].first) != sizes[i - 1].first || half(sizes[i].second) != sizes[i - 1].second) {
+            throw std::invalid_argument("each level must have half the next one's sides, rounded up");
+        }
+    }
+}
+
 Found find_field(const PhotographLevels& photograph, const Planes16& structure, const LevelSizes& sizes,
                  std::uint64_t seed, const DetailSettings& settings, int threads, const Report& report) {
-    if (sizes.size() < static_cast<std::size_t>(photograph.searched()) || sizes.front().first != structure.height() ||
-        sizes.front().second != structure.width()) {
-        throw std::invalid_argument("expected a size for every level that is searched, the first the structure's");
+    check_sizes(photograph, sizes);
+    if (sizes.front().first != structure.height() || sizes.front().second != structure.width()) {
+        throw std::invalid_argument("expected the first size to be the structure's");
     }
     FieldSearch search(photograph, seed, settings, threads, report);
     Found found = search.coarsest(structure);

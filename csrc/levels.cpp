@@ -288,9 +288,21 @@ void blend(const Exemplar& e, const Window<const std::int16_t>& enlarged, const 
     }
 }
 
+// What holds a tone of 16 bits times 2^(2 kShift + 2).
+template <bool kWide>
+struct SumOf {
+    using Type = std::int32_t;
+};
+template <>
+struct SumOf<true> {
+    using Type = std::int64_t;
+};
+template <int kShift>
+using Sum = typename SumOf<(kShift > 7)>::Type;
+
 // out[k] = (base + 2 k step) / 2^(2 shift + 2), for a whole span between two centres of the base level, or its part.
 template <int kShift>
-void tone_span(std::int32_t base, std::int32_t step, std::int32_t count, std::int16_t* __restrict out) {
+void tone_span(Sum<kShift> base, Sum<kShift> step, std::int32_t count, std::int16_t* __restrict out) {
     constexpr std::int32_t size = 1 << kShift;
     if (count == size) {
         for (std::int32_t k = 0; k < size; ++k) out[k] = static_cast<std::int16_t>((base + 2 * k * step) >> (2 * kShift + 2));
@@ -315,7 +327,7 @@ void tone_row(const std::int16_t* __restrict above, const std::int16_t* __restri
     for (std::int32_t i = 0; i < count; ++left) {
         const std::int32_t next = tone(left + 1), step = next - here;
         const std::int32_t span = least(count - i, (whole - first + 1) / 2);  // pixels before the next centre
-        tone_span<kShift>(here * whole + first * step, step, span, out + i);
+        tone_span<kShift>(static_cast<Sum<kShift>>(here) * whole + static_cast<Sum<kShift>>(first) * step, step, span, out + i);
         i += span;
         first = kShift == 0 ? 0 : 1;
         here = next;
@@ -325,7 +337,7 @@ void tone_row(const std::int16_t* __restrict above, const std::int16_t* __restri
 using ToneRow = void (*)(const std::int16_t*, const std::int16_t*, std::int32_t, std::int32_t, std::int32_t,
                          std::int32_t, std::int16_t*);
 constexpr ToneRow kToneRows[] = {tone_row<0>, tone_row<1>, tone_row<2>, tone_row<3>, tone_row<4>, tone_row<5>, tone_row<6>,
-                                   tone_row<7>};
+                                   tone_row<7>, tone_row<8>};
 
 void any_tone_row(const std::int16_t* above, const std::int16_t* below, std::int32_t share, std::int32_t width,
                   int shift, std::int32_t x, std::int32_t count, std::int16_t* out) {

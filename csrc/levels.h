@@ -61,7 +61,7 @@ struct Exemplar {
 };
 
 // The most levels that are gathered above the base.
-inline constexpr int kMostShift = 7;
+inline constexpr int kMostShift = 8;
 
 struct LevelKernels {
     const char* instruction_set;

@@ -164,6 +164,7 @@ class Renderer:
             while True:
                 rows += self._follow(route, write, meter, stats)
                 if rows == box.height:
+                    meter.finish()
                     return
                 route = self._route(level, Box(box.y0 + rows, box.x0, box.y1, box.x1), keep=keep)
                 meter.restart(route.work)
@@ -202,6 +203,8 @@ class Renderer:
         with self._lock:
             if self.plan is not plan:
                 return  # another thread was here first
+            if not plan.windows:
+                raise error  # nothing is tiled
             smaller = plan
             try:
                 while smaller.windows == plan.windows:
@@ -299,10 +302,17 @@ class _Meter:
 
     def advance(self, work: int) -> None:
         """So much has been done."""
-        before = round(self._left)
-        self._left -= self._worth * work
+        self._lower(self._left - self._worth * work)
+
+    def finish(self) -> None:
+        """All has been done: what another thread did is reported here."""
+        if round(self._left):
+            self._lower(0.0)
+
+    def _lower(self, left: float) -> None:
+        before, self._left = round(self._left), left
         try:
-            self._report(before - round(self._left))
+            self._report(before - round(left))
         except BaseException as error:
             self.failure = error
             raise

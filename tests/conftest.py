@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ourgan_sdk._core import CudaDevice
 from ourgan_sdk.bundle import Manifest, Photo, Scale, SeamError, Structure, Training, Upscaler, write_bundle
+from ourgan_sdk.photograph import photograph_member, read_photograph
 from tests.fake_cuda import FakeCuda, build
 
 # Programs started in the background are told to ignore Ctrl-C, and pass that on: the tests send it.
@@ -26,6 +27,8 @@ SCALES = [
     Scale(height=7, width=10, channels=3, noise_deviation=0.5),
     Scale(height=12, width=18, channels=3, noise_deviation=0.2),
 ]
+PHOTOGRAPH = (640, 1000)
+"""(height, width) of the one that a bundle holds: small, yet with a level above those that are searched."""
 HALO = 3
 """Exactly the radius of the upscaler below, so that tiles may differ from the whole by rounding alone."""
 
@@ -180,6 +183,16 @@ def make_manifest() -> Manifest:
     )
 
 
+def write_bundle_with_photograph(
+    path: Path, manifest: Manifest, networks: dict[str, bytes], photograph: bytes, **changes: object
+) -> Path:
+    """The tiny bundle with a file of a photograph in it; `changes` to what its manifest says of that."""
+    height, width = PHOTOGRAPH
+    photo = Photo(width=width, height=height, sha256="0" * 64, file="photograph.jpg")
+    changed = manifest.model_copy(update={"photo": photo.model_copy(update=changes)})
+    return write_bundle(path, changed, networks | {"photograph.jpg": photograph}).path
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") is not None and CudaDevice.count() == 0:
         pytest.skip("needs an NVIDIA GPU")
@@ -225,6 +238,27 @@ def bundle_path(
     path = tmp_path_factory.mktemp("bundle") / "tiny.ourgan"
     write_bundle(path, manifest, networks)
     return path
+
+
+@pytest.fixture(scope="session")
+def photograph(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file that a bundle holds of it."""
+    from tests.tiny import write_photo  # noqa: PLC0415 - which needs torch
+
+    path = write_photo(tmp_path_factory.mktemp("photograph") / "hills.png", *PHOTOGRAPH)
+    return photograph_member(read_photograph(path))[1]
+
+
+@pytest.fixture(scope="session")
+def photograph_path(
+    tmp_path_factory: pytest.TempPathFactory,
+    manifest: Manifest,
+    networks: dict[str, bytes],
+    photograph: bytes,
+) -> Path:
+    """The tiny bundle with its photograph."""
+    path = tmp_path_factory.mktemp("bundle") / "photograph.ourgan"
+    return write_bundle_with_photograph(path, manifest, networks, photograph)
 
 
 @pytest.fixture

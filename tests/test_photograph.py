@@ -15,7 +15,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from odd_pictures import (
+from PIL import Image, ImageCms, PngImagePlugin, features
+
+import ourgan_sdk
+from ourgan_sdk.photograph import (
+    Photograph,
+    PhotographError,
+    decode_photograph,
+    photograph_member,
+    read_photograph,
+    reader,
+)
+from tests.odd_pictures import (
     SRGB_COLUMNS,
     Tags,
     cmyk_profile,
@@ -28,17 +39,6 @@ from odd_pictures import (
     profile,
     rgb_profile,
     tiff_of,
-)
-from PIL import Image, ImageCms, PngImagePlugin, features
-
-import ourgan_sdk
-from ourgan_sdk.photograph import (
-    Photograph,
-    PhotographError,
-    decode_photograph,
-    photograph_member,
-    read_photograph,
-    reader,
 )
 
 GAMMA = 1.25

@@ -111,17 +111,24 @@ class DetailPicture:
         levels = self._source.levels(plan)
         structure = resample(self._structure(plan.structure_size(self._trained_long)), *plan.picture[0])
         total, done = self._field_work, 0
+        failure: BaseException | None = None
 
         def report(share: float) -> None:
-            nonlocal done
+            nonlocal done, failure
             step = round(share * total) - done
             done += step
-            advance(step)
+            try:
+                advance(step)
+            except BaseException as error:
+                failure = error
+                raise
 
         started = time.perf_counter()
         try:
             detail = Detail(levels, structure, plan.picture, self._seed, threads=self._threads, report=report)
         except ValueError as error:
+            if error is failure:
+                raise  # it is the caller who wants to stop
             raise SizeError(f"no detail for a picture of {plan.size[1]} x {plan.size[0]}: {error}") from error
         stats.field_seconds += time.perf_counter() - started
         advance(total - done)
