@@ -90,7 +90,7 @@ def compare(folder: Path) -> None:
 
 def prepare(folder: Path) -> list[str]:
     """A bundle whose upscaler is RRDB-23/64, with engines, and a picture; returns the engines that open."""
-    sample = Synthesizer()
+    sample = Synthesizer(detail="network")
     np.save(
         folder / "picture.npy", sample.canvas(4 * WIDTH, 4 * HEIGHT, seed=1, dtype=np.uint16).read(level=1)
     )
@@ -100,7 +100,7 @@ def prepare(folder: Path) -> list[str]:
     upscaler = sample.bundle.manifest.upscalers[-1].model_copy(
         update={"file": "upscaler.onnx", "bytes_per_pixel": measure_bytes_per_pixel(network, [(128, 128)])}
     )
-    manifest = sample.bundle.manifest.model_copy(update={"upscalers": [upscaler]})
+    manifest = sample.bundle.manifest.without_photograph().model_copy(update={"upscalers": [upscaler]})
     structure = manifest.structure.file
     path = folder / "rrdb.ourgan"
     write_bundle(path, manifest, {structure: sample.bundle.read(structure), "upscaler.onnx": network})

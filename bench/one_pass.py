@@ -42,7 +42,7 @@ Picture = npt.NDArray[np.uint8]
 def prepare(network: str, folder: Path) -> Upscaler:
     """Put a picture, a network out of SIZES and its description into `folder`."""
     width, height = SIZES[network]
-    synthesizer = Synthesizer(engine="onnxruntime")
+    synthesizer = Synthesizer(engine="onnxruntime", detail="network")
     # What the last pass to a picture of 4 x this size enlarges.
     picture = synthesizer.canvas(4 * width, 4 * height, seed=1).read(level=1)
     np.save(folder / "picture.npy", picture)

@@ -1,4 +1,4 @@
-"""Renders one large picture into a file and prints what it took beside what it may take.
+"""Renders one large picture by networks into a file and prints what it took beside what it may take.
 
 python -m bench.render [BUNDLE] [--size 8192x4320] [--engine onnxruntime] [--output picture.png]
 """
@@ -51,7 +51,9 @@ def main() -> int:
 def measure(bundle: Path | None, engine: str, size: tuple[int, int], seed: int, output: Path) -> RenderStats:
     """The numbers of one render, opening the networks and encoding the file included."""
     stats = RenderStats()
-    Synthesizer(bundle, engine=engine).render(*size, seed, out=output, progress=True, stats=stats)
+    Synthesizer(bundle, engine=engine, detail="network").render(
+        *size, seed, out=output, progress=True, stats=stats
+    )
     return stats
 
 

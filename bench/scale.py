@@ -59,7 +59,7 @@ def main() -> None:
 
 def run(bundle: Path | None, size: str, file: Path) -> None:
     """One render, in a process of its own."""
-    synthesizer = Synthesizer(bundle, engine="onnxruntime")
+    synthesizer = Synthesizer(bundle, engine="onnxruntime", detail="network")
     canvas = synthesizer.canvas(*parse_size(size), seed=1)
 
     def prepare() -> None:
@@ -95,7 +95,9 @@ def tiny_bundle(folder: Path) -> Path:
     structure = sample.manifest.structure.file
     members = {structure: sample.read(structure), "upscaler.onnx": network}
     path = folder / "tiny.ourgan"
-    write_bundle(path, sample.manifest.model_copy(update={"upscalers": [upscaler]}), members)
+    write_bundle(
+        path, sample.manifest.without_photograph().model_copy(update={"upscalers": [upscaler]}), members
+    )
     return path
 
 

@@ -74,7 +74,7 @@ def main() -> None:
 
 def make_cases() -> list[Case]:
     """The networks, each with a window of a picture of the kind it sees."""
-    synthesizer = Synthesizer(engine="onnxruntime")
+    synthesizer = Synthesizer(engine="onnxruntime", detail="network")
     bundle = synthesizer.bundle
     canvases = [synthesizer.canvas(384 << 2 * i, 256 << 2 * i, seed=1, dtype=np.uint16) for i in range(2)]
     windows = [busiest_window(canvas.read() / np.float32(65535)) for canvas in canvases]

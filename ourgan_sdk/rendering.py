@@ -99,7 +99,7 @@ def detail_renderer(
         seed=seed,
         threads=threads,
     )
-    chain = from_detail(manifest, plan.size, plan.passes)
+    chain = from_detail(manifest, size, plan.size, plan.passes)
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
 
@@ -154,8 +154,8 @@ class Renderer:
         MemoryError where there is no room for the smallest windows.
         """
         _log.info(
-            "rendering %d x %d at (%d, %d) of level %d, seed %d",
-            *(box.width, box.height, box.x0, box.y0, level, self._seed),
+            "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
+            *(box.width, box.height, box.x0, box.y0, level, *self._chain.size[::-1], self._seed),
         )
         route = self._route(level, box, keep=keep)
         with reporting(progress, route.work) as report:

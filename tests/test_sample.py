@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ourgan_sdk import RenderStats, Synthesizer
-from ourgan_sdk.synthesizer import sample_bundle
+from ourgan_sdk.synthesizer import DetailMode, sample_bundle
 from trainers.presets import STANDARD
 
 SIZE = (2400, 1600)
@@ -19,6 +19,7 @@ def test_is_small_and_says_where_it_comes_from() -> None:
     manifest = Synthesizer().bundle.manifest
     assert manifest.training.preset == "standard"
     assert (manifest.photo.width, manifest.photo.height) == (3072, 2048)
+    assert manifest.photo.file is not None
     assert all(upscaler.seam_error.maximum <= 0.5 for upscaler in manifest.upscalers)
 
 
@@ -33,23 +34,28 @@ def test_was_trained_as_standard_said() -> None:
 @pytest.mark.parametrize("seed", [0, 5])
 def test_tiled_equals_whole_within_one_level(seed: int) -> None:
     tiled_stats, whole_stats = RenderStats(), RenderStats()
-    tiled = Synthesizer(memory_limit=128 << 20).render(*SIZE, seed, stats=tiled_stats)
-    whole = Synthesizer(memory_limit=WHOLE).render(*SIZE, seed, stats=whole_stats)
+    tiled = Synthesizer(memory_limit=128 << 20, detail="network").render(*SIZE, seed, stats=tiled_stats)
+    whole = Synthesizer(memory_limit=WHOLE, detail="network").render(*SIZE, seed, stats=whole_stats)
     assert whole_stats.tiles == whole_stats.passes == 2
     assert tiled_stats.tiles > 8
     difference = np.abs(tiled.astype(int) - whole)
     assert difference.max() <= 1
 
 
-def test_threads_and_repetition_change_nothing() -> None:
+BOTH = pytest.mark.parametrize("detail", ["photograph", "network"])
+
+
+@BOTH
+def test_threads_and_repetition_change_nothing(detail: DetailMode) -> None:
     size = (1100, 500)
-    first = Synthesizer(threads=1).render(*size, 3)
+    first = Synthesizer(threads=1, detail=detail).render(*size, 3)
     for threads in (1, 2):
-        np.testing.assert_array_equal(Synthesizer(threads=threads).render(*size, 3), first)
+        np.testing.assert_array_equal(Synthesizer(threads=threads, detail=detail).render(*size, 3), first)
 
 
-def test_region_equals_the_slice() -> None:
-    canvas = Synthesizer().canvas(*SIZE, seed=2)
+@BOTH
+def test_region_equals_the_slice(detail: DetailMode) -> None:
+    canvas = Synthesizer(detail=detail).canvas(*SIZE, seed=2)
     region = canvas[700:900, 1000:1400]
     np.testing.assert_array_equal(region, canvas.read()[700:900, 1000:1400])
 

@@ -235,6 +235,10 @@ class Manifest(_Record):
             raise ValueError("photo.file: expected it in a member of its own")
         return self
 
+    def without_photograph(self) -> "Manifest":
+        """The same of a bundle that does not hold the photograph."""
+        return self.model_copy(update={"photo": self.photo.model_copy(update={"file": None})})
+
     @property
     def lowest_version(self) -> Literal[1, 2, 3]:
         """The first schema version that has all that this manifest says: earlier releases read it as well."""
