@@ -270,10 +270,9 @@ def left_out_of_canvases(summary: dict[str, Any]) -> dict[str, str]:
     """What could not be measured of canvases of one size, and why."""
     rendered, compared = ("{} x {}".format(*summary[name]) for name in ("rendered", "compared"))
     result = {}
-    if passes := summary["passes_left_out"]:
+    if summary["passes_left_out"]:
         result[f"full resolution of {rendered}"] = (
-            f"what the last {passes} x4 pass(es) add is beyond the photograph's resolution; "
-            f"compared at {compared}"
+            f"the photograph has no pixels for what passes add at last; compared at {compared}"
         )
     if summary["detail"] == "network":
         result[f"sources and borders of {rendered}"] = "a network's pixels have no place in the photograph"
