@@ -99,7 +99,7 @@ def detail_renderer(
         seed=seed,
         threads=threads,
     )
-    chain = from_detail(manifest, plan.size, plan.passes)
+    chain = from_detail(manifest, size, plan.size, plan.passes)
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
 

@@ -32,8 +32,12 @@ there hardly counts; among such shares these recompute least at 4K to 16K."""
 
 @dataclass(frozen=True)
 class Chain:
-    """The sizes, (height, width), that a picture passes through, smallest first, and upscalers between."""
+    """The sizes, (height, width), that a `picture` passes through, smallest first, and upscalers between.
 
+    The picture is cut from the last one, which may be larger by less than what a pixel of the first becomes.
+    """
+
+    picture: tuple[int, int]
     sizes: list[tuple[int, int]]
     upscalers: list[Upscaler]
 
@@ -44,14 +48,14 @@ def from_structure(manifest: Manifest, height: int, width: int, extent: float | 
     sizes = picture_sizes(
         height, width, max(1, round(trained.height * extent)), max(1, round(trained.width * extent))
     )
-    return Chain(sizes, [manifest.upscaler(index) for index in range(len(sizes) - 1)])
+    return Chain((height, width), sizes, [manifest.upscaler(index) for index in range(len(sizes) - 1)])
 
 
-def from_detail(manifest: Manifest, size: tuple[int, int], passes: int) -> Chain:
-    """From a picture of detail of `size`, by so many passes of the upscaler of sharp pictures."""
-    height, width = size
+def from_detail(manifest: Manifest, picture: tuple[int, int], detail: tuple[int, int], passes: int) -> Chain:
+    """To a `picture` from its detail, by so many passes of the upscaler of sharp pictures."""
+    height, width = detail
     sizes = [(height << 2 * index, width << 2 * index) for index in range(passes + 1)]
-    return Chain(sizes, passes * [manifest.upscalers[-1]])
+    return Chain(picture, sizes, passes * [manifest.upscalers[-1]])
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def make_plan(chain: Chain, memory_limit: int, rules_of: RulesOf) -> Plan:
     try:
         return within(memory_limit)
     except BudgetError as error:
-        height, width = chain.sizes[-1]
+        height, width = chain.picture
         raise BudgetError(
             f"memory_limit is {memory_limit} bytes, too little for tiles and bands of a picture of "
             f"{width} x {height}: allow at least {_smallest_limit(memory_limit, within)}"
