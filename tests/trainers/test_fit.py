@@ -339,6 +339,7 @@ def test_another_photograph_is_refused_on_resume(photo: Path, tmp_path: Path, ca
     config = {
         "preset": TINY.as_dict(),
         "photo": {"path": str(copy), "sha256": "0" * 64},
+        "photograph": True,
         "seed": 0,
         "output": str(tmp_path / "a.ourgan"),
         "vgg": None,
