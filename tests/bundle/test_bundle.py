@@ -6,6 +6,7 @@ import os
 import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -108,6 +109,13 @@ def changed(path: Path, **changes: object) -> Path:
     return archive(path, {"manifest.json": text, **contents(bundle)})
 
 
+def manifest_of(path: Path) -> dict[str, Any]:
+    """As it is written."""
+    with zipfile.ZipFile(path) as file:
+        manifest: dict[str, Any] = json.loads(file.read("manifest.json"))
+    return manifest
+
+
 @given(manifests, st.data())
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_round_trip(tmp_path: Path, manifest: Manifest, data: st.DataObject) -> None:
@@ -172,16 +180,16 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_future_version(path: Path) -> None:
-    changed(path, schema_version=3, created_by="ourgan_sdk 9.0.0", unheard_of=True)
-    with pytest.raises(BundleError, match=r"schema version 3, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
+    changed(path, schema_version=4, created_by="ourgan_sdk 9.0.0", unheard_of=True)
+    with pytest.raises(BundleError, match=r"schema version 4, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
         Bundle.open(path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 0}, "expected schema_version 1 to 2, found 0"),
-        ({"schema_version": "1"}, "expected schema_version 1 to 2, found '1'"),
+        ({"schema_version": 0}, "expected schema_version 1 to 3, found 0"),
+        ({"schema_version": "1"}, "expected schema_version 1 to 3, found '1'"),
         ({"surplus": 1}, "surplus: Extra inputs"),
         ({"photo": {"width": 0, "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*greater than"),
         ({"photo": {"width": "3", "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*valid integer"),
@@ -373,6 +381,88 @@ def test_bundles_without_engines_are_as_they_were(path: Path) -> None:
     manifest = json.loads(zipfile.ZipFile(path).read("manifest.json"))
     assert manifest["schema_version"] == 1
     assert "engines" not in manifest
+
+
+PHOTOGRAPH = {"photograph.jpg": b"pixels" * 99}
+
+
+def with_photograph(manifest: Manifest) -> Manifest:
+    photo = manifest.photo.model_copy(update={"file": "photograph.jpg"})
+    return manifest.model_copy(update={"photo": photo})
+
+
+def test_bundles_without_photograph_are_as_they_were(path: Path) -> None:
+    """With engines too: earlier releases read versions 1 and 2 and forbid what they do not know."""
+    assert set(manifest_of(path)["photo"]) == {"width", "height", "sha256"}
+    add_engines(Bundle.open(path), [(engine_record(), b"plan")])
+    assert manifest_of(path)["schema_version"] == 2
+    assert set(manifest_of(path)["photo"]) == {"width", "height", "sha256"}
+
+
+def test_bundles_of_earlier_releases_can_be_read_and_extended(path: Path) -> None:
+    manifest = manifest_of(path)
+    assert "file" not in manifest["photo"]
+    bundle = Bundle.open(archive(path, {"manifest.json": json.dumps(manifest).encode(), **MEMBERS}))
+    assert bundle.manifest.photo.file is None
+    assert add_engines(bundle, [(engine_record(), b"plan")]).manifest.photo.file is None
+
+
+def test_bundles_with_photograph_are_version_3(tmp_path: Path, small: Manifest) -> None:
+    path = tmp_path / "a.ourgan"
+    for version in (1, 3):
+        manifest = with_photograph(small).model_copy(update={"schema_version": version})
+        written = write_bundle(path, manifest, MEMBERS | PHOTOGRAPH)
+        assert written == Bundle.open(path)
+        assert written.manifest.schema_version == 3
+        assert written.manifest.photo.file == "photograph.jpg"
+        assert manifest_of(path)["photo"]["file"] == "photograph.jpg"
+        assert written.read("photograph.jpg") == PHOTOGRAPH["photograph.jpg"]
+
+
+def test_adding_engines_keeps_the_photograph(tmp_path: Path, small: Manifest) -> None:
+    bundle = write_bundle(tmp_path / "a.ourgan", with_photograph(small), MEMBERS | PHOTOGRAPH)
+    for output in ("uint8", "float16", "uint8"):
+        record = engine_record(output=output, file=f"engines/{output}.plan")
+        bundle = add_engines(bundle, [(record, b"plan")])
+        assert bundle.manifest.schema_version == 3
+        assert bundle.manifest.photo == with_photograph(small).photo
+        assert bundle.read("photograph.jpg") == PHOTOGRAPH["photograph.jpg"]
+    assert len(bundle.manifest.engines) == 2
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_photograph_needs_version_3(tmp_path: Path, small: Manifest, version: int) -> None:
+    path = write_bundle(tmp_path / "a.ourgan", with_photograph(small), MEMBERS | PHOTOGRAPH).path
+    with pytest.raises(BundleError, match=f"photo.file: expected none in schema version {version}"):
+        Bundle.open(changed(path, schema_version=version))
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("absent.jpg", r"names photograph 'absent\.jpg', which is not among the members"),
+        ("structure.onnx", r"photo\.file: expected it in a member of its own"),
+        ("upscaler.onnx", r"photo\.file: expected it in a member of its own"),
+        (3, r"photo\.file: .*valid string"),
+    ],
+)
+def test_photographs_that_are_none(tmp_path: Path, small: Manifest, file: object, words: str) -> None:
+    path = write_bundle(tmp_path / "a.ourgan", with_photograph(small), MEMBERS | PHOTOGRAPH).path
+    photo = manifest_of(path)["photo"] | {"file": file}
+    with pytest.raises(BundleError, match=words):
+        Bundle.open(changed(path, photo=photo))
+
+
+def test_an_engine_does_not_take_the_photographs_place(tmp_path: Path, small: Manifest) -> None:
+    bundle = write_bundle(tmp_path / "a.ourgan", with_photograph(small), MEMBERS | PHOTOGRAPH)
+    with pytest.raises(BundleError, match=r"two members 'photograph\.jpg'"):
+        add_engines(bundle, [(engine_record(file="photograph.jpg"), b"plan")])
+
+
+def test_writing_checks_the_photograph(tmp_path: Path, small: Manifest) -> None:
+    with pytest.raises(BundleError, match=r"names photograph 'photograph\.jpg'"):
+        write_bundle(tmp_path / "a.ourgan", with_photograph(small), MEMBERS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_engines_are_added_and_replaced(path: Path) -> None:

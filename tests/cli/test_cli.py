@@ -138,6 +138,49 @@ def test_info(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"ourgan_sdk {__version__}" in lines["bundle"]
 
 
+def test_info_says_whether_the_photograph_is_in_the_bundle(
+    bundle_path: Path, photograph_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, schema, words in (
+        (bundle_path, 1, "by networks: the bundle does not hold the photograph"),
+        (photograph_path, 3, "from the photograph, member photograph.jpg: pictures contain its pixels"),
+    ):
+        assert main(["info", str(path)]) == 0
+        lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
+        assert lines["detail"].strip().startswith(words)
+        assert f"(schema {schema}, by" in lines["bundle"]
+        assert ("member photograph.jpg" in lines) == (schema == 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ([], {}),
+        (["--detail", "photograph", "--extent", "0.5"], {"extent": 0.5}),
+        (["--detail", "network", "--extent", "2"], {"detail": "network", "extent": 2}),
+        (["--threads", "1", "--extent", "1.25"], {"extent": 1.25}),
+    ],
+)
+def test_render_detail(
+    photograph_path: Path, tmp_path: Path, options: list[str], arguments: dict[str, object]
+) -> None:
+    path = tmp_path / "picture.png"
+    assert main(["render", str(photograph_path), "90x70", "-o", str(path), "--seed", "5", *options]) == 0
+    detail = arguments.pop("detail", "auto")
+    expected = Synthesizer(photograph_path, detail=detail).render(90, 70, seed=5, **arguments)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def test_render_detail_of_a_photograph_that_is_not_there(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["render", str(bundle_path), "90x70", "-o", str(tmp_path / "a.png"), "--detail", "photograph"]
+    assert main(command) == 1
+    assert "holds no photograph to take detail from" in error_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_info_of_engines(bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = Bundle.open(bundle_path)
     record = EngineRecord(
@@ -174,7 +217,7 @@ def test_verbose(bundle_path: Path, tmp_path: Path) -> None:
     result = subprocess.run(
         [*command, "-o", str(tmp_path / "a.png")], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert "ourgan_sdk.rendering: rendering 90 x 70 at (0, 0) of level 0 of 90 x 70, seed 0" in result.stderr
+    assert "ourgan_sdk.rendering: rendering 90 x 70 at (0, 0) of level 0, seed 0" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -232,6 +275,11 @@ def test_bundle_errors(
         (["render", "4k", "-o", "a.png", "--threads", "1025"], "threads to be from 1 to 1024, got 1025"),
         (["render", "4k", "-o", "a.png", "--quality", "0"], "expected a quality from 1 to 100, got '0'"),
         (["render", "4k", "-o", "a.png", "--dpi", "-3"], "expected 1 to 65535 pixels per inch"),
+        (["render", "4k", "-o", "a.png", "--detail", "none"], "invalid choice: 'none'"),
+        (["render", "4k", "-o", "a.png", "--extent", "0.2"], "expected 0.25 to 1024 photographs, got '0.2'"),
+        (["render", "4k", "-o", "a.png", "--extent", "1025"], "expected 0.25 to 1024 photographs"),
+        (["render", "4k", "-o", "a.png", "--extent", "nan"], "expected 0.25 to 1024 photographs"),
+        (["render", "4k", "-o", "a.png", "--extent", "wide"], "expected 0.25 to 1024 photographs"),
         (["preview", "-o", "a.png", "--threads", "-1"], "expected"),
         (["preview", "-o", "a.png", "--threads", "many"], "expected a number from 1 to 1024, got 'many'"),
         (["preview", "-o", "a.png", "--count", "0"], "expected a number from 1"),

@@ -1,4 +1,6 @@
 import contextlib
+import hashlib
+import io
 import json
 import multiprocessing
 import random
@@ -14,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ourgan_sdk import Bundle, Synthesizer
+from ourgan_sdk import Bundle, BundleError, Synthesizer
 from tests.tiny import TINY, InterruptedBackward, train_step_by_step, write_photo
 from trainers import fit
 from trainers.presets import DRAFT, PAPER, STANDARD, Preset
@@ -94,6 +96,53 @@ def test_run_directory_and_bundle(finished: Path) -> None:
     picture = Synthesizer(finished.with_suffix(".ourgan")).render(400, 260, seed=1)
     assert picture.shape == (260, 400, 3)
     assert picture.std() > 1  # hardly trained, but no constant
+
+
+def test_the_bundle_holds_the_photograph(finished: Path, photo: Path) -> None:
+    bundle = Bundle.open(finished.with_suffix(".ourgan"))
+    assert json.loads((finished / "config.json").read_text())["photograph"] is True
+    assert (bundle.manifest.schema_version, bundle.manifest.photo.file) == (3, "photograph.jpg")
+    assert bundle.manifest.photo.sha256 == hashlib.sha256(photo.read_bytes()).hexdigest()
+    with Image.open(photo) as original, Image.open(io.BytesIO(bundle.read("photograph.jpg"))) as member:
+        assert member.size == original.size
+        difference = np.asarray(member).astype(int) - np.asarray(original.convert("RGB"))
+    assert np.abs(difference).mean() < 3
+    assert Synthesizer(bundle.path).canvas(150, 100).extent == 1
+    assert Synthesizer(bundle.path, detail="network").canvas(150, 100).extent is None
+
+
+def test_without_the_photograph_and_resumed(
+    finished: Path, photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice is the run's, and changes nothing else."""
+    directory, save, saves = tmp_path / "without", run.Run.save_checkpoint, 0
+
+    def interrupting_save(self: run.Run, name: str, state: Any) -> None:
+        nonlocal saves
+        save(self, name, state)
+        saves += 1
+        if saves == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(run.Run, "save_checkpoint", interrupting_save)
+        assert fit.main([*arguments(photo, directory), "--no-photograph"]) == 130
+    resume = ["--resume", str(directory), "--device", "cpu", "--quiet"]
+    with pytest.raises(SystemExit):
+        fit.main([*resume, "--no-photograph"])
+    assert "--no-photograph was settled when the run began" in capsys.readouterr().err
+    assert fit.main(resume) == 0
+    ours, theirs = Bundle.open(directory.with_suffix(".ourgan")), Bundle.open(finished.with_suffix(".ourgan"))
+    assert (ours.manifest.schema_version, ours.manifest.photo.file) == (1, None)
+    assert set(theirs.manifest.files) - set(ours.manifest.files) == {"photograph.jpg"}
+    for name in ours.manifest.files:
+        assert ours.read(name) == theirs.read(name)
+    with pytest.raises(BundleError, match="holds no photograph"):
+        Synthesizer(ours.path, detail="photograph")
+    picture = Synthesizer(ours.path).render(150, 100, seed=2)
+    np.testing.assert_array_equal(
+        picture, Synthesizer(theirs.path, detail="network").render(150, 100, seed=2)
+    )
 
 
 @pytest.mark.parametrize("stop_after", [3, 9, 23, 33, 43])
@@ -290,6 +339,7 @@ def test_another_photograph_is_refused_on_resume(photo: Path, tmp_path: Path, ca
     config = {
         "preset": TINY.as_dict(),
         "photo": {"path": str(copy), "sha256": "0" * 64},
+        "photograph": True,
         "seed": 0,
         "output": str(tmp_path / "a.ourgan"),
         "vgg": None,

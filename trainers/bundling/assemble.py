@@ -90,6 +90,7 @@ def describe(
     """The bundle's manifest; ``file`` is the member that holds the photograph, if one does."""
     preset = run.preset
     return bundle.Manifest(
+        schema_version=1 if file is None else 3,
         photo=bundle.Photo(width=photo.width, height=photo.height, sha256=photo.sha256, file=file),
         training=bundle.Training(
             preset=preset.name,
