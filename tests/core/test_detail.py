@@ -155,6 +155,26 @@ def test_pictures_are_made_of_the_seed_and_the_photograph_alone() -> None:
     np.testing.assert_array_equal(gathered(default, 3, box), gathered(settings, 3, box))
 
 
+@pytest.mark.parametrize("part", [1, 20_000, 60_000])
+def test_a_field_found_in_parts_is_the_same(part: int) -> None:
+    """Levels above the first two are searched part by part where they are large: no row may show it."""
+    finest = resample(noise(32, 32, 3), 512, 128)
+    levels = [finest]
+    while len(levels) < 4:
+        levels.insert(0, resample(levels[0], levels[0].shape[0] // 2, levels[0].shape[1] // 2))
+    photograph = PhotographLevels(levels, 4)
+    sizes = [(100, 20), (200, 40), (400, 80), (800, 160)]
+    structure = noise(100, 20, 3, dtype=np.uint16)
+
+    def render(settings: DetailSettings) -> np.ndarray:
+        detail = Detail(photograph, structure, sizes, 5, settings=settings)
+        return gathered(detail, 3, Box(0, 0, 800, 160))
+
+    settings, whole = quick(), quick()
+    settings.part, whole.part = part, 1 << 30
+    np.testing.assert_array_equal(render(settings), render(whole))
+
+
 def test_gathering_writes_into_views_and_nothing_else() -> None:
     detail = make_detail()
     frame = np.full((64, 96, 3), 77, np.uint8)
