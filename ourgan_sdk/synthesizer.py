@@ -62,13 +62,11 @@ class Synthesizer:
                 size; by default 768 MiB, or a quarter of the memory available now where that is less. It
                 holds for the memory of the host, and as much again for that of the GPU.
             threads: Threads of an engine on the CPU and of gathering detail, from 1 to 1024; by default an
-            engine
-                chooses itself, and detail takes all.
-            detail: Where a picture's detail comes from: "photograph", its own pixels, which the bundle has to
-            hold
-                (and which are then in the picture); "network", as in OUR-GAN; "auto": the photograph if the
-                bundle holds it. Beyond 1.5 times the photograph's resolution a network enlarges in either
-                case.
+                engine chooses itself, and detail takes all.
+            detail: Where a picture's detail comes from: "photograph", its own pixels, which the bundle has
+                to hold (and which are then in the picture); "network", as in OUR-GAN; "auto": the photograph
+                if the bundle holds it. Beyond 1.5 times the photograph's resolution a network enlarges in
+                either case.
 
         Raises:
             BundleError: The file is not a whole, sound bundle, or does not hold the photograph asked for.
@@ -157,15 +155,15 @@ class Synthesizer:
                 exception that it raises cancels the render and comes out of this call.
             dtype: uint8 or uint16.
             extent: How many photographs wide, by the long sides, the picture is, from 0.25 to 1024. By
-            default one,
-                or as many as avoid enlarging the photograph, up to two. Where networks make the detail, they
-                take the number of passes that comes nearest.
+                default one, or as many as avoid enlarging the photograph, up to two. Where networks make the
+                detail, they take the number of passes that comes nearest.
             stats: An object to which the numbers of this render are added.
 
         Raises:
             SizeError: A side is not allowed, or the array does not fit into memory.
             TypeError, ValueError: The seed, dtype, extent or `progress` is not allowed, or `resume` without
-            `out`. BudgetError: The memory limit is too small for any tile.
+                `out`.
+            BudgetError: The memory limit is too small for any tile.
             BundleError: A network in the bundle is damaged.
             EngineError: No engine can be used, or it failed.
             NonFiniteError: A network gave NaN or infinity.

@@ -67,7 +67,7 @@ constexpr std::pair<std::int32_t, std::int32_t> kSizes[] = {{1, 1},   {1, 2},   
 }  // namespace
 
 TEST(a_field_and_its_pictures_do_not_depend_on_threads) {
-    for (const auto& [height, width] : {std::pair{115, 203}, {300, 421}}) {
+    for (const auto& [height, width] : {std::pair{1, 70}, {115, 203}}) {
         const LevelSizes sizes = halved(height, width, kLevels);
         const Planes16 structure = random_planes(sizes.front().first, sizes.front().second, 2);
         const Found expected = find_field(*photograph(), structure, sizes, 7, quick(), 1, kSilent);
@@ -240,7 +240,7 @@ TEST(a_photographs_levels_are_checked) {
 
 TEST(the_smallest_photograph_makes_pictures_of_any_size) {
     const auto smallest = make_photograph(32, 32, 3, 3);  // 8 x 8 at its coarsest: one patch
-    for (const auto& [height, width] : kSizes) {
+    for (const auto& [height, width] : {std::pair{1, 1}, {1, 2}, {3, 2}, {1, 90}, {77, 1}, {31, 45}}) {
         const LevelSizes sizes = halved(height, width, 3);
         const Planes16 structure = random_planes(sizes.front().first, sizes.front().second, 2);
         const Detail detail(smallest, find_field(*smallest, structure, sizes, 1, quick(), 2, kSilent), sizes, 24);

@@ -1,6 +1,6 @@
 #include "levels.h"
 
-#include <cstring>
+#include <cmath>
 
 #include "check.h"
 #include "detail_pictures.h"
@@ -52,6 +52,65 @@ std::vector<Box> windows_of(std::int32_t height, std::int32_t width) {
             {-3, -3, tall + 5, wide + 5},
             {-3, wide - 2, 2, wide + 5},
             {tall - 2, -3, tall + 4, 2}};
+}
+
+// What a cell inherits, straight from the definition: of the four cells below whose patches' centres lie nearest, twice
+// the offset whose keys differ least.
+Offset inherited(const Exemplar& e, const Window<const std::int16_t>& enlarged, const Field& below, std::int32_t stride,
+                 std::int32_t i, std::int32_t j) {
+    // Of two cells, by their centres on the finer level: 2 * below.stride * cell + 1.5, and stride * i + 0.5.
+    const auto first = [&](std::int32_t cell) {
+        return static_cast<std::int32_t>(std::floor((stride * cell - 1.0) / (2.0 * below.stride)));
+    };
+    Offset best{};
+    std::int64_t least = -1;
+    for (const std::int32_t a : {first(i), first(i) + 1}) {
+        for (const std::int32_t b : {first(j), first(j) + 1}) {
+            const Offset from = *below.cells().at(std::clamp(a, 0, below.rows - 1), std::clamp(b, 0, below.columns - 1));
+            const std::int32_t y = stride * i - kLead, x = stride * j - kLead;
+            const Offset o{std::clamp(y + 2 * from.y, 0, e.keys.height - kPatch) - y,
+                           std::clamp(x + 2 * from.x, 0, e.keys.width - kPatch) - x};
+            std::int64_t sum = 0;
+            for (int c = 0; c < kColours; ++c) {
+                for (std::int32_t v = y; v < y + kPatch; ++v) {
+                    for (std::int32_t u = x; u < x + kPatch; ++u) {
+                        const std::int32_t d = (*enlarged.at(c, v, u) >> 5) - (*e.keys.at(c, v + o.y, u + o.x) >> 5);
+                        sum += d * d;
+                    }
+                }
+            }
+            if (least < 0 || sum < least) {
+                best = o;
+                least = sum;
+            }
+        }
+    }
+    return best;
+}
+
+// A blended value in exact arithmetic: the cells around weigh so much by rows and by columns.
+double blended(const Exemplar& e, const Window<const std::int16_t>& enlarged, const Field& field, std::int32_t limit,
+               int colour, std::int32_t y, std::int32_t x) {
+    const std::vector<double> weights1{0, 4, 28, 28, 4, 0}, even{39, 79, 10}, odd{10, 79, 39};
+    const auto weights = [&](std::int32_t at) { return field.stride == 1 ? weights1 : at % 2 == 0 ? even : odd; };
+    const std::vector<double> down = weights(y), right = weights(x);
+    const std::int32_t before = field.stride == 1 ? 3 : 1;
+    double value = 0, key = 0, sum = 0;
+    for (std::size_t a = 0; a < down.size(); ++a) {
+        for (std::size_t b = 0; b < right.size(); ++b) {
+            const std::int32_t row = y / field.stride - before + static_cast<std::int32_t>(a);
+            const std::int32_t column = x / field.stride - before + static_cast<std::int32_t>(b);
+            const Offset o =
+                *field.cells().at(std::clamp(row, 0, field.rows - 1), std::clamp(column, 0, field.columns - 1));
+            const std::int32_t from_y = std::clamp(y + o.y, 0, e.values.height - 1);
+            const std::int32_t from_x = std::clamp(x + o.x, 0, e.values.width - 1);
+            value += down[a] * right[b] * kSteps * *e.values.at(colour, from_y, from_x);
+            key += down[a] * right[b] * *e.keys.at(colour, from_y, from_x);
+            sum += down[a] * right[b];
+        }
+    }
+    const double departure = std::clamp<double>(*enlarged.at(colour, y, x) - key / sum, -limit, limit);
+    return std::clamp<double>(value / sum + departure, 0, kWhite);
 }
 
 Cells<const Offset> readable(const Cells<Offset>& cells) {
@@ -133,12 +192,13 @@ TEST(every_instruction_set_inherits_the_same_field) {
                         inherit(*kernels, actual);
                         CHECK(actual == expected);
                     }
-                    // Every patch lies within the photograph, and comes from twice where one of the nearest below does.
+                    // Every patch lies within the photograph.
                     for (std::int32_t i = 0; i < rows; ++i) {
                         for (std::int32_t j = 0; j < columns; ++j) {
                             const Offset o = expected[static_cast<std::size_t>(i * columns + j)];
                             const std::int32_t y = stride * i - kLead + o.y, x = stride * j - kLead + o.x;
                             CHECK(y >= 0 && x >= 0 && y <= 2 * height - kPatch && x <= 2 * width - kPatch);
+                            CHECK(o == inherited(photograph->exemplar(1), enlarged.window(), below, stride, i, j));
                         }
                     }
                 }
@@ -200,6 +260,15 @@ TEST(every_instruction_set_blends_the_same_pixels) {
                         const Planes16 expected = blend(*available_level_kernels().front());
                         for (const LevelKernels* kernels : available_level_kernels()) {
                             CHECK(same(blend(*kernels), expected));
+                        }
+                        for (int c = 0; c < kColours; ++c) {
+                            for (std::int32_t y = 0; y < tall; ++y) {
+                                for (std::int32_t x = 0; x < wide; ++x) {
+                                    const double exact =
+                                        blended(photograph->exemplar(1), enlarged.window(), field, limit, c, y, x);
+                                    CHECK(std::abs(*expected.window().at(c, y, x) - exact) <= 1.5);
+                                }
+                            }
                         }
                     }
                 }
