@@ -90,15 +90,16 @@ RgbxPicture::RgbxPicture(const Window<const std::int16_t>& planes)
 
 Rgbx RgbxPicture::view() const { return {bytes_.data() + kMargin * stride_ + 4 * kMargin, stride_, height_, width_}; }
 
-PhotographLevels::PhotographLevels(const std::vector<ConstPicture>& levels, int searched) : searched_(searched) {
+PhotographLevels::PhotographLevels(const std::vector<ConstPicture>& levels, int searched, int threads)
+    : searched_(searched) {
     check(levels, searched);
     for (std::size_t i = 0; i < levels.size(); ++i) {
-        levels_.push_back(make_level(levels[i], i > 0 ? &levels[i - 1] : nullptr, static_cast<int>(i) < searched));
+        levels_.push_back(make_level(levels[i], i > 0 ? &levels[i - 1] : nullptr, static_cast<int>(i) < searched, threads));
     }
 }
 
 PhotographLevels::Level PhotographLevels::make_level(const ConstPicture& picture, const ConstPicture* below,
-                                                     bool is_searched) {
+                                                     bool is_searched, int threads) {
     const auto height = static_cast<std::int32_t>(picture.height), width = static_cast<std::int32_t>(picture.width);
     const std::int64_t plane = static_cast<std::int64_t>(height) * width;
     std::vector<std::uint8_t> values(static_cast<std::size_t>(kColours * plane + kSlack));
@@ -110,7 +111,7 @@ PhotographLevels::Level PhotographLevels::make_level(const ConstPicture& picture
         }
     }
     Level level{height, width, std::move(values),
-                below ? enlarge_whole(to_planes(*below).window(), height, width, 0) : to_planes(picture), {}};
+                below ? enlarge_whole(to_planes(*below).window(), height, width, threads) : to_planes(picture), {}};
     if (is_searched) {
         level.patches.emplace_back(to_planes(picture).window());
         level.patches.emplace_back(level.keys.window());

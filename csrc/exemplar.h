@@ -46,7 +46,7 @@ public:
     // levels: uint8 pictures of three channels, coarsest first, each twice as high and wide as the one before.
     // searched: of how many of them, from the first on, patches will be searched.
     // Throws std::invalid_argument where they are something else, or a side is shorter than a patch.
-    PhotographLevels(const std::vector<ConstPicture>& levels, int searched);
+    PhotographLevels(const std::vector<ConstPicture>& levels, int searched, int threads = 0);
 
     int count() const { return static_cast<int>(levels_.size()); }
     int searched() const { return searched_; }
@@ -66,7 +66,8 @@ private:
         std::vector<RgbxPicture> patches;  // of the values and of the keys, where they are searched
     };
 
-    static Level make_level(const ConstPicture& picture, const ConstPicture* below, bool is_searched);
+    static Level make_level(const ConstPicture& picture, const ConstPicture* below, bool is_searched,
+                            int threads);
 
     int searched_;
     std::vector<Level> levels_;

@@ -129,9 +129,9 @@ void inherit(const Exemplar& e, const Window<const std::int16_t>& enlarged, cons
     }
 }
 
-// How much the cells around a pixel weigh, by how far their patches' centres are: a Gaussian of 1.2 pixels. Cells of
-// one pixel: those from three before to two behind; of two pixels: from the one before to the one behind, at its even
-// and at its odd pixel.
+// How much the cells around a pixel weigh, by how far their patches' centres are. Cells of one pixel: those from three
+// before to two behind, by a Gaussian of 0.7 pixels, as mixing at the coarse levels makes mist of edges; of two pixels:
+// from the one before to the one behind, at its even and at its odd pixel, by one of 1.2.
 constexpr std::int32_t kWeights1[6] = {0, 4, 28, 28, 4, 0};
 constexpr std::int32_t kWeights2[2][3] = {{39, 79, 10}, {10, 79, 39}};
 

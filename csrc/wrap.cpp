@@ -606,15 +606,15 @@ void bind_detail(py::module_& m) {
         m, "PhotographLevels",
         "A photograph at all its levels, ready to be searched and gathered from.\n\n"
         "levels: uint8 (H, W, 3), coarsest first, each twice as high and wide as the one before. searched: how many\n"
-        "of them, from the first on, a field is searched at. ValueError: they are something else, or a side is\n"
+        "of them, from the first on, a field is searched at. threads: 0 for all the machine has. ValueError: they are something else, or a side is\n"
         "shorter than a patch, 8 pixels.")
-        .def(py::init([](const std::vector<py::array>& arrays, int searched) {
+        .def(py::init([](const std::vector<py::array>& arrays, int searched, int threads) {
                  std::vector<ConstPicture> levels;
                  for (const py::array& array : arrays) levels.push_back(readable_picture(array));
                  py::gil_scoped_release release;
-                 return std::make_shared<PhotographLevels>(levels, searched);
+                 return std::make_shared<PhotographLevels>(levels, searched, threads);
              }),
-             "levels"_a, "searched"_a)
+             "levels"_a, "searched"_a, "threads"_a = 0)
         .def_property_readonly("count", &PhotographLevels::count)
         .def_property_readonly("searched", &PhotographLevels::searched)
         .def_property_readonly("bytes", &PhotographLevels::bytes, "Memory that it takes, about.");

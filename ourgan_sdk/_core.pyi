@@ -382,10 +382,10 @@ class PhotographLevels:
     A photograph at all its levels, ready to be searched and gathered from.
     
     levels: uint8 (H, W, 3), coarsest first, each twice as high and wide as the one before. searched: how many
-    of them, from the first on, a field is searched at. ValueError: they are something else, or a side is
+    of them, from the first on, a field is searched at. threads: 0 for all the machine has. ValueError: they are something else, or a side is
     shorter than a patch, 8 pixels.
     """
-    def __init__(self, levels: collections.abc.Sequence[numpy.ndarray], searched: typing.SupportsInt | typing.SupportsIndex) -> None:
+    def __init__(self, levels: collections.abc.Sequence[numpy.ndarray], searched: typing.SupportsInt | typing.SupportsIndex, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def bytes(self) -> int:

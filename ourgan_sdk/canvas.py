@@ -117,7 +117,6 @@ class Canvas:
         *,
         seed: int,
         dtype: np.dtype[Any],
-        extent: float | None,
     ) -> None:
         """`size` is (width, height); made by `Synthesizer.canvas`, which tells what is raised."""
         self.width, self.height = size
@@ -125,7 +124,6 @@ class Canvas:
         self.dtype = dtype
         self._networks = networks
         self._renderer = renderer
-        self._extent = extent
         self._grids = [
             f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
             for grid in self._renderer.plan.grids
@@ -137,10 +135,13 @@ class Canvas:
         return self.height, self.width, _CHANNELS
 
     @property
-    def extent(self) -> float | None:
-        """How many photographs wide (by the long sides) the picture is; None where networks settle it."""
+    def extent(self) -> float:
+        """How many photographs wide (by the long sides) the picture is."""
         first = self._renderer.first
-        return first.plan.extent if isinstance(first, DetailPicture) else self._extent
+        if isinstance(first, DetailPicture):
+            return first.plan.extent
+        trained = self._networks.bundle.manifest.structure.scales[-1]
+        return max(first.sizes[0]) / max(trained.height, trained.width)
 
     @functools.cached_property
     def levels(self) -> tuple[Level, ...]:

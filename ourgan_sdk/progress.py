@@ -14,7 +14,8 @@ Progress = bool | Callable[[int, int], object] | None
 class RenderStats:
     """What one render did: seconds in all and inside engines, tiles, passes, input pixels of all tiles.
 
-    `field_seconds` went into finding where detail comes from, `gather_seconds` into gathering it.
+    `field_seconds` went into preparing the photograph and finding where detail comes from, `gather_seconds`
+    into gathering it.
 
     `repaired_tiles` had to be rendered again, in float32, because half precision had overflowed.
     """

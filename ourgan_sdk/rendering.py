@@ -13,7 +13,7 @@ import numpy as np
 from ._core import Box, BudgetError
 from .arrays import Picture
 from .bundle import Upscaler
-from .detail import DetailPicture, PhotographSource, plan_detail
+from .detail import DetailPicture, PhotographSource, check_structure, plan_detail
 from .engines import WindowRules
 from .passes.networks import Networks
 from .passes.one_pass import Bands, Pass
@@ -81,21 +81,26 @@ def detail_renderer(
     memory_limit: int,
     threads: int,
 ) -> "Renderer":
-    """A renderer of a picture of `size` (height, width) of the photograph's own detail."""
+    """A renderer of a picture of `size` (height, width) of the photograph's own detail.
+
+    Raises ValueError for an extent that such a picture cannot have, SizeError where its structure is too
+    large or the photograph too elongated.
+    """
     manifest = networks.bundle.manifest
     structure, photo = manifest.structure, manifest.photo
+    trained = max(structure.scales[-1].height, structure.scales[-1].width)
     plan = plan_detail((photo.height, photo.width), size, extent)
+    check_structure(plan.structure_size(trained), plan.extent)
 
-    def make_structure(wanted: tuple[int, int]) -> Picture:
+    def make_structure(wanted: tuple[int, int], stats: RenderStats) -> Picture:
         engine = networks.on_cpu(structure.file)
-        return render_structure(structure, engine, wanted, seed, dtype=_BETWEEN, stats=RenderStats())
+        return render_structure(structure, engine, wanted, seed, dtype=_BETWEEN, stats=stats)
 
-    trained = structure.scales[-1]
     first = DetailPicture(
         source,
         plan,
         make_structure,
-        trained_long=max(trained.height, trained.width),
+        trained_long=trained,
         seed=seed,
         threads=threads,
     )

@@ -89,7 +89,8 @@ class Synthesizer:
         holds_photograph = self.bundle.manifest.photo.file is not None
         if detail == "photograph" and not holds_photograph:
             raise BundleError(
-                f"{self.bundle.path}: holds no photograph to take detail from: use detail='network'"
+                f"{self.bundle.path}: holds no photograph to take detail from: "
+                "use detail='network' (--detail network)"
             )
         takes_photograph = holds_photograph and detail != "network"
         self._photograph = PhotographSource(self.bundle, self._threads) if takes_photograph else None
@@ -204,7 +205,7 @@ class Synthesizer:
                 memory_limit=limit,
                 threads=self._threads,
             )
-        return Canvas(self._networks, renderer, (width, height), seed=seed, dtype=kind, extent=extent)
+        return Canvas(self._networks, renderer, (width, height), seed=seed, dtype=kind)
 
     def preview(
         self,

@@ -14,6 +14,7 @@ from ..writers import SUFFIXES
 __all__ = [
     "Commands",
     "add_command",
+    "add_detail_option",
     "add_engine_options",
     "add_output",
     "argument",
@@ -62,19 +63,23 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--precision", default="auto", choices=["auto", *PRECISIONS], help="of the engine (default: auto)"
     )
     parser.add_argument(
-        "--detail",
-        default="auto",
-        choices=get_args(DetailMode),
-        help="the photograph's own pixels, or by networks (default: the photograph, if the bundle holds it)",
-    )
-    parser.add_argument(
-        "--threads", type=argument(_threads), help="threads of the engine (default: its choice)"
+        "--threads", type=argument(_threads), help="of the engine (default: its choice) and of detail (all)"
     )
     parser.add_argument(
         "--memory",
         type=argument(_memory),
         metavar="BYTES",
         help="for tiles in work, such as 2GiB (default: 768MiB, or a quarter of what is available)",
+    )
+
+
+def add_detail_option(parser: argparse.ArgumentParser) -> None:
+    """--detail, for commands that make whole pictures."""
+    parser.add_argument(
+        "--detail",
+        default="auto",
+        choices=get_args(DetailMode),
+        help="the photograph's own pixels, or by networks (default: the photograph, if the bundle holds it)",
     )
 
 
@@ -123,5 +128,5 @@ def open_synthesizer(options: argparse.Namespace) -> Synthesizer:
         precision=options.precision,
         memory_limit=options.memory,
         threads=options.threads,
-        detail=options.detail,
+        detail=getattr(options, "detail", "network"),  # structures and tiles are the networks' own
     )

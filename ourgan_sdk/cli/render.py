@@ -11,6 +11,7 @@ from ..sizes import parse_size
 from .options import (
     Commands,
     add_command,
+    add_detail_option,
     add_engine_options,
     add_output,
     argument,
@@ -40,6 +41,7 @@ def add_to(commands: Commands) -> None:
         help="how many photographs wide (default: 1, up to 2 where that avoids enlarging the photograph)",
     )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
+    add_detail_option(parser)
     add_engine_options(parser)
 
 

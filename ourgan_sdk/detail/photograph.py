@@ -32,7 +32,8 @@ class PhotographSource:
         file, photo = self._bundle.manifest.photo.file, self._bundle.manifest.photo
         if file is None:
             raise BundleError(
-                f"{self._bundle.path}: holds no photograph to take detail from: use detail='network'"
+                f"{self._bundle.path}: holds no photograph to take detail from: "
+                "use detail='network' (--detail network)"
             )
         try:
             photograph = decode_photograph(self._bundle.read(file), f"{self._bundle.path}: member {file!r}")
@@ -54,7 +55,7 @@ class PhotographSource:
                     return levels
                 self._kept = None  # before the new ones are made: both may not fit into memory
             pictures = make_levels(self._pixels, plan, self._threads)
-            levels = PhotographLevels(pictures, plan.searched)
+            levels = PhotographLevels(pictures, plan.searched, self._threads)
             self._kept = plan, levels
             return levels
 

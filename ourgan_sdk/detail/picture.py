@@ -26,8 +26,8 @@ _LARGEST_BAND = 64 << 20
 _FIELD_WORK = 6
 """What finding the field costs per pixel of the last searched level, in pixels gathered there."""
 
-Structure = Callable[[tuple[int, int]], Picture]
-"""Makes the structure, uint16 (height, width, 3), of the size it is given."""
+Structure = Callable[[tuple[int, int], RenderStats], Picture]
+"""Makes the structure, uint16 (height, width, 3), of the size it is given, and adds to the numbers."""
 
 Advance = Callable[[int], object]
 
@@ -98,7 +98,12 @@ class DetailPicture:
     def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
         """From where in the photograph's level each pixel mainly comes: (h, w, 2), (y, x)."""
         detail = self._found(RenderStats(), lambda _work: None)
-        return np.asarray(detail.sources(detail.levels - 1 - level, box))
+        try:
+            return np.asarray(detail.sources(detail.levels - 1 - level, box))
+        except MemoryError as error:
+            raise SizeError(
+                f"the sources of {box.width} x {box.height} pixels do not fit into memory; read them in parts"
+            ) from error
 
     def _found(self, stats: RenderStats, advance: Advance) -> Detail:
         with self._lock:
@@ -108,8 +113,11 @@ class DetailPicture:
 
     def _find(self, stats: RenderStats, advance: Advance) -> Detail:
         plan = self.plan
+        started = time.perf_counter()
         levels = self._source.levels(plan)
-        structure = resample(self._structure(plan.structure_size(self._trained_long)), *plan.picture[0])
+        stats.field_seconds += time.perf_counter() - started
+        structure = self._structure(plan.structure_size(self._trained_long), stats)
+        structure = resample(structure, *plan.picture[0], threads=self._threads)
         total, done = self._field_work, 0
         failure: BaseException | None = None
 

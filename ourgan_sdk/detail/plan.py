@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
-__all__ = ["EXTENTS", "DetailPlan", "plan_detail"]
+from ..errors import SizeError
+
+__all__ = ["EXTENTS", "DetailPlan", "check_structure", "plan_detail"]
 
 EXTENTS = (0.25, 1024.0)
 """The least and the most photographs that a canvas may be wide; callers see to it."""
@@ -21,8 +23,17 @@ MOST_ENLARGED = 1.5
 WIDEST = 2.0
 """Photographs that a canvas is wide at most where nobody says."""
 
-_SHORTEST = 12
-"""Pixels of the photograph's short side at the coarsest level: patches have 8."""
+_SHORTEST = 8
+"""Pixels of the photograph's short side at the coarsest level: those of a patch."""
+
+_LARGEST_COARSEST = 4 * COARSEST
+"""Pixels of its long side there at most: the level is searched whole."""
+
+_LEAST_SCALE = 32
+"""Pixels of the photograph's long side in a canvas, at least: of less nothing could be matched."""
+
+_LARGEST_STRUCTURE = 1 << 22
+"""Pixels; a network makes it whole, in some kilobytes of memory per pixel."""
 
 _SCALE = 4
 """Of a pass."""
@@ -64,6 +75,11 @@ def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> De
     two where that avoids enlarging it, and its photograph is enlarged up to 1.5 times; beyond that it is made
     at a quarter of its size, again by this rule, and a pass enlarges it.
     """
+    if extent is not None and max(size) < _LEAST_SCALE * extent:
+        raise ValueError(
+            f"expected an extent of at most {max(size) / _LEAST_SCALE:.4g} photographs for a picture of "
+            f"{size[1]} x {size[0]}, got {extent:g}"
+        )
     native, passes, (height, width) = max(photograph), 0, size
     while max(height, width) > MOST_ENLARGED * native * (WIDEST if extent is None else extent):
         passes += 1
@@ -71,12 +87,26 @@ def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> De
     long = max(height, width)
     if extent is None:
         extent = min(max(long / native, 1.0), WIDEST)
-    scale = max(8, round(long / extent))
+    scale = max(_LEAST_SCALE, round(long / extent))
     halvings = _halvings(scale, scale * min(photograph) / native)
     pictures = [(-(-height >> halving), -(-width >> halving)) for halving in range(halvings, -1, -1)]
     photographs = _photograph_sizes(photograph, scale, halvings)
+    if max(photographs[0]) > _LARGEST_COARSEST:
+        raise SizeError(
+            f"a photograph of {photograph[1]} x {photograph[0]} is too elongated to take detail from: "
+            "use detail='network' (--detail network), or learn a part of it"
+        )
     searched = sum(max(one) <= SEARCHED * math.sqrt(2) for one in photographs)
     return DetailPlan(tuple(pictures), photographs, max(1, searched), passes, long / scale)
+
+
+def check_structure(size: Size, extent: float) -> None:
+    """Raise SizeError if a structure of `size`, (height, width), is more than a network can make whole."""
+    if size[0] * size[1] > _LARGEST_STRUCTURE:
+        raise SizeError(
+            f"a picture {extent:.4g} photographs wide needs a structure of {size[1]} x {size[0]} pixels, more "
+            f"than the {_LARGEST_STRUCTURE} that are made whole: give a smaller extent"
+        )
 
 
 def _halvings(long: int, short: float) -> int:
