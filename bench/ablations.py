@@ -160,6 +160,7 @@ def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -
     else:
         config = {
             "photo": describe(photo, path),
+            "photograph": False,
             "output": "",
             "preset": preset.as_dict(),
             "seed": options.seed,

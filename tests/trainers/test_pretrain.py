@@ -216,8 +216,7 @@ def test_fit_starts_from_it_and_keeps_it(
         file.unlink()  # the run has what it needs
     assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
     finished, photo, networks, _ = trained
-    preset = finished.preset
-    training = describe(finished, photo, preset, networks.structure, manifest.upscalers).training
+    training = describe(finished, photo, None, networks.structure, manifest.upscalers).training
     assert training.init is not None
     assert training.init_first is not None
     assert (training.init.file, training.init_first.file) == ("later.pth", "first.pt")

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def start(directory: Path) -> Run:
     torch.manual_seed(7)
-    config = {"photo": {}, "output": "", "preset": {}, "seed": 7, "vgg": None}
+    config = {"photo": {}, "photograph": False, "output": "", "preset": {}, "seed": 7, "vgg": None}
     return Run.create(directory, config, torch.device("cpu"), quiet=True)
 
 
