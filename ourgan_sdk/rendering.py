@@ -83,8 +83,7 @@ def detail_renderer(
 ) -> "Renderer":
     """A renderer of a picture of `size` (height, width) of the photograph's own detail.
 
-    Raises ValueError for an extent that such a picture cannot have, SizeError where its structure is too
-    large or the photograph too elongated.
+    Raises SizeError where its structure is too large or the photograph too elongated.
     """
     manifest = networks.bundle.manifest
     structure, photo = manifest.structure, manifest.photo

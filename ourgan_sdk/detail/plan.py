@@ -29,8 +29,9 @@ _SHORTEST = 8
 _LARGEST_COARSEST = 4 * COARSEST
 """Pixels of its long side there at most: the level is searched whole."""
 
-_LEAST_SCALE = 32
-"""Pixels of the photograph's long side in a canvas, at least: of less nothing could be matched."""
+_LEAST_SCALE = 8
+"""Pixels of the photograph's long side in a canvas, at least: those of a patch. Of small canvases with large
+extents the extent is less than was asked for."""
 
 _LARGEST_STRUCTURE = 1 << 22
 """Pixels; a network makes it whole, in some kilobytes of memory per pixel."""
@@ -74,12 +75,9 @@ def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> De
     Without an `extent`, the picture is as wide as one photograph where the photograph has the pixels, up to
     two where that avoids enlarging it, and its photograph is enlarged up to 1.5 times; beyond that it is made
     at a quarter of its size, again by this rule, and a pass enlarges it.
+
+    Raises SizeError for a photograph that is too elongated.
     """
-    if extent is not None and max(size) < _LEAST_SCALE * extent:
-        raise ValueError(
-            f"expected an extent of at most {max(size) / _LEAST_SCALE:.4g} photographs for a picture of "
-            f"{size[1]} x {size[0]}, got {extent:g}"
-        )
     native, passes, (height, width) = max(photograph), 0, size
     while max(height, width) > MOST_ENLARGED * native * (WIDEST if extent is None else extent):
         passes += 1

@@ -217,7 +217,7 @@ def test_verbose(bundle_path: Path, tmp_path: Path) -> None:
     result = subprocess.run(
         [*command, "-o", str(tmp_path / "a.png")], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert "ourgan_sdk.rendering: rendering 90 x 70 at (0, 0) of level 0, seed 0" in result.stderr
+    assert "ourgan_sdk.rendering: rendering 90 x 70 at (0, 0) of level 0 of 90 x 70, seed 0" in result.stderr
 
 
 @pytest.mark.parametrize(
