@@ -102,8 +102,8 @@ def check_structure(size: Size, extent: float) -> None:
     """Raise SizeError if a structure of `size`, (height, width), is more than a network can make whole."""
     if size[0] * size[1] > _LARGEST_STRUCTURE:
         raise SizeError(
-            f"a picture {extent:.4g} photographs wide needs a structure of {size[1]} x {size[0]} pixels, more "
-            f"than the {_LARGEST_STRUCTURE} that are made whole: give a smaller extent"
+            f"a picture {extent:.4g} photographs wide needs a structure of {size[1]} x {size[0]} pixels, "
+            f"more than the {_LARGEST_STRUCTURE} that are made whole: give a smaller extent"
         )
 
 
