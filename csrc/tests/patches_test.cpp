@@ -21,6 +21,7 @@ struct Case {
     Search search() const {
         Search s{};
         s.query = query.view();
+        s.whole_height = s.query.height;
         s.keys = photograph->keys(1);
         s.values = photograph->values(1);
         s.stride = field.stride;

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ourgan_sdk import SizeError, Synthesizer
 from ourgan_sdk.detail import EXTENTS, DetailPlan, plan_detail
 
 sides = st.integers(1, 20_000)
@@ -143,3 +144,15 @@ def test_searched_pictures_are_as_large_as_the_extent_says(
     plan = plan_detail(photograph, (height, width), extent)
     base = plan.picture[plan.searched - 1]
     assert max(base) <= math.ceil(plan.extent * max(724, *plan.photograph[0]) * 1.02) + 1
+
+
+def test_a_photograph_that_would_be_searched_in_a_strip_is_refused() -> None:
+    assert max(plan_detail((400, 3000), (2160, 3840)).photograph[0]) <= 256
+    with pytest.raises(SizeError, match=r"3000 x 20 is too elongated .*--detail network"):
+        plan_detail((20, 3000), (2160, 3840))
+
+
+def test_a_structure_that_no_network_makes_whole_is_refused_when_the_canvas_is_made() -> None:
+    assert Synthesizer().canvas(40_000, 30_000, extent=25).extent == pytest.approx(25, rel=0.01)
+    with pytest.raises(SizeError, match=r"photographs wide needs a structure of 4.* smaller extent"):
+        Synthesizer().canvas(40_000, 30_000, extent=60)
