@@ -86,7 +86,8 @@ def test_sample(command: Callable[..., str]) -> None:
         assert engine.network_sha256 == sample.manifest.files[engine.network].sha256
         assert engine.window.height == engine.window.width
         assert engine.window.height > 1200
-        assert engine.smallest_window == Window(height=32, width=32)
+        (upscaler,) = [one for one in sample.manifest.upscalers if one.file == engine.network]
+        assert engine.smallest_window == smallest_window(upscaler)
         pixels = engine.window.height * engine.window.width
         assert 500 < engine.activation_bytes / pixels < 1200
         assert len(bundle.read(engine.file)) > 1e6
@@ -274,7 +275,7 @@ def pretend_to_build(job: to_trt.Job, monkeypatch: pytest.MonkeyPatch, greed: fl
     built: list[Window] = []
 
     def build(_network: bytes, smallest: Window, largest: Window) -> to_trt.BuiltPlan:
-        assert (smallest.height, smallest.width) == (32, 32)
+        assert smallest in [smallest_window(upscaler) for upscaler in job.manifest.upscalers]
         built.append(largest)
         area = largest.height * largest.width
         pixel = 700 * (1 if largest.height == to_trt.TRIAL else greed)
