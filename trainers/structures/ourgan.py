@@ -358,10 +358,11 @@ def _take_steps(
             watch.update(float(metrics["reconstruction"]))
             if step % METRICS_EVERY == 0 or step == steps - 1:
                 run.metrics(f"structure-{m}", step, metrics)
-            if run.checkpoint_due(sound=not watch.rising):
+            # Not behind the last step: what is saved there is the finished scale, below.
+            if step + 1 < steps and run.checkpoint_due(sound=not watch.rising):
                 save("structure", step + 1)
             bar.update()
-    scale.finish()  # also where the last checkpoint was written between the last step and this
+    scale.finish()
     if first_step < steps:
         start = None
         save(f"structure-{m}", steps)
