@@ -288,3 +288,20 @@ def test_enlargement_between_scales(photo: Photo, how: Any, aligned: bool) -> No
         below = network(model.reconstruction_noises(z0, SCALE))
         up = F.interpolate(below, size=model.sizes[SCALE], mode=how, align_corners=aligned)
         assert torch.equal(scale.reconstruction_below, up)
+
+
+def test_the_last_checkpoint_of_a_scale_is_the_finished_one(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run killed between its last step and the average must not leave a checkpoint that looks finished."""
+    save, ends = Run.save_checkpoint, []
+
+    def watching_save(self: Run, name: str, state: Any) -> None:
+        save(self, name, state)
+        if name == "structure" and state["step"] == ALL_THREE.steps(state["scale"]):
+            ends.append(state["scale"])
+
+    monkeypatch.setattr(Run, "checkpoint_due", lambda *_, **__: True)  # after every step
+    monkeypatch.setattr(Run, "save_checkpoint", watching_save)
+    train_structure(start(tmp_path / "whole"), photo, ALL_THREE)
+    assert ends == list(range(ALL_THREE.scales))
