@@ -16,19 +16,6 @@ Window<T> window_of(T* data, std::int64_t plane, std::int64_t stride, std::int32
     return {{data, data + plane, data + 2 * plane}, stride, 0, 0, height, width};
 }
 
-Planes16 to_planes(const ConstPicture& picture) {
-    Planes16 planes(static_cast<std::int32_t>(picture.height), static_cast<std::int32_t>(picture.width));
-    const Window<std::int16_t> out = planes.writable();
-    for (std::int32_t y = 0; y < out.height; ++y) {
-        const auto* row = reinterpret_cast<const std::uint8_t*>(picture.pixel(y, 0));
-        for (int c = 0; c < kColours; ++c) {
-            std::int16_t* plane = out.at(c, y, 0);
-            for (std::int32_t x = 0; x < out.width; ++x) plane[x] = static_cast<std::int16_t>(row[3 * x + c] * kSteps);
-        }
-    }
-    return planes;
-}
-
 void check(const std::vector<ConstPicture>& levels, int searched) {
     if (levels.empty() || searched < 1 || searched > static_cast<int>(levels.size())) {
         throw std::invalid_argument("expected levels, at least one of them to be searched");
@@ -70,19 +57,19 @@ Window<const std::int16_t> Planes16::window() const {
     return {{data, data + plane, data + 2 * plane}, stride_, y0_, x0_, height_, width_};
 }
 
-RgbxPicture::RgbxPicture(const Window<const std::int16_t>& planes)
+RgbxPicture::RgbxPicture(const Window<const std::int16_t>& planes, const Wrap& wrap)
     : height_(planes.height),
       width_(planes.width),
       stride_(4 * (static_cast<std::int64_t>(planes.width) + 2 * kMargin)),
       bytes_(static_cast<std::size_t>(stride_ * (height_ + 2 * kMargin) + kSlack)) {
     for (std::int32_t y = -kMargin; y < height_ + kMargin; ++y) {
         std::uint8_t* row = bytes_.data() + (y + kMargin) * stride_;
-        const std::int32_t from_y = std::clamp(y, 0, height_ - 1);
+        const std::int32_t from_y = beyond(y, height_, wrap.y);
         for (int c = 0; c < kColours; ++c) {
             const std::int16_t* in = planes.at(c, from_y + planes.y0, planes.x0);
             for (std::int32_t x = -kMargin; x < width_ + kMargin; ++x) {
                 row[4 * (x + kMargin) + c] =
-                    static_cast<std::uint8_t>((in[std::clamp(x, 0, width_ - 1)] + kSteps / 2) / kSteps);
+                    static_cast<std::uint8_t>((in[beyond(x, width_, wrap.x)] + kSteps / 2) / kSteps);
             }
         }
     }
@@ -90,46 +77,59 @@ RgbxPicture::RgbxPicture(const Window<const std::int16_t>& planes)
 
 Rgbx RgbxPicture::view() const { return {bytes_.data() + kMargin * stride_ + 4 * kMargin, stride_, height_, width_}; }
 
+Planes16 to_planes(const ConstPicture& picture) {
+    Planes16 planes(static_cast<std::int32_t>(picture.height), static_cast<std::int32_t>(picture.width));
+    const Window<std::int16_t> out = planes.writable();
+    for (std::int32_t y = 0; y < out.height; ++y) {
+        const auto* row = reinterpret_cast<const std::uint8_t*>(picture.pixel(y, 0));
+        for (int c = 0; c < kColours; ++c) {
+            std::int16_t* plane = out.at(c, y, 0);
+            for (std::int32_t x = 0; x < out.width; ++x) plane[x] = static_cast<std::int16_t>(row[3 * x + c] * kSteps);
+        }
+    }
+    return planes;
+}
+
+PhotographLevel::PhotographLevel(const ConstPicture& picture, Planes16 keys, bool is_searched)
+    : height_(static_cast<std::int32_t>(picture.height)),
+      width_(static_cast<std::int32_t>(picture.width)),
+      values_(static_cast<std::size_t>(kColours * picture.height * picture.width + kSlack)),
+      keys_(std::move(keys)) {
+    const std::int64_t plane = picture.height * picture.width;
+    for (std::int32_t y = 0; y < height_; ++y) {
+        const auto* row = reinterpret_cast<const std::uint8_t*>(picture.pixel(y, 0));
+        for (int c = 0; c < kColours; ++c) {
+            std::uint8_t* out = values_.data() + c * plane + static_cast<std::int64_t>(y) * width_;
+            for (std::int32_t x = 0; x < width_; ++x) out[x] = row[3 * x + c];
+        }
+    }
+    if (is_searched) {
+        patches_.emplace_back(to_planes(picture).window());
+        patches_.emplace_back(static_cast<const Planes16&>(keys_).window());
+    }
+}
+
+Exemplar PhotographLevel::exemplar() const {
+    const std::int64_t plane = static_cast<std::int64_t>(height_) * width_;
+    return {window_of<const std::uint8_t>(values_.data(), plane, width_, height_, width_), keys_.window()};
+}
+
 PhotographLevels::PhotographLevels(const std::vector<ConstPicture>& levels, int searched, int threads)
     : searched_(searched) {
     check(levels, searched);
     for (std::size_t i = 0; i < levels.size(); ++i) {
-        levels_.push_back(make_level(levels[i], i > 0 ? &levels[i - 1] : nullptr, static_cast<int>(i) < searched, threads));
+        const auto height = static_cast<std::int32_t>(levels[i].height), width = static_cast<std::int32_t>(levels[i].width);
+        levels_.emplace_back(levels[i],
+                             i > 0 ? enlarge_whole(to_planes(levels[i - 1]).window(), height, width, threads)
+                                   : to_planes(levels[i]),
+                             static_cast<int>(i) < searched);
     }
-}
-
-PhotographLevels::Level PhotographLevels::make_level(const ConstPicture& picture, const ConstPicture* below,
-                                                     bool is_searched, int threads) {
-    const auto height = static_cast<std::int32_t>(picture.height), width = static_cast<std::int32_t>(picture.width);
-    const std::int64_t plane = static_cast<std::int64_t>(height) * width;
-    std::vector<std::uint8_t> values(static_cast<std::size_t>(kColours * plane + kSlack));
-    for (std::int32_t y = 0; y < height; ++y) {
-        const auto* row = reinterpret_cast<const std::uint8_t*>(picture.pixel(y, 0));
-        for (int c = 0; c < kColours; ++c) {
-            std::uint8_t* out = values.data() + c * plane + static_cast<std::int64_t>(y) * width;
-            for (std::int32_t x = 0; x < width; ++x) out[x] = row[3 * x + c];
-        }
-    }
-    Level level{height, width, std::move(values),
-                below ? enlarge_whole(to_planes(*below).window(), height, width, threads) : to_planes(picture), {}};
-    if (is_searched) {
-        level.patches.emplace_back(to_planes(picture).window());
-        level.patches.emplace_back(level.keys.window());
-    }
-    return level;
 }
 
 std::int64_t PhotographLevels::bytes() const {
     std::int64_t sum = 0;
-    for (const Level& level : levels_) sum += static_cast<std::int64_t>(level.height) * level.width * 9;
+    for (const PhotographLevel& level : levels_) sum += static_cast<std::int64_t>(level.height()) * level.width() * 9;
     return sum;
-}
-
-Exemplar PhotographLevels::exemplar(int index) const {
-    const Level& level = levels_[static_cast<std::size_t>(index)];
-    const std::int64_t plane = static_cast<std::int64_t>(level.height) * level.width;
-    return {window_of<const std::uint8_t>(level.values.data(), plane, level.width, level.height, level.width),
-            level.keys.window()};
 }
 
 Planes16 enlarge_whole(const Window<const std::int16_t>& picture, std::int32_t height, std::int32_t width, int threads) {

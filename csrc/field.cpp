@@ -15,155 +15,26 @@ constexpr std::int32_t kValues = kPatch * kPatch * kColours;
 constexpr std::uint32_t kStream = 1u << 16;  // of random tries, behind those of noise
 constexpr std::int64_t kRowsPerThread = 8;
 
-// One level while its field is searched.
-class LevelSearch {
-public:
-    // top, whole_height: where in a whole picture, of which height, the one that is searched lies.
-    LevelSearch(const PhotographLevels& photograph, int level, std::int32_t top, std::int32_t whole_height, Field field,
-                std::uint64_t seed, const DetailSettings& settings, int threads)
-        : photograph_(photograph),
-          level_(level),
-          top_(top),
-          whole_height_(whole_height),
-          field_(std::move(field)),
-          cost_(field_.offsets.size()),
-          settings_(settings),
-          seed_(seed),
-          threads_(threads) {}
+// What lying too high or too low costs at a level at which the photograph has this height.
+Prices row_prices(const DetailSettings& settings, int level, std::int32_t height) {
+    Prices prices;
+    prices.row_slack = height * settings.row_slack / 256;
+    if (level < settings.row_levels) prices.row = (settings.row * kValues) >> (2 * level);
+    return prices;
+}
 
-    // Matches what follows to `picture` by `keys`: measures the field as it is.
-    void match(const Planes16& picture, const Rgbx& keys) {
-        query_.clear();
-        query_.emplace_back(picture.window());
-        keys_ = keys;
-        Search s = search();
-        s.new_cost = cost_.data();
-        parallel_rows(field_.rows, kRowsPerThread, threads_, [&](std::int64_t first, std::int64_t last) {
-            patch_kernels().measure(s, static_cast<std::int32_t>(first), static_cast<std::int32_t>(last));
-        });
+// What candidates pay at a level, once the coarsest one has settled.
+Prices prices_of(const DetailSettings& settings, int level, std::int32_t height) {
+    Prices prices = row_prices(settings, level, height);
+    prices.incoherence = settings.incoherence * kValues;
+    prices.seam = settings.seam;
+    if (level < settings.echo_levels) prices.echo = settings.echo * kValues;
+    prices.echo_radius = settings.echo_radius << level;
+    if (level < settings.overuse_levels) {
+        prices.overuse = settings.overuse * kValues;
+        prices.most_overuse = settings.most_overuse;
     }
-
-    void improve(std::int32_t jump, std::int32_t tries, std::int32_t radius, bool priced) {
-        std::vector<Offset> offsets(field_.offsets.size());
-        std::vector<std::uint32_t> cost(cost_.size());
-        std::vector<std::int32_t> overuse;
-        Search s = search();
-        s.new_field = offsets.data();
-        s.new_cost = cost.data();
-        s.jump = jump;
-        s.tries = tries;
-        s.radius = radius;
-        s.iteration = iteration_++;
-        s.row_slack = photograph_.height(level_) * settings_.row_slack / 256;
-        if (level_ < settings_.row_levels) s.row = (settings_.row * kValues) >> (2 * level_);
-        if (priced) {
-            s.incoherence = settings_.incoherence * kValues;
-            s.seam = settings_.seam;
-            if (level_ < settings_.echo_levels) s.echo = settings_.echo * kValues;
-            s.echo_radius = settings_.echo_radius << level_;
-            if (level_ < settings_.overuse_levels) {
-                overuse = measure_overuse();
-                s.overuse = overuse.data();
-            }
-        }
-        parallel_rows(field_.rows, kRowsPerThread, threads_, [&](std::int64_t first, std::int64_t last) {
-            patch_kernels().improve(s, static_cast<std::int32_t>(first), static_cast<std::int32_t>(last));
-        });
-        field_.offsets.swap(offsets);
-        cost_.swap(cost);
-    }
-
-    Planes16 blend(const Planes16& enlarged) const {
-        Planes16 result(enlarged.height(), enlarged.width());
-        const Window<std::int16_t> window = result.writable();
-        // The structure itself is only matched: nothing of it is in the picture.
-        const std::int32_t limit = level_ == 0 ? 0 : settings_.limit * kSteps;
-        parallel_rows(result.height(), 4 * kRowsPerThread, threads_, [&](std::int64_t first, std::int64_t last) {
-            std::vector<std::uint8_t> buffer(static_cast<std::size_t>(result.width()) + 1);
-            level_kernels().blend(photograph_.exemplar(level_), enlarged.window(), field_.cells(), field_.stride, limit,
-                                  window, buffer.data(), static_cast<std::int32_t>(first),
-                                  static_cast<std::int32_t>(last));
-        });
-        return result;
-    }
-
-    Field& field() { return field_; }
-
-private:
-    Search search() const {
-        Search s{};
-        s.query = query_.front().view();
-        s.keys = keys_;
-        s.values = photograph_.values(level_);
-        s.top = top_;
-        s.whole_height = whole_height_;
-        s.stride = field_.stride;
-        s.rows = field_.rows;
-        s.columns = field_.columns;
-        s.field = field_.offsets.data();
-        s.cost = cost_.data();
-        s.seed = seed_;
-        s.stream = kStream + static_cast<std::uint32_t>(level_);
-        return s;
-    }
-
-    // What a position of the photograph costs for being used more often than others.
-    std::vector<std::int32_t> measure_overuse() const {
-        const std::int64_t height = photograph_.height(level_), width = photograph_.width(level_);
-        std::vector<std::int32_t> uses(static_cast<std::size_t>(height * width)), sums(uses.size());
-        for (std::int32_t i = 0; i < field_.rows; ++i) {
-            for (std::int32_t j = 0; j < field_.columns; ++j) {
-                const Offset o = *field_.cells().at(i, j);
-                const std::int64_t y = field_.stride * i - kLead + o.y, x = field_.stride * j - kLead + o.x;
-                ++uses[static_cast<std::size_t>(y * width + x)];
-            }
-        }
-        sum_around(uses.data(), sums.data(), height, width);
-        const std::int64_t positions = (height - kPatch + 1) * (width - kPatch + 1);
-        const std::int64_t cells = static_cast<std::int64_t>(field_.rows) * field_.columns;
-        const std::int64_t price = static_cast<std::int64_t>(settings_.overuse) * kValues;
-        std::vector<std::int32_t> result(uses.size());
-        for (std::size_t i = 0; i < result.size(); ++i) {
-            // Uses within a patch's reach over the mean of them, less one.
-            const std::int64_t extra = price * sums[i] * positions / (81 * std::max<std::int64_t>(1, cells)) - price;
-            result[i] = static_cast<std::int32_t>(std::clamp<std::int64_t>(extra, 0, price * settings_.most_overuse));
-        }
-        return result;
-    }
-
-    // The sums over 9 x 9 values; beyond the border there is nothing.
-    static void sum_around(const std::int32_t* in, std::int32_t* out, std::int64_t height, std::int64_t width) {
-        std::vector<std::int32_t> rows(static_cast<std::size_t>(height * width));
-        const auto sum_line = [](const std::int32_t* from, std::int32_t* to, std::int64_t length, std::int64_t step) {
-            std::int32_t sum = 0;
-            for (std::int64_t i = 0; i < std::min<std::int64_t>(4, length); ++i) sum += from[i * step];
-            for (std::int64_t i = 0; i < length; ++i) {
-                if (i + 4 < length) sum += from[(i + 4) * step];
-                to[i * step] = sum;
-                if (i >= 4) sum -= from[(i - 4) * step];
-            }
-        };
-        for (std::int64_t y = 0; y < height; ++y) sum_line(in + y * width, rows.data() + y * width, width, 1);
-        for (std::int64_t x = 0; x < width; ++x) sum_line(rows.data() + x, out + x, height, width);
-    }
-
-    const PhotographLevels& photograph_;
-    int level_;
-    std::int32_t top_;
-    std::int32_t whole_height_;
-    Field field_;
-    std::vector<std::uint32_t> cost_;
-    std::vector<RgbxPicture> query_;
-    Rgbx keys_{};
-    DetailSettings settings_;
-    std::uint64_t seed_;
-    std::uint32_t iteration_ = 0;
-    int threads_;
-};
-
-Field make_field(std::int32_t height, std::int32_t width, std::int32_t stride) {
-    const std::int32_t rows = (height + stride - 1) / stride, columns = (width + stride - 1) / stride;
-    return {stride, rows, columns, std::vector<Offset>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns))};
+    return prices;
 }
 
 Field random_field(const PhotographLevels& photograph, std::int32_t height, std::int32_t width, std::uint64_t seed) {
@@ -273,21 +144,24 @@ public:
         : photograph_(photograph), seed_(seed), settings_(settings), threads_(threads), report_(report) {}
 
     Found coarsest(const Planes16& structure) {
-        LevelSearch search(photograph_, 0, 0, structure.height(),
-                           random_field(photograph_, structure.height(), structure.width(), seed_), seed_, settings_,
-                           threads_);
+        LevelSearch search(photograph_.at(0), random_field(photograph_, structure.height(), structure.width(), seed_),
+                           {0, structure.height()}, seed_, kStream, threads_);
+        const Prices free = row_prices(settings_, 0, photograph_.height(0));
+        const Prices priced = prices_of(settings_, 0, photograph_.height(0));
         search.match(structure, photograph_.keys(0));
         constexpr std::int32_t kJumps[4] = {8, 4, 2, 1};
         for (std::int32_t i = 0; i < settings_.iterations; ++i) {
             const std::int32_t radius = std::max(photograph_.height(0), photograph_.width(0)) >> std::min(i / 4, 31);
-            search.improve(kJumps[i % 4], settings_.coarse_tries, std::max(radius, 1), 2 * i >= settings_.iterations);
+            search.improve({kJumps[i % 4], settings_.coarse_tries, std::max(radius, 1)},
+                           2 * i >= settings_.iterations ? priced : free);
             report_(0);
         }
-        Planes16 picture = search.blend(structure);
+        // The structure itself is only matched: nothing of it is in the picture.
+        Planes16 picture = search.blend(structure, 0);
         for (std::int32_t i = 0; i < settings_.rounds; ++i) {
             search.match(picture, photograph_.values(0));
-            for (const std::int32_t jump : {2, 1, 1}) search.improve(jump, settings_.tries, settings_.radius, true);
-            picture = search.blend(structure);
+            for (const std::int32_t jump : {2, 1, 1}) search.improve({jump, settings_.tries, settings_.radius}, priced);
+            picture = search.blend(structure, 0);
             report_(0);
         }
         Planes16 tone = balance_tone(photograph_.exemplar(0), picture.window(),
@@ -320,18 +194,19 @@ private:
                      std::int32_t width) {
         const bool is_last = level + 1 == photograph_.searched();
         const Planes16 enlarged = enlarge_whole(below.picture.window(), last - first, width, threads_);
-        LevelSearch search(photograph_, level, first, height,
-                           inherit_field(photograph_, level, below.field, enlarged, is_last ? 2 : 1, threads_), seed_,
-                           settings_, threads_);
+        LevelSearch search(photograph_.at(level),
+                           inherit_field(photograph_, level, below.field, enlarged, is_last ? 2 : 1, threads_),
+                           {first, height}, seed_, kStream + static_cast<std::uint32_t>(level), threads_);
+        const std::int32_t limit = settings_.limit * kSteps;
         // Each level has four times the pixels of the one before.
         const double whole = 1.0 / static_cast<double>(std::int64_t{1} << (2 * (photograph_.searched() - 1 - level)));
         const double before = whole * first / height, share = whole * (last - first) / height;
         search.match(enlarged, photograph_.keys(level));
-        improve(search, kFirstJumps, is_last, before + share * 0.25);
-        Planes16 picture = search.blend(enlarged);
+        improve(search, level, kFirstJumps, before + share * 0.25);
+        Planes16 picture = search.blend(enlarged, limit);
         search.match(picture, photograph_.values(level));
-        improve(search, kThenJumps, is_last, before + share * 0.7);
-        picture = search.blend(enlarged);
+        improve(search, level, kThenJumps, before + share * 0.7);
+        picture = search.blend(enlarged, limit);
         const Planes16 tone_below = enlarge_tone(below.tone, last - first, width, threads_);
         Planes16 tone = balance_tone(photograph_.exemplar(level), picture.window(), search.field(), &tone_below,
                                      settings_.tone, threads_);
@@ -350,9 +225,11 @@ private:
         return (rows + settings_.tone.fine_iterations + 2 * kPatch + 3) / 4 * 4;
     }
 
-    void improve(LevelSearch& search, std::initializer_list<std::int32_t> jumps, bool is_last, double done) {
+    void improve(LevelSearch& search, int level, std::initializer_list<std::int32_t> jumps, double done) {
+        const Prices prices = prices_of(settings_, level, photograph_.height(level));
+        const std::int32_t tries = level + 1 == photograph_.searched() ? settings_.last_tries : settings_.tries;
         for (const std::int32_t jump : jumps) {
-            search.improve(jump, is_last ? settings_.last_tries : settings_.tries, settings_.radius, true);
+            search.improve({jump, tries, settings_.radius}, prices);
             report_(done);
         }
     }

@@ -7,18 +7,10 @@
 #include <vector>
 
 #include "exemplar.h"
+#include "level_search.h"
 #include "settings.h"
 
 namespace ourgan {
-
-struct Field {
-    std::int32_t stride;
-    std::int32_t rows;
-    std::int32_t columns;
-    std::vector<Offset> offsets;
-
-    Cells<const Offset> cells() const { return {offsets.data(), 0, 0, rows, columns}; }
-};
 
 struct Found {
     Planes16 picture;  // of the photograph's pieces, at its last searched level

@@ -12,6 +12,7 @@ namespace ourgan {
 namespace {
 
 constexpr int kRowBytes = 4 * kPatch;
+constexpr std::int32_t kNowhere = -(1 << 30);  // no offset
 
 template <class T>
 T least(T a, T b) {
@@ -66,7 +67,7 @@ struct Cell {
     int arounds = 0;
     Offset best;
     std::uint32_t best_cost;    // difference to the keys
-    std::uint32_t best_energy;  // and all prices
+    std::uint32_t best_energy;  // and all prices, weighted
 
     Cell(const Search& search, std::int32_t row, std::int32_t column) : s(search), i(row), j(column) {
         y = s.stride * i - kLead;
@@ -138,26 +139,44 @@ struct Cell {
         return besides == 0 ? 0 : static_cast<std::uint32_t>(sum * s.seam / (256 * besides));
     }
 
+    std::uint32_t weight(Offset o) const {
+        return s.weights[static_cast<std::int64_t>(y + o.y) * s.keys.width + x + o.x];
+    }
+
+    std::uint32_t weighted(std::uint32_t energy, Offset o) const {
+        return s.weights == nullptr ? energy
+                                    : static_cast<std::uint32_t>((static_cast<std::uint64_t>(energy) * weight(o)) >> 16);
+    }
+
+    // The least energy before weighting by which an offset would not be better than the best.
+    std::uint32_t room(Offset o) const {
+        if (s.weights == nullptr) return best_energy;
+        const std::uint32_t own = most(weight(o), std::uint32_t{1});
+        const std::uint64_t limit = ((static_cast<std::uint64_t>(best_energy) << 16) + own - 1) / own;
+        return static_cast<std::uint32_t>(least(limit, std::uint64_t{kDearest}));
+    }
+
     void settle_energy() {
-        best_energy = best_cost + price(best);
-        if (s.seam > 0) best_energy += seams(best, kDearest / 2);
+        std::uint32_t energy = best_cost + price(best);
+        if (s.seam > 0) energy += seams(best, kDearest / 2);
+        best_energy = weighted(energy, best);
     }
 
     void consider(Offset o) {
         o.y = within(y + o.y, 0, lowest_y) - y;
         o.x = within(x + o.x, 0, lowest_x) - x;
         if (o.y == best.y && o.x == best.x) return;
-        const std::uint32_t paid = price(o);
-        if (paid >= best_energy) return;
+        const std::uint32_t paid = price(o), enough = room(o);
+        if (paid >= enough) return;
         const std::uint32_t cost = difference(pixel(s.query, y, x), s.query.stride, pixel(s.keys, y + o.y, x + o.x),
-                                              s.keys.stride, best_energy - paid);
-        if (cost >= best_energy - paid) return;
+                                              s.keys.stride, enough - paid);
+        if (cost >= enough - paid) return;
         std::uint32_t energy = cost + paid;
-        if (s.seam > 0) energy += seams(o, best_energy - energy);
-        if (energy >= best_energy) return;
+        if (s.seam > 0) energy += seams(o, enough - energy);
+        if (energy >= enough) return;
         best = o;
         best_cost = cost;
-        best_energy = energy;
+        best_energy = weighted(energy, o);
     }
 
     void consider_neighbours(std::int32_t cells) {
@@ -219,9 +238,25 @@ void improve(const Search& s, std::int32_t first, std::int32_t last) {
     }
 }
 
+void exhaust(const Search& s, std::int32_t first, std::int32_t last) {
+    for (std::int32_t i = first; i < last; ++i) {
+        for (std::int32_t j = 0; j < s.columns; ++j) {
+            const std::int64_t own = static_cast<std::int64_t>(i) * s.columns + j;
+            Cell cell(s, i, j);
+            cell.best = {kNowhere, kNowhere};
+            cell.best_cost = cell.best_energy = kDearest;
+            for (std::int32_t y = 0; y <= cell.lowest_y; ++y) {
+                for (std::int32_t x = 0; x <= cell.lowest_x; ++x) cell.consider({y - cell.y, x - cell.x});
+            }
+            s.new_field[own] = cell.best;
+            s.new_cost[own] = cell.best_cost;
+        }
+    }
+}
+
 }  // namespace
 
 extern const PatchKernels OURGAN_NAME(OURGAN_KERNELS);
-const PatchKernels OURGAN_NAME(OURGAN_KERNELS) = {OURGAN_STRING(OURGAN_KERNELS), measure, improve};
+const PatchKernels OURGAN_NAME(OURGAN_KERNELS) = {OURGAN_STRING(OURGAN_KERNELS), measure, improve, exhaust};
 
 }  // namespace ourgan

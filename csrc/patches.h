@@ -34,6 +34,7 @@ struct Search {
     std::int32_t columns;
     const Offset* field;  // (rows, columns), before
     const std::uint32_t* cost;
+    const std::uint32_t* weights;  // 65536ths that all a candidate costs counts, by its patch's first pixel, or null
     Offset* new_field;  // and after the iteration
     std::uint32_t* new_cost;
     std::int32_t jump;    // cells to the neighbours whose offsets are tried, beside those next to a cell
@@ -60,6 +61,8 @@ struct PatchKernels {
     void (*measure)(const Search& search, std::int32_t first, std::int32_t last);
     // One iteration over rows first..last.
     void (*improve)(const Search& search, std::int32_t first, std::int32_t last);
+    // The best of all offsets there are, for every cell of rows first..last: the first of equals, by rows.
+    void (*exhaust)(const Search& search, std::int32_t first, std::int32_t last);
 };
 
 const std::vector<const PatchKernels*>& available_patch_kernels();

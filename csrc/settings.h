@@ -39,4 +39,20 @@ struct DetailSettings {
     ToneSettings tone;
 };
 
+// Prices as above.
+struct CompositionSettings {
+    std::int32_t noise = 15;             // 8-bit levels: deviation of what a picture begins with, from the middle of them
+    std::int32_t first_rounds = 1;       // of search and vote, at the coarsest level,
+    std::int32_t rounds = 5;             // and at each of the others
+    std::int32_t tries = 4;              // random positions per cell and step
+    std::int32_t radius = 16;
+    std::int32_t row = 48768;            // of a patch that lies a whole height too high or too low, by the square
+    std::int32_t completeness = 81;      // what a patch's least difference counts beside: less makes all of the photograph be used
+    std::int32_t complete_levels = 3;    // the coarsest ones, at which that counts
+    std::int32_t incoherence = 0;
+    std::int32_t seam = 0;
+    std::int32_t vote = 0;
+    std::int64_t exhaustive = 1 << 24;   // pairs of patches that the coarsest level compares at most, all with all
+};
+
 }  // namespace ourgan

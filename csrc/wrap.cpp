@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cuda_device.h"
+#include "composition.h"
 #include "detail.h"
 #include "device.h"
 #include "grid.h"
@@ -511,7 +512,7 @@ void bind_pipeline(py::module_& m) {
 }
 
 // uint16 (H, W, 3) -> planes.
-ourgan::Planes16 to_planes(const py::array& array) {
+ourgan::Planes16 structure_planes(const py::array& array) {
     const ConstPicture picture = readable_picture(array);
     if (picture.type != PixelType::uint16 || picture.channels != 3) {
         throw py::type_error("structure must be uint16 (height, width, 3), got " + describe(array));
@@ -554,12 +555,67 @@ std::unique_ptr<ourgan::Detail> find_detail(const std::shared_ptr<ourgan::Photog
                                             std::uint64_t seed, const std::optional<ourgan::DetailSettings>& given,
                                             int threads, const py::object& report) {
     const ourgan::DetailSettings settings = given.value_or(ourgan::DetailSettings{});
-    const ourgan::Planes16 planes = to_planes(structure);
+    const ourgan::Planes16 planes = structure_planes(structure);
     const ourgan::Report reported = reporting(report);
     py::gil_scoped_release release;
     return std::make_unique<ourgan::Detail>(
         photograph, ourgan::find_field(*photograph, planes, sizes, seed, settings, threads, reported), sizes,
         settings.limit);
+}
+
+std::unique_ptr<ourgan::Composition> compose(const py::array& photograph,
+                                             const std::vector<std::pair<std::pair<int, int>, std::pair<int, int>>>& levels,
+                                             bool retarget, std::pair<bool, bool> wrap, std::uint64_t seed,
+                                             const std::optional<ourgan::CompositionSettings>& given, int threads,
+                                             const py::object& report) {
+    const ConstPicture picture = readable_picture(photograph);
+    std::vector<ourgan::CompositionLevel> sizes;
+    for (const auto& [photo, canvas] : levels) sizes.push_back({photo, canvas});
+    const ourgan::Report reported = reporting(report);
+    py::gil_scoped_release release;
+    return std::make_unique<ourgan::Composition>(
+        ourgan::compose(picture, sizes, retarget ? ourgan::Beginning::photograph : ourgan::Beginning::noise,
+                        {wrap.first, wrap.second}, seed, given.value_or(ourgan::CompositionSettings{}), threads, reported));
+}
+
+// uint16 (H, W, 3).
+py::array from_planes(const ourgan::Planes16& planes) {
+    const auto window = planes.window();
+    py::array_t<std::uint16_t> out({std::int64_t{window.height}, std::int64_t{window.width}, std::int64_t{3}});
+    std::uint16_t* data = out.mutable_data();
+    for (std::int32_t y = 0; y < window.height; ++y) {
+        for (std::int32_t x = 0; x < window.width; ++x) {
+            for (int c = 0; c < 3; ++c) {
+                *data++ = static_cast<std::uint16_t>((*window.at(c, y, x) * 257 + ourgan::kSteps / 2) / ourgan::kSteps);
+            }
+        }
+    }
+    return out;
+}
+
+void bind_composition(py::module_& m) {
+    using ourgan::Composition;
+    using ourgan::CompositionSettings;
+    py::class_<CompositionSettings> settings(m, "CompositionSettings", "How a picture is composed: see csrc/settings.h.");
+    settings.def(py::init<>())
+        .def_readwrite("noise", &CompositionSettings::noise)
+        .def_readwrite("first_rounds", &CompositionSettings::first_rounds)
+        .def_readwrite("rounds", &CompositionSettings::rounds)
+        .def_readwrite("tries", &CompositionSettings::tries)
+        .def_readwrite("radius", &CompositionSettings::radius)
+        .def_readwrite("row", &CompositionSettings::row)
+        .def_readwrite("completeness", &CompositionSettings::completeness)
+        .def_readwrite("complete_levels", &CompositionSettings::complete_levels)
+        .def_readwrite("incoherence", &CompositionSettings::incoherence)
+        .def_readwrite("seam", &CompositionSettings::seam)
+        .def_readwrite("vote", &CompositionSettings::vote)
+        .def_readwrite("exhaustive", &CompositionSettings::exhaustive);
+    py::class_<Composition, std::shared_ptr<Composition>>(m, "Composition", "A picture composed of a photograph's patches.")
+        .def(py::init(&compose), "photograph"_a, "levels"_a, py::kw_only(), "retarget"_a = false,
+             "wrap"_a = std::pair<bool, bool>(false, false), "seed"_a = 0, "settings"_a = py::none(), "threads"_a = 0,
+             "report"_a = py::none())
+        .def_property_readonly("picture", [](const Composition& self) { return from_planes(self.picture); })
+        .def_property_readonly("copied", [](const Composition& self) { return ourgan::copied_share(self.field); });
 }
 
 void bind_detail(py::module_& m) {
@@ -667,5 +723,6 @@ PYBIND11_MODULE(_core, m) {
     bind_pixels(m);
     bind_device(m);
     bind_pipeline(m);
+    bind_composition(m);
     bind_detail(m);
 }

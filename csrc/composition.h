@@ -1,0 +1,48 @@
+// A small picture composed of a photograph's patches, from coarse to fine: a structure without any training.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "field.h"
+#include "level_search.h"
+#include "settings.h"
+
+namespace ourgan {
+
+struct Composition {
+    Planes16 picture;
+    Field field;  // into the photograph as it was given
+    std::int32_t photograph_height;
+    std::int32_t photograph_width;
+};
+
+// (height, width) of the photograph and of the picture at a level.
+struct CompositionLevel {
+    std::pair<std::int32_t, std::int32_t> photograph;
+    std::pair<std::int32_t, std::int32_t> picture;
+};
+
+// What a picture begins with at its coarsest level.
+enum class Beginning {
+    noise,       // another layout for every seed
+    photograph,  // its own layout, stretched to the picture's size: retargeting
+};
+
+// Composes a picture of `photograph`, uint8 of three channels, at `levels`, coarsest first; at the last one the
+// photograph has its own size. GPNN's scheme (Granot et al., "Drop the GAN", CVPR 2022), with the row that a patch lies
+// at as one more coordinate of it, as OUR-GAN has it for networks. `wrap`: which borders continue on the other side.
+// Throws std::invalid_argument where the levels do not fit, or a side is shorter than a patch.
+Composition compose(const ConstPicture& photograph, const std::vector<CompositionLevel>& levels, Beginning beginning,
+                    const Wrap& wrap, std::uint64_t seed, const CompositionSettings& settings, int threads,
+                    const Report& report);
+
+// The field and the picture as they were composed, for a picture and a photograph of other sizes.
+Field scale_field(const Field& field, const CompositionLevel& from, const CompositionLevel& to);
+
+// The largest piece of the photograph in the picture, as a share of it: of places that hang together and come from
+// there with (nearly, by a pixel) the same offset.
+double copied_share(const Field& field);
+
+}  // namespace ourgan
