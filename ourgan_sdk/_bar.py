@@ -17,14 +17,14 @@ _USUAL_SIZE = {"ncols": 79, "nrows": 24}  # of a terminal
 
 
 class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
-    """tqdm's on stderr, whatever its encoding, and also where a terminal does not say how wide it is."""
+    """tqdm's on stderr, whatever its encoding, and also where a terminal does not say how large it is."""
 
     SHARE: str = "{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
     COUNTED: str | None = None  # tqdm's own
 
     def __init__(self, **options: Any) -> None:
-        # Of no columns, which it would believe, tqdm shows nothing.
-        super().__init__(**({"dynamic_ncols": True} if _width_is_known() else _USUAL_SIZE), **options)
+        # Of no columns or rows, which it would believe, tqdm shows nothing.
+        super().__init__(**({"dynamic_ncols": True} if _size_is_known() else _USUAL_SIZE), **options)
 
     def __str__(self) -> str:
         """As tqdm's, with question marks for what the stream has no characters for."""
@@ -75,8 +75,8 @@ class LineBar(Bar):
         getattr(self.fp, "flush", lambda: None)()
 
 
-def _width_is_known() -> bool:
+def _size_is_known() -> bool:
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        return all(os.get_terminal_size(sys.stderr.fileno()))
     except (AttributeError, OSError, ValueError):  # no stream, no terminal, or a closed one
         return False

@@ -46,11 +46,14 @@ def work(clock: Clock, seconds: float = 0.5, steps: int = 100) -> None:
 
 
 def on_terminal(
-    monkeypatch: pytest.MonkeyPatch, show: Callable[[], None], encoding: str = "utf-8", columns: int = 100
+    monkeypatch: pytest.MonkeyPatch,
+    show: Callable[[], None],
+    encoding: str = "utf-8",
+    size: tuple[int, int] = (40, 100),
 ) -> str:
-    """What `show` writes to stderr where that is a terminal; with 0 `columns` it does not say how many."""
+    """What `show` writes to stderr where that is a terminal; a `size` of zeros is one that is not known."""
     controller, terminal = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
     with ThreadPoolExecutor(1) as thread, io.FileIO(controller) as screen:
         written = thread.submit(read_to_the_end, screen)  # while it is written: a terminal holds only so much
         with os.fdopen(terminal, "w", encoding=encoding) as stderr, monkeypatch.context() as patch:
@@ -149,9 +152,11 @@ def test_silence(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("columns", [100, 0])
-def test_a_terminal_is_drawn_again(clock: Clock, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    counted = on_terminal(monkeypatch, lambda: work(clock), columns=columns)
+@pytest.mark.parametrize("size", [(40, 100), (0, 0), (0, 100), (40, 0)])
+def test_a_terminal_is_drawn_again(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    counted = on_terminal(monkeypatch, lambda: work(clock), size=size)
     assert counted.count("\r") > 50
     assert counted.count("\n") == 1
     assert "| 40/100 [00:20<00:30" in counted
