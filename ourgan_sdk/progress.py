@@ -1,13 +1,18 @@
 """Telling a person or a program how far a render is."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["Progress", "RenderStats", "check_progress", "reporting"]
+if TYPE_CHECKING:
+    from ._bar import Bar
+
+__all__ = ["Progress", "RenderStats", "check_progress", "progress_bar", "reporting"]
 
 Progress = bool | Callable[[int, int], object] | None
-"""True for a bar with the remaining time on stderr, or a function that is called with (done, total)."""
+"""True for a `progress_bar`, or a function that is called with (done, total)."""
 
 
 @dataclass
@@ -36,6 +41,38 @@ def check_progress(progress: Progress) -> None:
         raise TypeError(f"expected progress to be True, False, None or a function, got {progress!r}")
 
 
+def progress_bar(
+    total: int,
+    description: str,
+    *,
+    done: int = 0,
+    unit: str | None = None,
+    delay: float = 0.0,
+    silent: bool = False,
+) -> "Bar":
+    """A bar on stderr, with the remaining time; `done` of `total` is done already. To be used in a `with`.
+
+    On a terminal it is redrawn. Into a file or a pipe go whole lines, at most one in five seconds, and one at
+    the end. Without a `unit`, what is done is shown as a share alone. It shows itself only after `delay`
+    seconds, and never if it is `silent` or there is no stderr.
+    """
+    from ._bar import Bar, LineBar  # noqa: PLC0415 - only for those who watch
+
+    stream = sys.stderr
+    kind = Bar if _is_terminal(stream) else LineBar
+    # Not `disable=False` otherwise: that would overrule TQDM_DISABLE in the environment.
+    hidden = {"disable": True} if silent or stream is None or getattr(stream, "closed", False) else {}
+    return kind(
+        total=total,
+        initial=done,
+        desc=description,
+        unit=unit or "it",
+        delay=delay,
+        bar_format=kind.SHARE if unit is None else kind.COUNTED,
+        **hidden,
+    )
+
+
 @contextlib.contextmanager
 def reporting(
     progress: Progress, total: int, *, delay: float = 0.0, description: str = "render"
@@ -48,13 +85,17 @@ def reporting(
     if progress is None or progress is False:
         yield lambda _amount: None
     elif progress is True:
-        from tqdm import tqdm  # noqa: PLC0415 - only for those who watch
-
-        form = "{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
-        with tqdm(total=total, desc=description, bar_format=form, delay=delay) as bar:
+        with progress_bar(total, description, delay=delay) as bar:
             yield bar.update
     else:
         yield _counter(progress, total)
+
+
+def _is_terminal(stream: object) -> bool:
+    try:
+        return bool(stream.isatty())  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):  # there is none, it does not say, or it is closed
+        return False
 
 
 def _counter(callback: Callable[[int, int], object], total: int) -> Callable[[int], object]:

@@ -89,6 +89,13 @@ def test_rooms_import_only_what_lies_below_them(folder: str) -> None:
     assert wrong == []
 
 
+def test_bars_are_made_in_one_place() -> None:
+    folders = ("ourgan_sdk", "trainers", "export", "bench")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    with_tqdm = [path for path in paths if any(name.split(".")[0] == "tqdm" for name in imported(path))]
+    assert with_tqdm == [SOURCE / "_bar.py"]
+
+
 def test_imports_are_read_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
     path = tmp_path / "a" / "b" / "c.py"

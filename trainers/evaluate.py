@@ -27,10 +27,10 @@ from typing import Any, get_args
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ourgan_sdk import OurganError, Synthesizer, __version__
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk.progress import progress_bar
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import DetailMode
 
@@ -259,10 +259,13 @@ def measure_canvases(canvases: list[CanvasComparison], options: argparse.Namespa
     result = []
     while canvases:
         one = canvases.pop(0)
-        bar = tqdm(
-            seeds, f"{one.width} x {one.height}", unit="canvas", dynamic_ncols=True, disable=options.quiet
-        )
-        result.append(one.summary({seed: one.measure(seed) for seed in bar}))
+        measured = {}
+        name = f"{one.width} x {one.height}"
+        with progress_bar(len(seeds), name, unit="canvas", silent=options.quiet) as bar:
+            for seed in seeds:
+                measured[seed] = one.measure(seed)
+                bar.update()
+        result.append(one.summary(measured))
     return result
 
 
@@ -282,12 +285,14 @@ def left_out_of_canvases(summary: dict[str, Any]) -> dict[str, str]:
 def measure_samples(comparisons: list[Comparison], seeds: Sequence[int], quiet: bool) -> Tensor:
     """Renders and measures all samples; returns the structures, (N, 3, H, W) in [0, 1] on the CPU."""
     structures = []
-    for seed in tqdm(seeds, "samples", unit="sample", dynamic_ncols=True, disable=quiet):
-        for comparison in comparisons:
-            picture = comparison.sample(seed)
-            comparison.add(picture)
-            if comparison.passes == 0:
-                structures.append(picture.cpu())
+    with progress_bar(len(seeds), "samples", unit="sample", silent=quiet) as bar:
+        for seed in seeds:
+            for comparison in comparisons:
+                picture = comparison.sample(seed)
+                comparison.add(picture)
+                if comparison.passes == 0:
+                    structures.append(picture.cpu())
+            bar.update()
     return torch.stack(structures)
 
 

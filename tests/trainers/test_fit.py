@@ -215,7 +215,9 @@ def test_a_second_ctrl_c_stops_at_once(finished: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_killed_and_resumed_makes_the_bundle_where_asked(finished: Path, photo: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_makes_the_bundle_where_asked(
+    finished: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = Path(__file__).parents[1] / "tiny.py"
     directory = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, script, *arguments(photo, directory)])
@@ -225,7 +227,12 @@ def test_killed_and_resumed_makes_the_bundle_where_asked(finished: Path, photo: 
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     elsewhere = tmp_path / "elsewhere.ourgan"
-    assert fit.main(["--resume", str(directory), "-o", str(elsewhere), "--device", "cpu", "--quiet"]) == 0
+    capsys.readouterr()
+    assert fit.main(["--resume", str(directory), "-o", str(elsewhere), "--device", "cpu"]) == 0
+    log = capsys.readouterr().err
+    assert "\r" not in log
+    assert "upscaler first: 100%, 6/6, " in log
+    assert log.splitlines()[-1].startswith("export and measure: 100%, 6/6, ")
     assert not directory.with_suffix(".ourgan").exists()
     assert_same_weights(directory, finished)
     ours, theirs = Bundle.open(elsewhere), Bundle.open(finished.with_suffix(".ourgan"))

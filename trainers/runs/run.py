@@ -25,9 +25,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk._bar import Bar
+from ourgan_sdk.progress import progress_bar
 
 from ..presets import Preset
 
@@ -268,11 +269,9 @@ class Run:
         with atomic_file(self.directory / "samples" / f"{name}.png") as path:
             grid(pictures, columns).save(path, "PNG")
 
-    def progress(self, description: str, done: int, total: int) -> tqdm[Any]:
+    def progress(self, description: str, done: int, total: int) -> Bar:
         """A progress bar with a remaining-time estimate."""
-        return tqdm(
-            total=total, initial=done, desc=description, unit="step", dynamic_ncols=True, disable=self.quiet
-        )
+        return progress_bar(total, description, done=done, unit="step", silent=self.quiet)
 
 
 def grid(pictures: Tensor, columns: int = 4, gap: int = 4) -> Image.Image:
