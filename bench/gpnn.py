@@ -19,7 +19,9 @@ Where there was a choice:
 * The short side of the coarsest level is exactly 14 pixels, and the ratio of levels as near to 4/3 as a whole
   number of them allows. Their program takes nine levels, which gives 14 to its photographs of 180 pixels.
 * Overlapping patches count alike, while their program weights them by the distance from a patch's centre.
-* Noise of 0.75 is in units of values in [0, 1], as in their program.
+* Noise of 0.75 is in units of values in [0, 1], as in their program. A patch of 147 values shows through
+  it, and so does the photograph's layout: of some photographs pictures are copies. ``from_photo=False``
+  starts with the mean colour in place of the coarsest level, so nothing tells what is above or below.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ NOISE = 0.75
 ROUNDS = 10  # of every level but the coarsest, which has one
 
 
-def generate(photo: Tensor, seed: int, alpha: float = ALPHA) -> Tensor:
+def generate(photo: Tensor, seed: int, alpha: float = ALPHA, *, from_photo: bool = True) -> Tensor:
     """A picture as large as ``photo``, both (3, H, W) float32 in [0, 1].
 
     The matrix of distances takes 4 bytes times the square of the number of pixels: 0.4 GB at 128 x 85.
@@ -49,11 +51,11 @@ def generate(photo: Tensor, seed: int, alpha: float = ALPHA) -> Tensor:
     Raises:
         ValueError: the photograph's short side has fewer than 14 pixels.
     """
-    *_, picture = rounds(photo, seed, alpha)
+    *_, picture = rounds(photo, seed, alpha, from_photo=from_photo)
     return picture
 
 
-def rounds(photo: Tensor, seed: int, alpha: float = ALPHA) -> Iterator[Tensor]:
+def rounds(photo: Tensor, seed: int, alpha: float = ALPHA, *, from_photo: bool = True) -> Iterator[Tensor]:
     """The picture after every round, coarsest level first; the last one is as large as ``photo``.
 
     Raises:
@@ -61,7 +63,8 @@ def rounds(photo: Tensor, seed: int, alpha: float = ALPHA) -> Iterator[Tensor]:
     """
     generator = torch.Generator().manual_seed(seed)
     coarser, *levels = pyramid(photo)
-    picture = coarser + NOISE * torch.randn(coarser.shape, generator=generator)
+    start = coarser if from_photo else coarser.mean((1, 2), keepdim=True)
+    picture = start + NOISE * torch.randn(coarser.shape, generator=generator)
     picture = replace_patches(picture, coarser, coarser, alpha)
     yield picture
     for values in levels:

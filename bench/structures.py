@@ -16,6 +16,9 @@ photograph, or two halves of it, is at almost no distance from it. What is low i
 other has learned nothing. The mirror image is the distance's floor for new pictures of the same kind; its
 copied share is what is found where nothing was copied.
 
+GPNN stands there twice: as its authors start it, with noise over the photograph's coarsest level, and with
+noise over the mean colour (``gpnn.generate``).
+
 Times are medians over the seeds, so the start of an engine, which the first one pays, does not count. CPU
 seconds are the whole process's, over all threads.
 """
@@ -46,7 +49,7 @@ from trainers.metrics.sliced_wasserstein import SlicedWasserstein
 from trainers.photo import Photo, load_photo, reduce, scale_sizes, to_float
 
 LONG_SIDE = 128
-WAYS = ("mirror", "gpnn", "network")  # patches: not yet
+WAYS = ("mirror", "gpnn", "gpnn-noise", "network")  # patches: not yet
 COLUMNS = (
     "photograph",
     "structure",
@@ -194,10 +197,11 @@ def rows(path: Path, bundles: list[Path], options: argparse.Namespace) -> Iterat
     comparison, seeds = Comparison(path, options.long_side), range(options.seeds)
     if "mirror" in options.ways:
         yield comparison.mirror_row()
-    if "gpnn" in options.ways:
-        some = range(options.gpnn_seeds)
-        pictures = gpnn_structures(comparison.photo, some)
-        yield comparison.row("gpnn", comparison.make(pictures, "gpnn", len(some)))
+    for way, label in (("gpnn", "gpnn"), ("gpnn-noise", "gpnn, from noise alone")):
+        if way in options.ways:
+            some = range(options.gpnn_seeds)
+            pictures = gpnn_structures(comparison.photo, some, from_photo=way == "gpnn")
+            yield comparison.row(label, comparison.make(pictures, label, len(some)))
     if "patches" in options.ways:
         pictures = patches_structures(path, seeds)
         yield comparison.row("patches", comparison.make(pictures, "patches", len(seeds)))
@@ -211,10 +215,14 @@ def rows(path: Path, bundles: list[Path], options: argparse.Namespace) -> Iterat
             yield comparison.row(label, comparison.make(pictures, label, len(seeds)))
 
 
-def gpnn_structures(photo: Tensor, seeds: Iterable[int]) -> Iterator[Picture]:
-    """GPNN's pictures of ``photo`` (3, H, W) in [0, 1], at its size, as (H, W, 3) uint8."""
+def gpnn_structures(photo: Tensor, seeds: Iterable[int], *, from_photo: bool) -> Iterator[Picture]:
+    """GPNN's pictures of ``photo`` (3, H, W) in [0, 1], at its size, as (H, W, 3) uint8.
+
+    Raises:
+        ValueError: the photograph's short side has fewer than 14 pixels.
+    """
     for seed in seeds:
-        picture = (generate(photo, seed) * 255).round().to(torch.uint8)
+        picture = (generate(photo, seed, from_photo=from_photo) * 255).round().to(torch.uint8)
         yield np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
 
 

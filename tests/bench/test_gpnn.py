@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.gpnn import COARSEST, ROUNDS, generate, mean_squares, pyramid, replace_patches, rounds, vote
+from trainers.metrics.layout import layout_drift
 from trainers.metrics.nearest_patches import NearestPatches, patches_of
 from trainers.photo import reduce
 
@@ -37,6 +38,14 @@ def test_pictures_have_shape_and_range_and_follow_the_seed(photo: Tensor) -> Non
     assert 0 <= one.min() < one.max() <= 1
     assert torch.equal(one, again)
     assert (one - other).abs().max() > 0.1
+
+
+def test_from_noise_alone_the_layout_is_gone(photo: Tensor) -> None:
+    drifts = {
+        from_photo: [layout_drift(generate(photo, seed, from_photo=from_photo), photo) for seed in range(4)]
+        for from_photo in (True, False)
+    }
+    assert sum(drifts[True]) < 0.7 * sum(drifts[False])
 
 
 def test_levels(photo: Tensor) -> None:

@@ -48,6 +48,7 @@ def test_every_row_has_every_column(run: Run, photo: Path, bundle: Path) -> None
     assert [row[:3] for row in rows] == [
         ["hills", "mirror", "-"],
         ["hills", "gpnn", "2"],
+        ["hills", "gpnn, from noise alone", "2"],
         ["hills", "network, draft", "3"],
     ]
     assert all(len(row) == len(COLUMNS) for row in rows)
