@@ -152,15 +152,40 @@ std::int32_t scaled(std::int32_t place, std::int32_t from, std::int32_t to) {
     return static_cast<std::int32_t>((2 * static_cast<std::int64_t>(place) + 1) * to / (2 * static_cast<std::int64_t>(from)));
 }
 
+// The field and the picture as they were composed, for a picture and a photograph of other sizes.
+Field scale_field(const Field& field, const CompositionLevel& from, const CompositionLevel& to) {
+    Field result = make_field(to.picture.first, to.picture.second, 1);
+    // A source lies at the scaled source of the nearest cell, plus how far that cell is from here.
+    const auto source = [](std::int64_t place, std::int64_t cell, std::int64_t offset, std::int64_t picture_from,
+                           std::int64_t picture_to, std::int64_t photo_from, std::int64_t photo_to) {
+        const std::int64_t whole = 2 * photo_from * picture_from;
+        const std::int64_t centre = (2 * (cell + offset) + 1) * photo_to * picture_from +
+                                    (2 * place + 1) * photo_from * picture_from - (2 * cell + 1) * picture_to * photo_from;
+        return static_cast<std::int32_t>(centre >= 0 ? centre / whole : -((-centre + whole - 1) / whole));
+    };
+    for (std::int32_t i = 0; i < result.rows; ++i) {
+        const std::int32_t a = std::min(scaled(i, to.picture.first, from.picture.first), field.rows - 1);
+        for (std::int32_t j = 0; j < result.columns; ++j) {
+            const std::int32_t b = std::min(scaled(j, to.picture.second, from.picture.second), field.columns - 1);
+            const Offset o = *field.cells().at(a, b);
+            const std::int32_t y = source(i, a, o.y, from.picture.first, to.picture.first, from.photograph.first, to.photograph.first);
+            const std::int32_t x = source(j, b, o.x, from.picture.second, to.picture.second, from.photograph.second, to.photograph.second);
+            *result.cells().at(i, j) = {std::clamp(y - kLead, 0, to.photograph.first - kPatch) - (i - kLead),
+                                        std::clamp(x - kLead, 0, to.photograph.second - kPatch) - (j - kLead)};
+        }
+    }
+    return result;
+}
+
 // One level's search, both ways: the picture's patches among the photograph's, and, for completeness, the reverse.
 class Level {
 public:
-    Level(const PhotographLevel& photograph, Field field, bool is_complete, bool is_exhaustive, const Wrap& wrap,
-          std::uint64_t seed, std::uint32_t stream, const CompositionSettings& settings, int threads)
+    Level(const PhotographLevel& photograph, Field field, bool is_exhaustive, const Wrap& wrap, std::uint64_t seed,
+          std::uint32_t stream, const CompositionSettings& settings, int threads)
         : photograph_(photograph),
           wrap_(wrap),
           settings_(settings),
-          is_complete_(is_complete && std::min(field.rows, field.columns) >= kPatch),
+          is_complete_(std::min(field.rows, field.columns) >= kPatch),
           is_exhaustive_(is_exhaustive),
           size_(field.rows, field.columns),
           there_(photograph, std::move(field), {0, size_.first}, seed, stream, threads),
@@ -173,8 +198,7 @@ public:
         if (is_complete_) there_.weigh(weights(query.view(), is_first));
         there_.match(query, photograph_.keys());
         search(there_, photograph_.height(), is_first);
-        return settings_.vote == 0 ? vote(photograph_.exemplar(), there_.field(), size_, wrap_, threads_)
-                                   : there_.blend(picture, 0);
+        return vote(photograph_.exemplar(), there_.field(), size_, wrap_, threads_);
     }
 
     Field& field() { return there_.field(); }
@@ -204,8 +228,6 @@ private:
             search.exhaust(prices);
             return;
         }
-        prices.incoherence = settings_.incoherence * kValues;
-        prices.seam = settings_.seam;
         const std::int32_t far = std::max(photograph_.height(), photograph_.width());
         if (is_first) {
             for (const std::int32_t jump : {8, 8, 4, 4}) search.improve({jump, 2 * settings_.tries, far}, prices);
@@ -216,7 +238,7 @@ private:
     const PhotographLevel& photograph_;
     const Wrap wrap_;
     const CompositionSettings settings_;
-    const bool is_complete_;
+    const bool is_complete_;  // whether the picture has patches to look for the photograph's among
     const bool is_exhaustive_;
     const Extent size_;
     LevelSearch there_;
@@ -244,28 +266,18 @@ void check(const ConstPicture& photograph, const std::vector<CompositionLevel>& 
 
 }  // namespace
 
-Field scale_field(const Field& field, const CompositionLevel& from, const CompositionLevel& to) {
-    Field result = make_field(to.picture.first, to.picture.second, 1);
-    // A source lies at the scaled source of the nearest cell, plus how far that cell is from here.
-    const auto source = [](std::int64_t place, std::int64_t cell, std::int64_t offset, std::int64_t picture_from,
-                           std::int64_t picture_to, std::int64_t photo_from, std::int64_t photo_to) {
-        const std::int64_t whole = 2 * photo_from * picture_from;
-        const std::int64_t centre = (2 * (cell + offset) + 1) * photo_to * picture_from +
-                                    (2 * place + 1) * photo_from * picture_from - (2 * cell + 1) * picture_to * photo_from;
-        return static_cast<std::int32_t>(centre >= 0 ? centre / whole : -((-centre + whole - 1) / whole));
-    };
-    for (std::int32_t i = 0; i < result.rows; ++i) {
-        const std::int32_t a = std::min(scaled(i, to.picture.first, from.picture.first), field.rows - 1);
-        for (std::int32_t j = 0; j < result.columns; ++j) {
-            const std::int32_t b = std::min(scaled(j, to.picture.second, from.picture.second), field.columns - 1);
-            const Offset o = *field.cells().at(a, b);
-            const std::int32_t y = source(i, a, o.y, from.picture.first, to.picture.first, from.photograph.first, to.photograph.first);
-            const std::int32_t x = source(j, b, o.x, from.picture.second, to.picture.second, from.photograph.second, to.photograph.second);
-            *result.cells().at(i, j) = {std::clamp(y - kLead, 0, to.photograph.first - kPatch) - (i - kLead),
-                                        std::clamp(x - kLead, 0, to.photograph.second - kPatch) - (j - kLead)};
-        }
+KnownField known_field(const Composition& composition, const PhotographLevels& photograph, const LevelSizes& sizes) {
+    check_sizes(photograph, sizes);
+    const std::int64_t own = static_cast<std::int64_t>(composition.photograph_height) * composition.photograph_width;
+    int level = 0;
+    while (level + 1 < photograph.searched() &&
+           2 * static_cast<std::int64_t>(photograph.height(level)) * photograph.width(level) < own) {
+        ++level;
     }
-    return result;
+    const CompositionLevel from{{composition.photograph_height, composition.photograph_width},
+                                {composition.picture.height(), composition.picture.width()}};
+    const CompositionLevel to{{photograph.height(level), photograph.width(level)}, sizes[static_cast<std::size_t>(level)]};
+    return {level, scale_field(composition.field, from, to)};
 }
 
 double copied_share(const Field& field) {
@@ -319,8 +331,7 @@ Composition compose(const ConstPicture& photograph, const std::vector<Compositio
         }
         const std::int64_t pairs = static_cast<std::int64_t>(level.picture.first) * level.picture.second *
                                    level.photograph.first * level.photograph.second;
-        Level search(exemplar, std::move(field), static_cast<std::int32_t>(i) < settings.complete_levels,
-                     i == 0 && pairs <= settings.exhaustive, wrap, seed, stream, settings, threads);
+        Level search(exemplar, std::move(field), i == 0 && pairs <= settings.exhaustive, wrap, seed, stream, settings, threads);
         const std::int32_t rounds = i == 0 ? settings.first_rounds : settings.rounds;
         for (std::int32_t n = 0; n < rounds; ++n) {
             picture = search.round(picture, n == 0);

@@ -38,8 +38,13 @@ Composition compose(const ConstPicture& photograph, const std::vector<Compositio
                     const Wrap& wrap, std::uint64_t seed, const CompositionSettings& settings, int threads,
                     const Report& report);
 
-// The field and the picture as they were composed, for a picture and a photograph of other sizes.
-Field scale_field(const Field& field, const CompositionLevel& from, const CompositionLevel& to);
+// A composition's field at that of a photograph's searched levels which is nearest to its own size, for a picture of
+// such `sizes` at all levels: where a search may start.
+struct KnownField {
+    int level;
+    Field field;
+};
+KnownField known_field(const Composition& composition, const PhotographLevels& photograph, const LevelSizes& sizes);
 
 // The largest piece of the photograph in the picture, as a share of it: of places that hang together and come from
 // there with (nearly, by a pixel) the same offset.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 
@@ -62,14 +63,17 @@ struct Detail::Tile {
 };
 
 Detail::Detail(std::shared_ptr<const PhotographLevels> photograph, Found found,
-               LevelSizes sizes, std::int32_t limit)
-    : photograph_(std::move(photograph)), found_(std::move(found)), sizes_(std::move(sizes)), limit_(limit * kSteps) {
+               LevelSizes sizes, const Wrap& wrap, std::int32_t limit)
+    : photograph_(std::move(photograph)),
+      found_(std::move(found)),
+      sizes_(std::move(sizes)),
+      wrap_(wrap),
+      limit_(limit * kSteps) {
     check_sizes(*photograph_, sizes_);
 }
 
 std::int64_t Detail::bytes() const {
-    const auto& [height, width] = sizes_[static_cast<std::size_t>(base())];
-    return static_cast<std::int64_t>(height) * width * kColours * 4 +
+    return static_cast<std::int64_t>(found_.picture.height()) * found_.picture.width() * kColours * 4 +
            static_cast<std::int64_t>(found_.field.offsets.size() * sizeof(Offset));
 }
 
@@ -79,9 +83,32 @@ void Detail::check(int level, const Box& box) const {
                                     std::to_string(levels() - 1) + ", got " + std::to_string(level));
     }
     const auto& [height, width] = sizes_[static_cast<std::size_t>(level)];
-    if (box.y0 < 0 || box.x0 < 0 || box.y0 >= box.y1 || box.x0 >= box.x1 || box.y1 > height || box.x1 > width) {
+    const auto fits = [](std::int64_t from, std::int64_t to, std::int64_t size, bool wraps) {
+        return from < to && (wraps ? std::abs(from) <= kLongestSide && to - from <= size : from >= 0 && to <= size);
+    };
+    if (!fits(box.y0, box.y1, height, wrap_.y) || !fits(box.x0, box.x1, width, wrap_.x)) {
         throw std::invalid_argument("the box is empty or leaves the level");
     }
+}
+
+// The longest side of what is gathered at a time: where the picture wraps, half of its margin must hold half of it.
+std::int32_t Detail::tile_side(int level) const {
+    return wrap_.y || wrap_.x ? std::min(kTile, kWrapMargin << level) : kTile;
+}
+
+// Where a tile lies in what was found, with its margin: over the border where it crosses that.
+Box Detail::place(int level, const Box& box) const {
+    const auto& [height, width] = sizes_[static_cast<std::size_t>(level)];
+    const Margin margin = margin_at(level, wrap_);
+    const auto start = [](std::int64_t from, std::int64_t to, std::int32_t size, std::int32_t side, bool wraps) {
+        if (!wraps) return from;
+        std::int64_t at = (from % size + size) % size;
+        if (at + (to - from) > size + side / 2) at -= size;
+        return at + side;
+    };
+    const std::int64_t y = start(box.y0, box.y1, height, margin.y, wrap_.y);
+    const std::int64_t x = start(box.x0, box.x1, width, margin.x, wrap_.x);
+    return {y, x, y + (box.y1 - box.y0), x + (box.x1 - box.x0)};
 }
 
 Detail::Tile Detail::render(int level, const Box& box, bool wants_picture) const {
@@ -91,8 +118,13 @@ Detail::Tile Detail::render(int level, const Box& box, bool wants_picture) const
         tile.cells = found_.field.cells();
         return tile;
     }
-    const auto [height, width] = sizes_[static_cast<std::size_t>(level)];
-    const auto [small_height, small_width] = sizes_[static_cast<std::size_t>(level - 1)];
+    const auto whole = [this](int at) {
+        const auto& [rows, columns] = sizes_[static_cast<std::size_t>(at)];
+        const Margin margin = margin_at(at, wrap_);
+        return std::pair<std::int32_t, std::int32_t>(rows + 2 * margin.y, columns + 2 * margin.x);
+    };
+    const auto [height, width] = whole(level);
+    const auto [small_height, small_width] = whole(level - 1);
     const auto y0 = static_cast<std::int32_t>(box.y0), y1 = static_cast<std::int32_t>(box.y1);
     const auto x0 = static_cast<std::int32_t>(box.x0), x1 = static_cast<std::int32_t>(box.x1);
     const std::int32_t row0 = std::max(y0 / kStride - 1, 0);
@@ -131,12 +163,13 @@ void Detail::gather(int level, const Box& box, const Picture& out, int threads) 
         (out.type != PixelType::uint8 && out.type != PixelType::uint16)) {
         throw std::invalid_argument("out must be a uint8 or uint16 picture of the box's size with three channels");
     }
-    const std::int64_t rows = (out.height + kTile - 1) / kTile, columns = (out.width + kTile - 1) / kTile;
+    const std::int64_t side = tile_side(level);
+    const std::int64_t rows = (out.height + side - 1) / side, columns = (out.width + side - 1) / side;
     std::atomic<std::int64_t> next{0};
     const auto work = [&](std::int64_t, std::int64_t) {
         for (std::int64_t n = next++; n < rows * columns; n = next++) {
-            const std::int64_t y = box.y0 + n / columns * kTile, x = box.x0 + n % columns * kTile;
-            const Box part{y, x, std::min(y + kTile, box.y1), std::min(x + kTile, box.x1)};
+            const std::int64_t y = box.y0 + n / columns * side, x = box.x0 + n % columns * side;
+            const Box part = place(level, {y, x, std::min(y + side, box.y1), std::min(x + side, box.x1)});
             const Tile tile = render(level, part, true);
             write_pixels(cut(tile.picture, part), found_.tone.window(), level - base(), out, y - box.y0, x - box.x0);
         }
@@ -146,13 +179,20 @@ void Detail::gather(int level, const Box& box, const Picture& out, int threads) 
 
 void Detail::sources(int level, const Box& box, std::int32_t* out) const {
     check(level, box);
-    const Tile tile = render(level, box, false);
     const std::int32_t stride = level == base() ? found_.field.stride : kStride;
-    for (auto y = static_cast<std::int32_t>(box.y0); y < box.y1; ++y) {
-        for (auto x = static_cast<std::int32_t>(box.x0); x < box.x1; ++x) {
-            const Offset o = *tile.cells.at(y / stride, x / stride);
-            *out++ = y + o.y;
-            *out++ = x + o.x;
+    const std::int64_t side = wrap_.y || wrap_.x ? tile_side(level) : kLongestSide;
+    for (std::int64_t top = box.y0; top < box.y1; top += side) {
+        for (std::int64_t left = box.x0; left < box.x1; left += side) {
+            const Box part = place(level, {top, left, std::min(top + side, box.y1), std::min(left + side, box.x1)});
+            const Tile tile = render(level, part, false);
+            for (std::int64_t y = part.y0; y < part.y1; ++y) {
+                std::int32_t* at = out + 2 * ((top - box.y0 + y - part.y0) * box.width() + left - box.x0);
+                for (std::int64_t x = part.x0; x < part.x1; ++x) {
+                    const Offset o = *tile.cells.at(static_cast<std::int32_t>(y) / stride, static_cast<std::int32_t>(x) / stride);
+                    *at++ = static_cast<std::int32_t>(y) + o.y;
+                    *at++ = static_cast<std::int32_t>(x) + o.x;
+                }
+            }
         }
     }
 }

@@ -11,16 +11,18 @@ namespace ourgan {
 
 class Detail {
 public:
-    // sizes: of all levels of the picture; limit: settings'.
+    // found: with sizes and wrap; sizes: of all levels of the picture; limit: settings'.
     // Throws std::invalid_argument where check_sizes() does.
-    Detail(std::shared_ptr<const PhotographLevels> photograph, Found found, LevelSizes sizes, std::int32_t limit);
+    Detail(std::shared_ptr<const PhotographLevels> photograph, Found found, LevelSizes sizes, const Wrap& wrap,
+           std::int32_t limit);
 
     // The coarsest level that can be gathered: it is whole in memory.
     int base() const { return photograph_->searched() - 1; }
     int levels() const { return static_cast<int>(sizes_.size()); }
     std::int64_t bytes() const;
 
-    // Writes `box` of a level, in its pixels, to `out`, uint8 or uint16 of three channels and the box's size.
+    // Writes `box` of a level, in its pixels, to `out`, uint8 or uint16 of three channels and the box's size. Where the
+    // picture wraps, a box may lie anywhere and be as long as the picture.
     // Throws std::invalid_argument where box, level or out are something else.
     void gather(int level, const Box& box, const Picture& out, int threads) const;
 
@@ -31,11 +33,14 @@ private:
     struct Tile;
 
     void check(int level, const Box& box) const;
+    std::int32_t tile_side(int level) const;
+    Box place(int level, const Box& box) const;
     Tile render(int level, const Box& box, bool wants_picture) const;
 
     std::shared_ptr<const PhotographLevels> photograph_;
     Found found_;
     LevelSizes sizes_;
+    Wrap wrap_;
     std::int32_t limit_;
 };
 

@@ -132,6 +132,50 @@ void paste_rows(const Found& part, std::int32_t first, std::int32_t top, std::in
     }
 }
 
+// The field with room for a margin.
+Field pad(const Field& field, const Margin& margin) {
+    Field result = make_field(field.rows + 2 * margin.y, field.columns + 2 * margin.x, 1);
+    for (std::int32_t i = 0; i < field.rows; ++i) {
+        for (std::int32_t j = 0; j < field.columns; ++j) {
+            const Offset o = *field.cells().at(i, j);
+            *result.cells().at(i + margin.y, j + margin.x) = {o.y - margin.y, o.x - margin.x};
+        }
+    }
+    return result;
+}
+
+void check_start(const PhotographLevels& photograph, const Start& start, const LevelSizes& sizes) {
+    if (start.level < 0 || start.level >= photograph.searched() || (start.field == nullptr) == (start.structure == nullptr)) {
+        throw std::invalid_argument("expected a start at a level that is searched");
+    }
+    const auto& [height, width] = sizes[static_cast<std::size_t>(start.level)];
+    if (start.structure != nullptr &&
+        (start.level != 0 || height != start.structure->height() || width != start.structure->width())) {
+        throw std::invalid_argument("expected the first size to be the structure's");
+    }
+    if (start.field == nullptr) return;
+    if (start.field->stride != 1 || height != start.field->rows || width != start.field->columns) {
+        throw std::invalid_argument("expected the size of its level to be the field's");
+    }
+    for (std::int32_t i = 0; i < height; ++i) {
+        for (std::int32_t j = 0; j < width; ++j) {
+            const Offset o = *start.field->cells().at(i, j);
+            const std::int32_t y = i - kLead + o.y, x = j - kLead + o.x;
+            if (y < 0 || x < 0 || y > photograph.height(start.level) - kPatch || x > photograph.width(start.level) - kPatch) {
+                throw std::invalid_argument("expected the field's patches to lie within the photograph");
+            }
+        }
+    }
+}
+
+void check_wrap(const LevelSizes& sizes, const Wrap& wrap) {
+    for (std::size_t i = 1; i < sizes.size(); ++i) {
+        if ((wrap.y && sizes[i].first != 2 * sizes[i - 1].first) || (wrap.x && sizes[i].second != 2 * sizes[i - 1].second)) {
+            throw std::invalid_argument("a side that wraps must be twice as long at each level as at the one before");
+        }
+    }
+}
+
 // Cells to the neighbours that are tried at a finer level: when it is first matched, and once it is put together.
 constexpr std::initializer_list<std::int32_t> kFirstJumps = {4, 2, 1, 1};
 constexpr std::initializer_list<std::int32_t> kThenJumps = {2, 1, 1};
@@ -139,13 +183,14 @@ constexpr std::initializer_list<std::int32_t> kThenJumps = {2, 1, 1};
 // The search, from the coarsest level on.
 class FieldSearch {
 public:
-    FieldSearch(const PhotographLevels& photograph, std::uint64_t seed, const DetailSettings& settings, int threads,
-                const Report& report)
-        : photograph_(photograph), seed_(seed), settings_(settings), threads_(threads), report_(report) {}
+    FieldSearch(const PhotographLevels& photograph, const Wrap& wrap, std::uint64_t seed, const DetailSettings& settings,
+                int threads, const Report& report)
+        : photograph_(photograph), wrap_(wrap), seed_(seed), settings_(settings), threads_(threads), report_(report) {}
 
+    // The coarsest level, matched to the structure.
     Found coarsest(const Planes16& structure) {
-        LevelSearch search(photograph_.at(0), random_field(photograph_, structure.height(), structure.width(), seed_),
-                           {0, structure.height()}, seed_, kStream, threads_);
+        LevelSearch search = level_search(
+            0, random_field(photograph_, structure.height(), structure.width(), seed_), 0, structure.height());
         const Prices free = row_prices(settings_, 0, photograph_.height(0));
         const Prices priced = prices_of(settings_, 0, photograph_.height(0));
         search.match(structure, photograph_.keys(0));
@@ -156,17 +201,14 @@ public:
                            2 * i >= settings_.iterations ? priced : free);
             report_(0);
         }
-        // The structure itself is only matched: nothing of it is in the picture.
-        Planes16 picture = search.blend(structure, 0);
-        for (std::int32_t i = 0; i < settings_.rounds; ++i) {
-            search.match(picture, photograph_.values(0));
-            for (const std::int32_t jump : {2, 1, 1}) search.improve({jump, settings_.tries, settings_.radius}, priced);
-            picture = search.blend(structure, 0);
-            report_(0);
-        }
-        Planes16 tone = balance_tone(photograph_.exemplar(0), picture.window(),
-                                     search.field(), nullptr, settings_.tone, threads_);
-        return {std::move(picture), std::move(search.field()), std::move(tone)};
+        return settled(search, 0, settings_.rounds, 1, structure);
+    }
+
+    // A level of which the field is known, within its margin, but for seams.
+    Found known(int level, Field field) {
+        const std::int32_t height = field.rows, width = field.columns;
+        LevelSearch search = level_search(level, std::move(field), 0, height);
+        return settled(search, level, settings_.known_rounds, settings_.known_seams, Planes16(height, width));
     }
 
     // The next level: whole, or where that would take much memory part by part, from top to bottom. Parts overlap by
@@ -176,8 +218,8 @@ public:
         const std::int32_t stride = is_last ? 2 : 1;
         const std::int32_t margin = reach(level, stride);
         const std::int32_t rows = std::max(settings_.part / width / 4 * 4, 2 * margin);
-        // Overuse is counted over the whole.
-        if (level < settings_.overuse_levels || rows >= height) return finer_part(level, below, 0, height, height, width);
+        // Overuse is counted over the whole, and what lies at the other side has to be there.
+        if (level < settings_.overuse_levels || wrap_.y || rows >= height) return finer_part(level, below, 0, height, height, width);
         Found found{Planes16(height, width), make_field(height, width, stride), Planes16(height, width)};
         for (std::int32_t top = 0; top < height; top += rows) {
             const std::int32_t bottom = std::min(top + rows, height);
@@ -189,14 +231,38 @@ public:
     }
 
 private:
+    // Rows from `first` on of a picture of which height, both with its margin.
+    LevelSearch level_search(int level, Field field, std::int32_t first, std::int32_t height) const {
+        const Margin margin = margin_at(level, wrap_);
+        return {photograph_.at(level), std::move(field), {first - margin.y, height - 2 * margin.y, margin}, seed_,
+                kStream + static_cast<std::uint32_t>(level), threads_};
+    }
+
+    // The first level, put together and searched for what it then is, in turns; seams cost so many times as much as at
+    // others. Nothing of a structure is in it.
+    Found settled(LevelSearch& search, int level, std::int32_t rounds, std::int32_t seams, const Planes16& structure) {
+        Prices priced = prices_of(settings_, level, photograph_.height(level));
+        priced.incoherence *= seams;
+        priced.seam *= seams;
+        Planes16 picture = search.blend(structure, 0);
+        for (std::int32_t i = 0; i < rounds; ++i) {
+            search.match(picture, photograph_.values(level));
+            for (const std::int32_t jump : {2, 1, 1}) search.improve({jump, settings_.tries, settings_.radius}, priced);
+            picture = search.blend(structure, 0);
+            report_(0);
+        }
+        Planes16 tone = balance_tone(photograph_.exemplar(level), picture.window(), search.field(), nullptr,
+                                     margin_at(level, wrap_), settings_.tone, threads_);
+        return {std::move(picture), std::move(search.field()), std::move(tone)};
+    }
+
     // Rows first..last of a level, from the rows below them: as if they were the whole.
     Found finer_part(int level, const Found& below, std::int32_t first, std::int32_t last, std::int32_t height,
                      std::int32_t width) {
         const bool is_last = level + 1 == photograph_.searched();
         const Planes16 enlarged = enlarge_whole(below.picture.window(), last - first, width, threads_);
-        LevelSearch search(photograph_.at(level),
-                           inherit_field(photograph_, level, below.field, enlarged, is_last ? 2 : 1, threads_),
-                           {first, height}, seed_, kStream + static_cast<std::uint32_t>(level), threads_);
+        LevelSearch search = level_search(
+            level, inherit_field(photograph_, level, below.field, enlarged, is_last ? 2 : 1, threads_), first, height);
         const std::int32_t limit = settings_.limit * kSteps;
         // Each level has four times the pixels of the one before.
         const double whole = 1.0 / static_cast<double>(std::int64_t{1} << (2 * (photograph_.searched() - 1 - level)));
@@ -209,7 +275,7 @@ private:
         picture = search.blend(enlarged, limit);
         const Planes16 tone_below = enlarge_tone(below.tone, last - first, width, threads_);
         Planes16 tone = balance_tone(photograph_.exemplar(level), picture.window(), search.field(), &tone_below,
-                                     settings_.tone, threads_);
+                                     margin_at(level, wrap_), settings_.tone, threads_);
         report_(before + share);
         return {std::move(picture), std::move(search.field()), std::move(tone)};
     }
@@ -235,6 +301,7 @@ private:
     }
 
     const PhotographLevels& photograph_;
+    const Wrap wrap_;
     const std::uint64_t seed_;
     const DetailSettings settings_;
     const int threads_;
@@ -242,6 +309,10 @@ private:
 };
 
 }  // namespace
+
+Margin margin_at(int level, const Wrap& wrap) {
+    return {wrap.y ? kWrapMargin << level : 0, wrap.x ? kWrapMargin << level : 0};
+}
 
 void check_sizes(const PhotographLevels& photograph, const LevelSizes& sizes) {
     const auto count = static_cast<std::int64_t>(sizes.size());
@@ -264,17 +335,18 @@ void check_sizes(const PhotographLevels& photograph, const LevelSizes& sizes) {
     }
 }
 
-Found find_field(const PhotographLevels& photograph, const Planes16& structure, const LevelSizes& sizes,
+Found find_field(const PhotographLevels& photograph, const Start& start, const LevelSizes& sizes, const Wrap& wrap,
                  std::uint64_t seed, const DetailSettings& settings, int threads, const Report& report) {
     check_sizes(photograph, sizes);
-    if (sizes.front().first != structure.height() || sizes.front().second != structure.width()) {
-        throw std::invalid_argument("expected the first size to be the structure's");
-    }
-    FieldSearch search(photograph, seed, settings, threads, report);
-    Found found = search.coarsest(structure);
-    for (int level = 1; level < photograph.searched(); ++level) {
+    check_start(photograph, start, sizes);
+    check_wrap(sizes, wrap);
+    FieldSearch search(photograph, wrap, seed, settings, threads, report);
+    Found found = start.field != nullptr ? search.known(start.level, pad(*start.field, margin_at(start.level, wrap)))
+                                         : search.coarsest(*start.structure);
+    for (int level = start.level + 1; level < photograph.searched(); ++level) {
         const auto& [height, width] = sizes[static_cast<std::size_t>(level)];
-        found = search.finer(level, found, height, width);
+        const Margin margin = margin_at(level, wrap);
+        found = search.finer(level, found, height + 2 * margin.y, width + 2 * margin.x);
     }
     return found;
 }

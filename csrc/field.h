@@ -12,6 +12,20 @@
 
 namespace ourgan {
 
+// Where a search begins: the picture at the coarsest level, which is matched and not shown; or a field that is known
+// there, or at a finer level, instead.
+struct Start {
+    const Planes16* structure = nullptr;
+    const Field* field = nullptr;
+    int level = 0;
+};
+
+// Pixels of the coarsest level that a picture that wraps gets as a margin on either side, twice as many at the next
+// level, and so on: half of them may be gathered, the other half is what those depend on.
+inline constexpr std::int32_t kWrapMargin = 24;
+
+Margin margin_at(int level, const Wrap& wrap);
+
 struct Found {
     Planes16 picture;  // of the photograph's pieces, at its last searched level
     Field field;
@@ -30,10 +44,11 @@ void check_sizes(const PhotographLevels& photograph, const LevelSizes& sizes);
 // Called between the steps of the search with the share of the work that is done; what it throws ends the search.
 using Report = std::function<void(double)>;
 
-// Matches `structure`, the picture at its coarsest level, to the photograph, level by level. Of `sizes` those of the
-// searched levels count. Random tries depend on seed, level and cell alone.
-// Throws std::invalid_argument where sizes, structure and photograph do not belong together, before anything is searched.
-Found find_field(const PhotographLevels& photograph, const Planes16& structure, const LevelSizes& sizes,
+// Matches the picture to the photograph, level by level from where it starts. Of `sizes` those of the searched levels
+// count. Random tries depend on seed, level and cell alone. What is found of a picture that wraps has a margin.
+// Throws std::invalid_argument where sizes, start and photograph do not belong together, or a side that wraps is not
+// exactly twice as long at each level as at the one before, before anything is searched.
+Found find_field(const PhotographLevels& photograph, const Start& start, const LevelSizes& sizes, const Wrap& wrap,
                  std::uint64_t seed, const DetailSettings& settings, int threads, const Report& report);
 
 }  // namespace ourgan

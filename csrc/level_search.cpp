@@ -32,6 +32,33 @@ Field make_field(std::int32_t height, std::int32_t width, std::int32_t stride) {
     return {stride, rows, columns, std::vector<Offset>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns))};
 }
 
+void wrap(Planes16& picture, const Margin& margin) {
+    if (margin.y == 0 && margin.x == 0) return;
+    const Window<std::int16_t> w = picture.writable();
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t y = 0; y < w.height; ++y) {
+            const std::int16_t* row = w.at(c, margin.y + beyond(y - margin.y, w.height - 2 * margin.y, true), 0);
+            std::int16_t* out = w.at(c, y, 0);
+            for (std::int32_t x = 0; x < w.width; ++x) {
+                out[x] = row[margin.x + beyond(x - margin.x, w.width - 2 * margin.x, true)];
+            }
+        }
+    }
+}
+
+void wrap(Field& field, const Margin& margin) {
+    if (margin.y == 0 && margin.x == 0) return;
+    const std::int32_t down = margin.y / field.stride, across = margin.x / field.stride;
+    for (std::int32_t i = 0; i < field.rows; ++i) {
+        const std::int32_t a = down + beyond(i - down, field.rows - 2 * down, true);
+        for (std::int32_t j = 0; j < field.columns; ++j) {
+            const std::int32_t b = across + beyond(j - across, field.columns - 2 * across, true);
+            const Offset o = *field.cells().at(a, b);
+            *field.cells().at(i, j) = {o.y + field.stride * (a - i), o.x + field.stride * (b - j)};
+        }
+    }
+}
+
 LevelSearch::LevelSearch(const PhotographLevel& photograph, Field field, const Placement& placement, std::uint64_t seed,
                          std::uint32_t stream, int threads)
     : photograph_(photograph),
@@ -40,7 +67,9 @@ LevelSearch::LevelSearch(const PhotographLevel& photograph, Field field, const P
       seed_(seed),
       stream_(stream),
       threads_(threads),
-      cost_(field_.offsets.size()) {}
+      cost_(field_.offsets.size()) {
+    wrap(field_, placement_.margin);
+}
 
 void LevelSearch::match(const RgbxPicture& picture, const Rgbx& keys) {
     query_.assign(1, picture);
@@ -76,6 +105,7 @@ Planes16 LevelSearch::blend(const Planes16& enlarged, std::int32_t limit) const 
         level_kernels().blend(photograph_.exemplar(), enlarged.window(), field_.cells(), field_.stride, limit, window,
                               buffer.data(), static_cast<std::int32_t>(first), static_cast<std::int32_t>(last));
     });
+    wrap(result, placement_.margin);
     return result;
 }
 
@@ -114,6 +144,22 @@ void LevelSearch::run(Kernel kernel, Search search) {
     });
     field_.offsets.swap(offsets);
     cost_.swap(cost);
+    wrap_cells();
+}
+
+void LevelSearch::wrap_cells() {
+    const Margin& margin = placement_.margin;
+    if (margin.y == 0 && margin.x == 0) return;
+    wrap(field_, margin);
+    const std::int32_t down = margin.y / field_.stride, across = margin.x / field_.stride;
+    for (std::int32_t i = 0; i < field_.rows; ++i) {
+        const std::int32_t a = down + beyond(i - down, field_.rows - 2 * down, true);
+        for (std::int32_t j = 0; j < field_.columns; ++j) {
+            const std::int32_t b = across + beyond(j - across, field_.columns - 2 * across, true);
+            cost_[static_cast<std::size_t>(i) * static_cast<std::size_t>(field_.columns) + static_cast<std::size_t>(j)] =
+                cost_[static_cast<std::size_t>(a) * static_cast<std::size_t>(field_.columns) + static_cast<std::size_t>(b)];
+        }
+    }
 }
 
 // What a position of the photograph costs for being used more often than others.

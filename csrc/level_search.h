@@ -43,10 +43,21 @@ struct Prices {
     std::int32_t most_overuse = 0;  // times, at most
 };
 
-// The part of a whole picture, of which height, that is searched: its first row there.
+// Pixels that a picture that wraps has more above and below, left and right: copies of what lies at its other side.
+struct Margin {
+    std::int32_t y = 0;
+    std::int32_t x = 0;
+};
+
+// Makes the margin of a picture, or of a field, anew from what lies within.
+void wrap(Planes16& picture, const Margin& margin);
+void wrap(Field& field, const Margin& margin);
+
+// Where in a whole picture, of which height, the one that is searched lies: its first row; and what of it is margin.
 struct Placement {
     std::int32_t top;
     std::int32_t whole_height;
+    Margin margin = {};
 };
 
 class LevelSearch {
@@ -81,6 +92,7 @@ private:
     Search search(const Prices& prices) const;
     template <class Kernel>
     void run(Kernel kernel, Search search);
+    void wrap_cells();
     std::vector<std::int32_t> measure_overuse(std::int32_t price, std::int32_t most) const;
 
     const PhotographLevel& photograph_;

@@ -19,6 +19,8 @@ struct ToneSettings {
 struct DetailSettings {
     std::int32_t iterations = 32;       // at the coarsest level; the second half of them pays prices
     std::int32_t rounds = 12;           // there: what was put together becomes what is matched (Kwatra et al. 2005)
+    std::int32_t known_rounds = 8;      // the same where the field of a structure is known,
+    std::int32_t known_seams = 4;       // and how many times as much seams cost there: small pieces between large ones go
     std::int32_t coarse_tries = 8;      // random positions per cell and iteration, there,
     std::int32_t tries = 4;             // in the rounds and at finer levels,
     std::int32_t last_tries = 0;        // and at the last level that is searched
@@ -39,20 +41,16 @@ struct DetailSettings {
     ToneSettings tone;
 };
 
-// Prices as above.
+// How a structure is composed of patches. Prices as above.
 struct CompositionSettings {
-    std::int32_t noise = 15;             // 8-bit levels: deviation of what a picture begins with, from the middle of them
-    std::int32_t first_rounds = 1;       // of search and vote, at the coarsest level,
-    std::int32_t rounds = 5;             // and at each of the others
-    std::int32_t tries = 4;              // random positions per cell and step
-    std::int32_t radius = 16;
-    std::int32_t row = 48768;            // of a patch that lies a whole height too high or too low, by the square
-    std::int32_t completeness = 81;      // what a patch's least difference counts beside: less makes all of the photograph be used
-    std::int32_t complete_levels = 3;    // the coarsest ones, at which that counts
-    std::int32_t incoherence = 0;
-    std::int32_t seam = 0;
-    std::int32_t vote = 0;
-    std::int64_t exhaustive = 1 << 24;   // pairs of patches that the coarsest level compares at most, all with all
+    std::int32_t noise = 25;            // 8-bit levels: deviation, from grey, of what a picture begins with
+    std::int32_t first_rounds = 1;      // of search and vote, at the coarsest level,
+    std::int32_t rounds = 5;            // and at each of the others
+    std::int32_t tries = 4;             // random positions per cell and step; twice as many, anywhere, in a first round
+    std::int32_t radius = 16;           // pixels around the best that the first of these tries may lie at
+    std::int32_t row = 48768;           // of a patch that lies a whole height too high or too low, and by the square of it
+    std::int32_t completeness = 15;     // of a patch that the picture shows: the less, the more the others are preferred
+    std::int64_t exhaustive = 1 << 24;  // pairs of patches that are compared at most, all with all, at the coarsest level
 };
 
 }  // namespace ourgan

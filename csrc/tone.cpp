@@ -43,7 +43,7 @@ public:
         });
     }
 
-    Planes16 solve(const Planes16& anchor, std::int32_t firmness, std::int32_t iterations) const {
+    Planes16 solve(const Planes16& anchor, std::int32_t firmness, std::int32_t iterations, const Margin& margin) const {
         Planes16 tone = anchor, next(picture_.height, picture_.width);
         for (std::int32_t n = 0; n < iterations; ++n) {
             const Window<const std::int16_t> from = static_cast<const Planes16&>(tone).window();
@@ -51,6 +51,7 @@ public:
             parallel_rows(picture_.height, kRowsPerThread, threads_, [&](std::int64_t first, std::int64_t last) {
                 for (auto y = static_cast<std::int32_t>(first); y < last; ++y) relax(from, anchor.window(), firmness, to, y);
             });
+            wrap(next, margin);
             std::swap(tone, next);
         }
         return tone;
@@ -127,12 +128,12 @@ private:
 }  // namespace
 
 Planes16 balance_tone(const Exemplar& exemplar, const Window<const std::int16_t>& picture, const Field& field,
-                      const Planes16* below, const ToneSettings& settings, int threads) {
+                      const Planes16* below, const Margin& margin, const ToneSettings& settings, int threads) {
     const Balance balance(exemplar, picture, field, settings, threads);
     if (below == nullptr) {
-        return balance.solve(Planes16(picture.height, picture.width), settings.anchor, settings.iterations);
+        return balance.solve(Planes16(picture.height, picture.width), settings.anchor, settings.iterations, margin);
     }
-    return balance.solve(*below, settings.fine_anchor, settings.fine_iterations);
+    return balance.solve(*below, settings.fine_anchor, settings.fine_iterations, margin);
 }
 
 }  // namespace ourgan

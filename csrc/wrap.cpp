@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "cuda_device.h"
@@ -550,17 +551,28 @@ ourgan::Report reporting(const py::object& report) {
     };
 }
 
+// From a structure, which is matched, or a composition, whose field is known.
 std::unique_ptr<ourgan::Detail> find_detail(const std::shared_ptr<ourgan::PhotographLevels>& photograph,
-                                            const py::array& structure, const ourgan::LevelSizes& sizes,
-                                            std::uint64_t seed, const std::optional<ourgan::DetailSettings>& given,
-                                            int threads, const py::object& report) {
+                                            const std::variant<std::shared_ptr<ourgan::Composition>, py::array>& structure,
+                                            const ourgan::LevelSizes& sizes, std::uint64_t seed,
+                                            const std::optional<ourgan::DetailSettings>& given, int threads,
+                                            const py::object& report, std::pair<bool, bool> wrap) {
     const ourgan::DetailSettings settings = given.value_or(ourgan::DetailSettings{});
-    const ourgan::Planes16 planes = structure_planes(structure);
+    const ourgan::Wrap wraps{wrap.first, wrap.second};
     const ourgan::Report reported = reporting(report);
+    const auto find = [&](const ourgan::Start& start) {
+        return std::make_unique<ourgan::Detail>(
+            photograph, ourgan::find_field(*photograph, start, sizes, wraps, seed, settings, threads, reported), sizes, wraps,
+            settings.limit);
+    };
+    if (const auto* composition = std::get_if<std::shared_ptr<ourgan::Composition>>(&structure)) {
+        py::gil_scoped_release release;
+        const ourgan::KnownField known = ourgan::known_field(**composition, *photograph, sizes);
+        return find({nullptr, &known.field, known.level});
+    }
+    const ourgan::Planes16 planes = structure_planes(std::get<py::array>(structure));
     py::gil_scoped_release release;
-    return std::make_unique<ourgan::Detail>(
-        photograph, ourgan::find_field(*photograph, planes, sizes, seed, settings, threads, reported), sizes,
-        settings.limit);
+    return find({&planes, nullptr, 0});
 }
 
 std::unique_ptr<ourgan::Composition> compose(const py::array& photograph,
@@ -605,10 +617,6 @@ void bind_composition(py::module_& m) {
         .def_readwrite("radius", &CompositionSettings::radius)
         .def_readwrite("row", &CompositionSettings::row)
         .def_readwrite("completeness", &CompositionSettings::completeness)
-        .def_readwrite("complete_levels", &CompositionSettings::complete_levels)
-        .def_readwrite("incoherence", &CompositionSettings::incoherence)
-        .def_readwrite("seam", &CompositionSettings::seam)
-        .def_readwrite("vote", &CompositionSettings::vote)
         .def_readwrite("exhaustive", &CompositionSettings::exhaustive);
     py::class_<Composition, std::shared_ptr<Composition>>(m, "Composition", "A picture composed of a photograph's patches.")
         .def(py::init(&compose), "photograph"_a, "levels"_a, py::kw_only(), "retarget"_a = false,
@@ -635,6 +643,8 @@ void bind_detail(py::module_& m) {
     };
     number("iterations", &DetailSettings::iterations);
     number("rounds", &DetailSettings::rounds);
+    number("known_rounds", &DetailSettings::known_rounds);
+    number("known_seams", &DetailSettings::known_seams);
     number("coarse_tries", &DetailSettings::coarse_tries);
     number("tries", &DetailSettings::tries);
     number("last_tries", &DetailSettings::last_tries);
@@ -682,7 +692,8 @@ void bind_detail(py::module_& m) {
                        "search that is done; what it raises ends it. threads: 0 for all the machine has.\n"
                        "ValueError, TypeError: these do not belong together.")
         .def(py::init(&find_detail), "photograph"_a, "structure"_a, "sizes"_a, "seed"_a = 0,
-             "settings"_a = py::none(), "threads"_a = 0, "report"_a = py::none())
+             "settings"_a = py::none(), "threads"_a = 0, "report"_a = py::none(),
+             "wrap"_a = std::pair<bool, bool>(false, false))
         .def_property_readonly("base", &Detail::base, "The coarsest level that can be gathered.")
         .def_property_readonly("levels", &Detail::levels)
         .def_property_readonly("bytes", &Detail::bytes, "Memory that it takes beside the photograph's levels.")
