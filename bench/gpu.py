@@ -101,6 +101,7 @@ def prepare(folder: Path) -> list[str]:
         update={"file": "upscaler.onnx", "bytes_per_pixel": measure_bytes_per_pixel(network, [(128, 128)])}
     )
     manifest = sample.bundle.manifest.without_photograph().model_copy(update={"upscalers": [upscaler]})
+    assert manifest.structure is not None
     structure = manifest.structure.file
     path = folder / "rrdb.ourgan"
     write_bundle(path, manifest, {structure: sample.bundle.read(structure), "upscaler.onnx": network})

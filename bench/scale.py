@@ -92,6 +92,7 @@ def tiny_bundle(folder: Path) -> Path:
             "seam_error": calibration.error,
         }
     )
+    assert sample.manifest.structure is not None
     structure = sample.manifest.structure.file
     members = {structure: sample.read(structure), "upscaler.onnx": network}
     path = folder / "tiny.ourgan"

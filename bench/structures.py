@@ -210,7 +210,10 @@ def rows(path: Path, bundles: list[Path], options: argparse.Namespace) -> Iterat
         if bundles and not learned:
             print(f"no bundle has learned {path}", file=sys.stderr)
         for bundle in learned:
-            label = f"network, {Bundle.open(bundle).manifest.training.preset}"
+            training = Bundle.open(bundle).manifest.training
+            if training is None:
+                continue  # its structures are of patches
+            label = f"network, {training.preset}"
             pictures = network_structures(bundle, seeds)
             yield comparison.row(label, comparison.make(pictures, label, len(seeds)))
 
@@ -233,9 +236,9 @@ def network_structures(bundle: Path, seeds: Iterable[int]) -> Iterator[Picture]:
         BundleError: the bundle cannot be read.
     """
     synthesizer = Synthesizer(bundle, detail="network")
-    trained = synthesizer.bundle.manifest.structure.scales[-1]
+    height, width = synthesizer.bundle.manifest.base_size
     for seed in seeds:
-        yield synthesizer.preview(seed, width=trained.width, height=trained.height)
+        yield synthesizer.preview(seed, width=width, height=height)
 
 
 def patches_structures(photo_path: Path, seeds: Iterable[int]) -> Iterator[Picture]:

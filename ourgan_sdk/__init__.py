@@ -2,10 +2,12 @@
 
 from ._compiled import Box, BudgetError, NonFiniteError  # first: without the core it says what to do
 from ._version import __version__
-from .bundle import Bundle, Manifest, write_bundle
+from .bundle import Bundle, Manifest, save_bundle, write_bundle
 from .canvas import Canvas
 from .errors import BundleError, EngineError, OurganError, OutputError, PhotographError, SizeError
+from .learning import learn
 from .progress import Progress, RenderStats
+from .structure import Layout
 from .synthesizer import Synthesizer
 from .writers import open_writer
 
@@ -16,6 +18,7 @@ __all__ = [
     "BundleError",
     "Canvas",
     "EngineError",
+    "Layout",
     "Manifest",
     "NonFiniteError",
     "OurganError",
@@ -26,6 +29,8 @@ __all__ = [
     "SizeError",
     "Synthesizer",
     "__version__",
+    "learn",
     "open_writer",
+    "save_bundle",
     "write_bundle",
 ]

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Box', 'BudgetError', 'CudaDevice', 'Detail', 'DetailSettings', 'DeviceMemory', 'Grid', 'NonFiniteError', 'PhotographLevels', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'resample', 'scatter']
+__all__: list[str] = ['Box', 'BudgetError', 'Composition', 'CompositionSettings', 'CudaDevice', 'Detail', 'DetailSettings', 'DeviceMemory', 'Grid', 'NonFiniteError', 'PhotographLevels', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'resample', 'scatter']
 class BudgetError(ValueError):
     pass
 class NonFiniteError(ArithmeticError):
@@ -257,6 +257,72 @@ class Pipeline:
         """
         The CUDA stream of the engine's work, the device's; 0 on the host.
         """
+class CompositionSettings:
+    """
+    How a picture is composed: see csrc/settings.h.
+    """
+    def __init__(self) -> None:
+        ...
+    @property
+    def completeness(self) -> int:
+        ...
+    @completeness.setter
+    def completeness(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def exhaustive(self) -> int:
+        ...
+    @exhaustive.setter
+    def exhaustive(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def first_rounds(self) -> int:
+        ...
+    @first_rounds.setter
+    def first_rounds(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def noise(self) -> int:
+        ...
+    @noise.setter
+    def noise(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def radius(self) -> int:
+        ...
+    @radius.setter
+    def radius(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def rounds(self) -> int:
+        ...
+    @rounds.setter
+    def rounds(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def row(self) -> int:
+        ...
+    @row.setter
+    def row(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def tries(self) -> int:
+        ...
+    @tries.setter
+    def tries(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+class Composition:
+    """
+    A picture composed of a photograph's patches.
+    """
+    def __init__(self, photograph: numpy.ndarray, levels: collections.abc.Sequence[tuple[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]]], *, retarget: bool = False, wrap: tuple[bool, bool] = (False, False), seed: typing.SupportsInt | typing.SupportsIndex = 0, settings: CompositionSettings | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, report: typing.Any = None) -> None:
+        ...
+    @property
+    def copied(self) -> float:
+        ...
+    @property
+    def picture(self) -> numpy.ndarray:
+        ...
 class DetailSettings:
     """
     How detail is searched for: see csrc/settings.h for what each number is for.
@@ -292,6 +358,18 @@ class DetailSettings:
         ...
     @iterations.setter
     def iterations(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def known_rounds(self) -> int:
+        ...
+    @known_rounds.setter
+    def known_rounds(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
+    def known_seams(self) -> int:
+        ...
+    @known_seams.setter
+    def known_seams(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
     @property
     def last_tries(self) -> int:
@@ -407,7 +485,7 @@ class Detail:
     search that is done; what it raises ends it. threads: 0 for all the machine has.
     ValueError, TypeError: these do not belong together.
     """
-    def __init__(self, photograph: PhotographLevels, structure: numpy.ndarray, sizes: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]], seed: typing.SupportsInt | typing.SupportsIndex = 0, settings: DetailSettings | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, report: typing.Any = None) -> None:
+    def __init__(self, photograph: PhotographLevels, structure: Composition | numpy.ndarray, sizes: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]], seed: typing.SupportsInt | typing.SupportsIndex = 0, settings: DetailSettings | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, report: typing.Any = None, wrap: tuple[bool, bool] = (False, False)) -> None:
         ...
     def gather(self, level: typing.SupportsInt | typing.SupportsIndex, box: Box, out: numpy.ndarray, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         """

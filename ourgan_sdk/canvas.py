@@ -7,7 +7,7 @@ import logging
 import operator
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -18,6 +18,7 @@ from ._core import Box
 from ._version import __version__
 from .arrays import Picture
 from .detail import DetailPicture
+from .mirroring import MirroredRenderer
 from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer
@@ -112,18 +113,23 @@ class Canvas:
     def __init__(
         self,
         networks: Networks,
-        renderer: Renderer,
+        renderer: Renderer | MirroredRenderer,
         size: tuple[int, int],
         *,
         seed: int,
         dtype: np.dtype[Any],
+        layout: Mapping[str, object],
     ) -> None:
-        """`size` is (width, height); made by `Synthesizer.canvas`, which tells what is raised."""
+        """`size` is (width, height); `layout` says in a file what made the structure.
+
+        Made by `Synthesizer.canvas`, which tells what is raised.
+        """
         self.width, self.height = size
         self.seed = seed
         self.dtype = dtype
         self._networks = networks
         self._renderer = renderer
+        self._layout = layout
         self._grids = [
             f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
             for grid in self._renderer.plan.grids
@@ -137,11 +143,7 @@ class Canvas:
     @property
     def extent(self) -> float:
         """How many photographs wide (by the long sides) the picture is."""
-        first = self._renderer.first
-        if isinstance(first, DetailPicture):
-            return first.plan.extent
-        trained = self._networks.bundle.manifest.structure.scales[-1]
-        return max(first.sizes[0]) / max(trained.height, trained.width)
+        return self._renderer.extent
 
     @functools.cached_property
     def levels(self) -> tuple[Level, ...]:
@@ -205,12 +207,7 @@ class Canvas:
         if the level is made by a network.
         """
         index, box = self._part(box, level)
-        first = self._renderer.first
-        if not isinstance(first, DetailPicture) or index < self._renderer.plan.passes:
-            raise ValueError(
-                f"the pixels of level {index} are a network's, and have no place in the photograph"
-            )
-        return first.sources(index - self._renderer.plan.passes, box)
+        return self._renderer.sources(index, box)
 
     def _part(self, box: Box | None, level: SupportsIndex) -> tuple[int, Box]:
         """The level's index and the region, checked."""
@@ -314,6 +311,7 @@ class Canvas:
             "seed": self.seed,
             "detail": "photograph" if isinstance(self._renderer.first, DetailPicture) else "network",
             "extent": self.extent,
+            **self._layout,
         }
 
     def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:

@@ -19,14 +19,18 @@ Progress = bool | Callable[[int, int], object] | None
 class RenderStats:
     """What one render did: seconds in all and inside engines, tiles, passes, input pixels of all tiles.
 
-    `field_seconds` went into preparing the photograph and finding where detail comes from, `gather_seconds`
-    into gathering it.
+    `structure_seconds` went into composing a structure of patches, `field_seconds` into preparing the
+    photograph and finding where detail comes from, `gather_seconds` into gathering it. `copied_share` is the
+    share of a structure of patches that is one piece of the photograph; None where there is no such
+    structure.
 
     `repaired_tiles` had to be rendered again, in float32, because half precision had overflowed.
     """
 
     seconds: float = 0.0
     engine_seconds: float = 0.0
+    structure_seconds: float = 0.0
+    copied_share: float | None = None
     field_seconds: float = 0.0
     gather_seconds: float = 0.0
     tiles: int = 0

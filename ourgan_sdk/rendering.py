@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ._core import Box, BudgetError
 from .arrays import Picture
@@ -20,7 +21,7 @@ from .passes.one_pass import Bands, Pass
 from .passes.plan import Chain, Plan, from_detail, from_structure, make_plan
 from .passes.tile_loop import run_pass
 from .progress import Progress, RenderStats, reporting
-from .structure import NetworkStructure, render_structure
+from .structure import Layout, StructurePicture, StructureSource
 
 __all__ = ["FirstPicture", "Renderer", "detail_renderer", "network_renderer"]
 
@@ -35,6 +36,10 @@ class FirstPicture(Protocol):
     @property
     def between(self) -> np.dtype[Any]:
         """The type that a pass takes it in."""
+
+    @property
+    def extent(self) -> float:
+        """How many photographs wide (by the long sides) it is."""
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
@@ -55,6 +60,7 @@ _BETWEEN = np.dtype(np.uint16)
 
 def network_renderer(
     networks: Networks,
+    structure: StructureSource,
     size: tuple[int, int],
     extent: float | None,
     *,
@@ -63,19 +69,19 @@ def network_renderer(
     memory_limit: int,
 ) -> "Renderer":
     """A renderer of a picture of `size` (height, width) that networks make, from a structure on."""
-    manifest = networks.bundle.manifest
-    chain = from_structure(manifest, *size, extent)
-    engine = functools.partial(networks.on_cpu, manifest.structure.file)
-    first = NetworkStructure(manifest.structure, engine, chain.sizes[0], seed)
+    chain = from_structure(networks.bundle.manifest, *size, extent)
+    first = StructurePicture(structure, chain.sizes[0])
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
 
 def detail_renderer(
     networks: Networks,
+    structure: StructureSource,
     source: PhotographSource,
     size: tuple[int, int],
     extent: float | None,
     *,
+    layout: Layout,
     seed: int,
     dtype: np.dtype[Any],
     memory_limit: int,
@@ -83,26 +89,12 @@ def detail_renderer(
 ) -> "Renderer":
     """A renderer of a picture of `size` (height, width) of the photograph's own detail.
 
-    Raises SizeError where its structure is too large or the photograph too elongated.
+    Raises SizeError where its structure is too large, the photograph too elongated, or it cannot wrap.
     """
     manifest = networks.bundle.manifest
-    structure, photo = manifest.structure, manifest.photo
-    trained = max(structure.scales[-1].height, structure.scales[-1].width)
-    plan = plan_detail((photo.height, photo.width), size, extent)
-    check_structure(plan.structure_size(trained), plan.extent)
-
-    def make_structure(wanted: tuple[int, int], stats: RenderStats) -> Picture:
-        engine = networks.on_cpu(structure.file)
-        return render_structure(structure, engine, wanted, seed, dtype=_BETWEEN, stats=stats)
-
-    first = DetailPicture(
-        source,
-        plan,
-        make_structure,
-        trained_long=trained,
-        seed=seed,
-        threads=threads,
-    )
+    plan = plan_detail((manifest.photo.height, manifest.photo.width), size, extent)
+    check_structure(plan.structure_size(structure.long_side), plan.extent)
+    first = DetailPicture(source, plan, structure, layout, seed=seed, threads=threads)
     chain = from_detail(manifest, size, plan.size, plan.passes)
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
@@ -135,6 +127,22 @@ class Renderer:
         self._lock = threading.Lock()
         self._has_warned = False
         self.plan = self._make_plan(memory_limit)
+
+    @property
+    def extent(self) -> float:
+        """How many photographs wide (by the long sides) the picture is."""
+        return self.first.extent
+
+    def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
+        """From where in the photograph's level each pixel mainly comes: (h, w, 2), (y, x).
+
+        Raises ValueError if the level is a network's.
+        """
+        if not isinstance(self.first, DetailPicture) or level < self.plan.passes:
+            raise ValueError(
+                f"the pixels of level {level} are a network's, and have no place in the photograph"
+            )
+        return self.first.sources(level - self.plan.passes, box)
 
     def lower_memory_limit(self, memory_limit: int) -> None:
         """Plan for `memory_limit` bytes, unless it is so already or for less."""

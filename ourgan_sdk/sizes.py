@@ -1,5 +1,6 @@
 """Sizes of pictures: reading them, checking them, and the sizes of the passes that lead to them."""
 
+import math
 import operator
 import re
 from fractions import Fraction
@@ -7,9 +8,21 @@ from typing import SupportsIndex
 
 from .errors import SizeError
 
-__all__ = ["LARGEST_SIDE", "check_integer", "check_size", "parse_bytes", "parse_size", "picture_sizes"]
+__all__ = [
+    "LARGEST_SIDE",
+    "check_integer",
+    "check_size",
+    "parse_bytes",
+    "parse_size",
+    "patches_size",
+    "picture_sizes",
+]
 
 LARGEST_SIDE = (1 << 31) - 1
+
+_PATCHES_SIDE = 104
+"""Pixels: the side of a square as large as a structure of patches that shows one photograph, of 128 x 85 for
+3 : 2. Layout is settled by then; above, patches are searched for detail."""
 
 _NAMED = {"4k": (3840, 2160), "8k": (7680, 4320), "16k": (15360, 8640)}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -69,6 +82,12 @@ def picture_sizes(height: int, width: int, trained_height: int, trained_width: i
     passes = min(range(enough), key=distance)  # the first of equals, which has the larger base
     base_height, base_width = _shrunk(height, passes), _shrunk(width, passes)
     return [(base_height << 2 * k, base_width << 2 * k) for k in range(passes + 1)]
+
+
+def patches_size(height: int, width: int) -> tuple[int, int]:
+    """(height, width) of a structure of patches that shows one photograph of that size, or its own."""
+    factor = min(1.0, _PATCHES_SIDE / math.sqrt(height * width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def _shrunk(side: int, passes: int) -> int:

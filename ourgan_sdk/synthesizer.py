@@ -1,8 +1,11 @@
 """Rendering pictures from a bundle."""
 
+import functools
+import math
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, SupportsIndex, get_args, overload
+from typing import Any, Literal, SupportsIndex, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -10,37 +13,47 @@ import numpy.typing as npt
 from .arrays import Picture
 from .bundle import Bundle
 from .canvas import Canvas, check_dtype, check_seed
-from .detail import EXTENTS, PhotographSource
+from .detail import EXTENTS, PhotographSource, plan_detail
 from .engines import Options
 from .engines.protocol import Precision
 from .errors import BundleError
+from .learning import learn, sample_bundle
 from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
+from .mirroring import MirroredRenderer, half_of
 from .passes.networks import Networks
+from .photograph import SUFFIXES
 from .progress import Progress, RenderStats
-from .rendering import detail_renderer, network_renderer
+from .rendering import Renderer, detail_renderer, network_renderer
 from .sizes import check_integer, check_size
-from .structure import render_structure
+from .structure import Layout, NetworkSource, PatchesSource, StructureSource
+from .thumbnails import reduce_picture
 
-__all__ = ["MOST_THREADS", "DetailMode", "Synthesizer", "sample_bundle"]
+__all__ = ["MOST_THREADS", "DetailMode", "StructureMode", "Synthesizer", "sample_bundle"]
 
 MOST_THREADS = 1024
 
 DetailMode = Literal["auto", "photograph", "network"]
 """Where detail comes from."""
 
+StructureMode = Literal["auto", "network", "patches"]
+"""What makes structures."""
+
+_ANY_LAYOUT = Layout()
+
 
 class Synthesizer:
-    """Renders pictures from one bundle; several threads may render at once.
+    """Renders pictures from one bundle or photograph; several threads may render at once.
 
-    A picture depends on the bundle, its size, extent and seed, not on threads, order or time; where detail
-    comes from the photograph, which is so by default if the bundle holds it, not on the memory limit either.
+    A picture depends on the bundle, its size, extent, layout and seed, not on threads, order or time; where
+    detail comes from the photograph, which is so by default if the bundle holds it, not on the memory limit
+    either.
     What networks make depends on the engine too, and another memory limit makes other tiles, which may change
     values by one 8-bit level; that is why the default is the same on all machines with 3 GiB to spare.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str] | None = None,
+        source: str | os.PathLike[str] | Bundle | None = None,
         *,
         engine: str = "auto",
         device: str = "auto",
@@ -48,11 +61,13 @@ class Synthesizer:
         memory_limit: SupportsIndex | None = None,
         threads: SupportsIndex | None = None,
         detail: DetailMode = "auto",
+        structure: StructureMode = "auto",
     ) -> None:
-        """Open the bundle at `path`, or the sample that comes with the package; engines open when needed.
+        """Open a bundle, or learn a photograph as `learn` does; engines open when needed.
 
         Args:
-            path: An `.ourgan` file.
+            source: An `.ourgan` file, an opened bundle, or a photograph; by default the sample bundle that
+                comes with the package.
             engine: "tensorrt-rtx", "tensorrt", "onnxruntime", "openvino", or "auto" for the first, in the
                 order of `ourgan_sdk.engines.ENGINES`, that can render this bundle here. `ourgan doctor` says
                 which that is; the environment variable OURGAN_ENGINE decides in its place.
@@ -67,17 +82,20 @@ class Synthesizer:
                 to hold (and which are then in the picture); "network", as in OUR-GAN; "auto": the photograph
                 if the bundle holds it. Beyond 1.5 times the photograph's resolution a network enlarges in
                 either case.
+            structure: What makes layouts: "network", as it was trained; "patches" of the photograph, which
+                the bundle has to hold; "auto": the network if the bundle has one.
 
         Raises:
-            BundleError: The file is not a whole, sound bundle, or does not hold the photograph asked for.
+            BundleError: The file is not a whole, sound bundle, or does not hold what is asked for.
+            PhotographError: The photograph cannot be learned.
             EngineError: There is no such engine, device or precision. (Whether it can be used shows when a
                 canvas is made.)
-            TypeError, ValueError: The memory limit, the number of threads or `detail` is not allowed.
+            TypeError, ValueError: The memory limit, the number of threads, `detail` or `structure` is not
+                allowed.
         """
-        if detail not in get_args(DetailMode):
-            raise ValueError(
-                f"expected detail to be one of {', '.join(get_args(DetailMode))}, got {detail!r}"
-            )
+        for name, mode, modes in (("detail", detail, DetailMode), ("structure", structure, StructureMode)):
+            if mode not in get_args(modes):
+                raise ValueError(f"expected {name} to be one of {', '.join(get_args(modes))}, got {mode!r}")
         if threads is not None:
             threads = check_integer("threads", threads, MOST_THREADS)
         if memory_limit is not None:
@@ -85,15 +103,27 @@ class Synthesizer:
         options = Options(device, precision, threads, memory_limit)
         self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
         self._threads = threads or 0
-        self._networks = Networks(Bundle.open(sample_bundle() if path is None else path), engine, options)
-        holds_photograph = self.bundle.manifest.photo.file is not None
-        if detail == "photograph" and not holds_photograph:
+        self._networks = Networks(_open(source), engine, options)
+        manifest = self.bundle.manifest
+        for wanted, purpose, otherwise in (
+            (detail == "photograph", "take detail from", "detail='network' (--detail network)"),
+            (structure == "patches", "take patches from", "structure='network' (--structure network)"),
+        ):
+            if wanted and manifest.photo.file is None:
+                raise BundleError(f"{self.bundle.path}: holds no photograph to {purpose}: use {otherwise}")
+        self._takes_detail = manifest.photo.file is not None and detail != "network"
+        self._takes_patches = structure == "patches" or manifest.structure is None
+        if structure == "network" and self.bundle.manifest.structure is None:
             raise BundleError(
-                f"{self.bundle.path}: holds no photograph to take detail from: "
-                "use detail='network' (--detail network)"
+                f"{self.bundle.path}: has no structure network, as nothing was trained: "
+                "use structure='patches' (--structure patches), or a bundle that trainers.fit made"
             )
-        takes_photograph = holds_photograph and detail != "network"
-        self._photograph = PhotographSource(self.bundle, self._threads) if takes_photograph else None
+        self._photograph = PhotographSource(self.bundle, self._threads)
+
+    @property
+    def takes_detail(self) -> bool:
+        """Whether detail comes from the photograph."""
+        return self._takes_detail
 
     @property
     def bundle(self) -> Bundle:
@@ -112,6 +142,7 @@ class Synthesizer:
         progress: Progress = None,
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
+        layout: Layout | None = None,
         stats: RenderStats | None = None,
     ) -> Picture: ...
 
@@ -127,6 +158,7 @@ class Synthesizer:
         progress: Progress = None,
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
+        layout: Layout | None = None,
         stats: RenderStats | None = None,
     ) -> Path: ...
 
@@ -141,6 +173,7 @@ class Synthesizer:
         progress: Progress = None,
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
+        layout: Layout | None = None,
         stats: RenderStats | None = None,
     ) -> Picture | Path:
         """Render a picture into an array (height, width, 3), or stream it into a file and return its path.
@@ -157,20 +190,23 @@ class Synthesizer:
             dtype: uint8 or uint16.
             extent: How many photographs wide, by the long sides, the picture is, from 0.25 to 1024. By
                 default one, or as many as avoid enlarging the photograph, up to two. Where networks make the
-                detail, they take the number of passes that comes nearest.
+                detail, they take the number of passes that comes nearest. Of the photograph's own layout
+                (`Layout.retarget`) by default as many as make it fit into the picture.
+            layout: What is asked of the layout, where it is to be more than new.
             stats: An object to which the numbers of this render are added.
 
         Raises:
-            SizeError: A side is not allowed, or the array does not fit into memory.
-            TypeError, ValueError: The seed, dtype, extent or `progress` is not allowed, or `resume` without
-                `out`.
+            SizeError: A side is not allowed, or not where it has to wrap, or the array does not fit into
+                memory.
+            TypeError, ValueError: The seed, dtype, extent, layout or `progress` is not allowed, or `resume`
+                without `out`.
             BudgetError: The memory limit is too small for any tile.
             BundleError: A network in the bundle is damaged.
             EngineError: No engine can be used, or it failed.
             NonFiniteError: A network gave NaN or infinity.
             OutputError: The file cannot be written.
         """
-        canvas = self.canvas(width, height, seed, dtype=dtype, extent=extent)
+        canvas = self.canvas(width, height, seed, dtype=dtype, extent=extent, layout=layout)
         if out is not None:
             return canvas.save(out, resume=resume, progress=progress, stats=stats)
         if resume:
@@ -185,6 +221,7 @@ class Synthesizer:
         *,
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
+        layout: Layout | None = None,
     ) -> Canvas:
         """A picture that renders what is read of it: `canvas[y0:y1, x0:x1]`, `canvas.save(path)`.
 
@@ -192,20 +229,23 @@ class Synthesizer:
         """
         width, height = check_size(width, height)
         seed, kind, extent = check_seed(seed), check_dtype(dtype), _check_extent(extent)
-        size, limit = (height, width), self._memory_limit
-        if self._photograph is None:
-            renderer = network_renderer(
-                self._networks, size, extent, seed=seed, dtype=kind, memory_limit=limit
-            )
+        layout = self._check_layout(layout)
+        size = height, width
+        if layout.retarget and extent is None:
+            extent = self._fitting_extent(size)
+        renderer: Renderer | MirroredRenderer
+        if any(layout.mirror):
+            half = half_of(size, layout.mirror)
+            extent = self._extent_of_half(size, half, extent)
+            renderer = MirroredRenderer(self._renderer(half, extent, layout, seed, kind), size, layout.mirror)
         else:
-            renderer = detail_renderer(
-                *(self._networks, self._photograph, size, extent),
-                seed=seed,
-                dtype=kind,
-                memory_limit=limit,
-                threads=self._threads,
-            )
-        return Canvas(self._networks, renderer, (width, height), seed=seed, dtype=kind)
+            renderer = self._renderer(size, extent, layout, seed, kind)
+        return Canvas(
+            *(self._networks, renderer, (width, height)),
+            seed=seed,
+            dtype=kind,
+            layout=self._describe(layout),
+        )
 
     def preview(
         self,
@@ -213,27 +253,136 @@ class Synthesizer:
         *,
         width: SupportsIndex | None = None,
         height: SupportsIndex | None = None,
+        stats: RenderStats | None = None,
     ) -> Picture:
         """The structure alone, (height, width, 3) uint8, by default at the size that it was trained at.
 
         Takes a moment, in which the whole picture is in memory. Raises what `render` raises.
         """
-        structure = self.bundle.manifest.structure
-        trained = structure.scales[-1]
+        base_height, base_width = self.bundle.manifest.base_size
         width, height = check_size(
-            trained.width if width is None else width, trained.height if height is None else height
+            base_width if width is None else width, base_height if height is None else height
         )
-        engine = self._networks.on_cpu(structure.file)
-        size, dtype = (height, width), np.dtype(np.uint8)
-        return render_structure(structure, engine, size, check_seed(seed), dtype=dtype, stats=RenderStats())
+        structure = self._structure(check_seed(seed), _ANY_LAYOUT)
+        stats = RenderStats() if stats is None else stats
+        return structure.picture((height, width), np.dtype(np.uint8), stats)
+
+    def thumbnail(
+        self,
+        seed: SupportsIndex = 0,
+        *,
+        width: SupportsIndex | None = None,
+        height: SupportsIndex | None = None,
+        size: SupportsIndex = 640,
+        extent: float | None = None,
+        layout: Layout | None = None,
+    ) -> Picture:
+        """What `render(width, height, seed)` makes, (h, w, 3) uint8 with `size` pixels on the long side.
+
+        It has that picture's layout, and detail of its own scale, in a fraction of a second, where the
+        photograph gives the detail; else it is `Canvas.thumbnail`. Width and height are by default the
+        photograph's. Raises what `render` raises.
+        """
+        photo = self.bundle.manifest.photo
+        width, height = check_size(
+            photo.width if width is None else width, photo.height if height is None else height
+        )
+        size = check_integer("the size of a thumbnail", size, 1 << 31)
+        layout, extent = self._check_layout(layout), _check_extent(extent)
+        if not self.takes_detail:
+            return self.canvas(width, height, seed, extent=extent, layout=layout).thumbnail(size)
+        if layout.retarget and extent is None:
+            extent = self._fitting_extent((height, width))
+        plan = plan_detail((photo.height, photo.width), (height, width), extent)
+        rows, columns = next((one for one in plan.picture if max(one) >= size), plan.size)
+        extent = min(max(plan.extent, EXTENTS[0]), EXTENTS[1])
+        return reduce_picture(self.canvas(columns, rows, seed, extent=extent, layout=layout).read(), size)
+
+    def _structure(self, seed: int, layout: Layout) -> StructureSource:
+        manifest = self.bundle.manifest
+        if self._takes_patches or manifest.structure is None:
+            size = manifest.photo.height, manifest.photo.width
+            return PatchesSource(self._photograph.reduced, size, layout, seed, self._threads)
+        engine = functools.partial(self._networks.on_cpu, manifest.structure.file)
+        return NetworkSource(manifest.structure, engine, seed)
+
+    def _renderer(
+        self, size: tuple[int, int], extent: float | None, layout: Layout, seed: int, dtype: np.dtype[Any]
+    ) -> Renderer:
+        structure, limit = self._structure(seed, layout), self._memory_limit
+        if self._takes_detail:
+            return detail_renderer(
+                *(self._networks, structure, self._photograph, size, extent),
+                layout=layout,
+                seed=seed,
+                dtype=dtype,
+                memory_limit=limit,
+                threads=self._threads,
+            )
+        return network_renderer(
+            *(self._networks, structure, size, extent), seed=seed, dtype=dtype, memory_limit=limit
+        )
+
+    def _check_layout(self, layout: Layout | None) -> Layout:
+        if layout is None:
+            return _ANY_LAYOUT
+        if not isinstance(layout, Layout):
+            raise TypeError(f"expected an ourgan_sdk.Layout, got {layout!r}")
+        if layout.of_patches and not self._takes_patches:
+            raise ValueError(
+                f"{', '.join(layout.of_patches)}: a structure network cannot do that: "
+                "use structure='patches' (--structure patches)"
+            )
+        if layout.tileable and not self._takes_detail:
+            raise ValueError(
+                "tileable: networks that make detail cannot do that: use detail='photograph' "
+                "(--detail photograph)"
+            )
+        return layout
+
+    def _fitting_extent(self, size: tuple[int, int]) -> float:
+        """At which the whole photograph just fits into a picture of `size` (height, width)."""
+        photo = self.bundle.manifest.photo
+        factor = min(size[0] / photo.height, size[1] / photo.width)
+        extent = max(size) / (factor * max(photo.height, photo.width))
+        return min(max(extent, EXTENTS[0]), EXTENTS[1])
+
+    def _extent_of_half(
+        self, size: tuple[int, int], half: tuple[int, int], extent: float | None
+    ) -> float | None:
+        """At which half a picture is as large as the whole one is at `extent`."""
+        photo = self.bundle.manifest.photo
+        if self._takes_detail:
+            plan = plan_detail((photo.height, photo.width), size, extent)
+            return plan.extent * max(half) / max(size)
+        return (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
+
+    def _describe(self, layout: Layout) -> dict[str, object]:
+        """What made the structure, for a file's metadata."""
+        if not self._takes_patches:
+            return {"structure": "network", "symmetric": layout.symmetric}
+        asked = {name: value for name, value in asdict(layout).items() if value not in (None, False)}
+        return {"structure": "patches", **asked}
 
 
-def sample_bundle() -> Path:
-    """The bundle that comes with the package; raises BundleError if there is none."""
-    samples = sorted((Path(__file__).parent / "samples").glob("*.ourgan"))
-    if not samples:
-        raise BundleError("this installation has no sample bundle: give the path of one")
-    return samples[0]
+def _open(source: str | os.PathLike[str] | Bundle | None) -> Bundle:
+    """A bundle from whatever it is asked for by."""
+    if isinstance(source, Bundle):
+        return source
+    if source is None:
+        return Bundle.open(sample_bundle())
+    return learn(source) if _is_photograph(Path(source)) else Bundle.open(source)
+
+
+def _is_photograph(path: Path) -> bool:
+    """Whether a file is to be read as one: it is there, and neither called nor begins as a bundle does."""
+    if path.suffix.lower() == ".ourgan":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) != b"PK\x03\x04"
+    except OSError:
+        return path.suffix.lower() in SUFFIXES  # whose error tells of photographs
 
 
 def _check_extent(extent: float | None) -> float | None:

@@ -299,11 +299,12 @@ def measure_samples(comparisons: list[Comparison], seeds: Sequence[int], quiet: 
 def describe(synthesizer: Synthesizer, photo: Photo, options: argparse.Namespace) -> dict[str, Any]:
     """What was compared, by what."""
     bundle = synthesizer.bundle
+    training = bundle.manifest.training
     return {
         "bundle": {
             "file": options.bundle.name,
             "sha256": bundle.sha256,
-            "training": bundle.manifest.training.model_dump(),
+            "training": training.model_dump() if training else None,
         },
         "photo": {
             "file": options.photo.name,

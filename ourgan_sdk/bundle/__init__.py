@@ -21,7 +21,7 @@ from .manifest import (
     Upscaler,
     Window,
 )
-from .writing import add_engines, write_bundle
+from .writing import add_engines, bundle_in_memory, save_bundle, write_bundle
 
 __all__ = [
     "Bundle",
@@ -38,5 +38,7 @@ __all__ = [
     "Upscaler",
     "Window",
     "add_engines",
+    "bundle_in_memory",
+    "save_bundle",
     "write_bundle",
 ]

@@ -6,7 +6,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,12 +45,14 @@ class Bundle:
     """A bundle whose directory and manifest were checked; members are checked when they are read.
 
     `sha256` identifies the content: it is the hash of the manifest, which holds the hashes of all members.
-    No file stays open in between, so a bundle can be used from several threads.
+    No file stays open in between, so a bundle can be used from several threads. One that was learned from a
+    photograph and not yet saved lies in memory.
     """
 
     path: Path
     manifest: Manifest
     sha256: str
+    _members: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)  # without a file
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Bundle":
@@ -68,6 +70,8 @@ class Bundle:
         entry = self.manifest.files.get(name)
         if entry is None:
             raise BundleError(f"{self.path}: has no member {name!r}; it has {', '.join(self.manifest.files)}")
+        if self._members is not None:
+            return self._members[name]
         with _open_archive(self.path) as (file, archive):
             # The file may have been replaced since it was opened.
             size = _check_directory(self.path, file, archive).get(name)

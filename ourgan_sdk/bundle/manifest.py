@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .._version import __version__
 from ..errors import BundleError
-from ..sizes import LARGEST_SIDE
+from ..sizes import LARGEST_SIDE, patches_size
 
 __all__ = [
     "LARGEST_MANIFEST",
@@ -36,9 +36,10 @@ __all__ = [
     "parse_manifest",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The latest. Bundles are written in the first version that has what they hold: 2 with engines, 3 with the
-photograph, 1 otherwise; earlier releases read those as well."""
+photograph, 4 without a structure network, 1 otherwise; earlier releases read those as well."""
+PHOTOGRAPH_VERSION = 3
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20
 LARGEST_MEMBER = 1 << 31  # ONNX, being protobuf, ends there as well
@@ -208,11 +209,11 @@ class FileEntry(_Record):
 class Manifest(_Record):
     """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`."""
 
-    schema_version: Literal[1, 2, 3] = 1
+    schema_version: Literal[1, 2, 3, 4] = 1
     created_by: str = f"ourgan_sdk {__version__}"
     photo: Photo
-    training: Training
-    structure: Structure
+    training: Training | None = None  # None where nothing was trained, as the structure is made of patches
+    structure: Structure | None = None
     upscalers: Annotated[list[Upscaler], Field(min_length=1)]
     engines: list[EngineRecord] = []
     files: Annotated[dict[str, FileEntry], Field(max_length=MOST_MEMBERS)] = {}
@@ -229,19 +230,39 @@ class Manifest(_Record):
     @model_validator(mode="after")
     def _check_photograph(self) -> "Manifest":
         file = self.photo.file
-        if file is not None and self.schema_version < SCHEMA_VERSION:
+        if file is not None and self.schema_version < PHOTOGRAPH_VERSION:
             raise ValueError(f"photo.file: expected none in schema version {self.schema_version}")
         if file is not None and file in {*self.networks(), *(engine.file for engine in self.engines)}:
             raise ValueError("photo.file: expected it in a member of its own")
         return self
+
+    @model_validator(mode="after")
+    def _check_structure(self) -> "Manifest":
+        if self.schema_version < SCHEMA_VERSION:
+            for name in ("training", "structure"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{name}: expected in schema version {self.schema_version}")
+        elif self.structure is None and self.photo.file is None:
+            raise ValueError("expected a structure network, or a photograph to make structures of")
+        return self
+
+    @property
+    def base_size(self) -> tuple[int, int]:
+        """(height, width) of a structure that shows one photograph: as trained, or as patches make it."""
+        if self.structure is None:
+            return patches_size(self.photo.height, self.photo.width)
+        finest = self.structure.scales[-1]
+        return finest.height, finest.width
 
     def without_photograph(self) -> "Manifest":
         """The same of a bundle that does not hold the photograph."""
         return self.model_copy(update={"photo": self.photo.model_copy(update={"file": None})})
 
     @property
-    def lowest_version(self) -> Literal[1, 2, 3]:
+    def lowest_version(self) -> Literal[1, 2, 3, 4]:
         """The first schema version that has all that this manifest says: earlier releases read it as well."""
+        if self.structure is None or self.training is None:
+            return 4
         return 3 if self.photo.file is not None else 2 if self.engines else 1
 
     @model_validator(mode="after")
@@ -253,7 +274,8 @@ class Manifest(_Record):
 
     def networks(self) -> list[str]:
         """The members that hold networks, structure first."""
-        return list(dict.fromkeys([self.structure.file, *(upscaler.file for upscaler in self.upscalers)]))
+        structures = [] if self.structure is None else [self.structure.file]
+        return list(dict.fromkeys([*structures, *(upscaler.file for upscaler in self.upscalers)]))
 
     def upscaler(self, index: int) -> Upscaler:
         """The upscaler of pass `index`, counted from 0; the last one serves all passes beyond it."""

@@ -15,13 +15,14 @@ from .archive import Bundle
 from .manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
+    PHOTOGRAPH_VERSION,
     EngineRecord,
     Manifest,
     check_networks,
     first_problem,
 )
 
-__all__ = ["add_engines", "write_bundle"]
+__all__ = ["add_engines", "bundle_in_memory", "save_bundle", "write_bundle"]
 
 
 def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
@@ -32,6 +33,31 @@ def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapp
     lacks or a name or size is not allowed, and OutputError if the file cannot be written.
     """
     path = Path(path)
+    _, text = _finished(path, manifest, members)
+    with atomic_file(path) as temporary:
+        try:
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+                for name, data in {MANIFEST: text, **members}.items():
+                    archive.writestr(zipfile.ZipInfo(name), data)  # a ZipInfo made so has a constant date
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    return Bundle.open(path)
+
+
+def bundle_in_memory(
+    path: str | os.PathLike[str], manifest: Manifest, members: Mapping[str, bytes]
+) -> Bundle:
+    """The bundle that `write_bundle` would write, without a file; messages call it `path`.
+
+    Raises BundleError as `write_bundle` does.
+    """
+    path = Path(path)
+    manifest, text = _finished(path, manifest, members)
+    return Bundle(path, manifest, hashlib.sha256(text).hexdigest(), dict(members))
+
+
+def _finished(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> tuple[Manifest, bytes]:
+    """The manifest with what it says of its members, and as JSON."""
     files = {
         name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in members.items()
@@ -46,21 +72,23 @@ def write_bundle(path: str | os.PathLike[str], manifest: Manifest, members: Mapp
     check_networks(path, manifest)
     # What a version does not know is left out, so that releases that read it accept the bundle.
     unknown: dict[str, Any] = {} if manifest.engines else {"engines": True}
-    if version < 3:
+    if version < PHOTOGRAPH_VERSION:
         unknown["photo"] = {"file"}
     text = manifest.model_dump_json(indent=2, exclude=unknown).encode()
     if len(text) > LARGEST_MANIFEST:
         raise BundleError(
             f"{path}: cannot be written: its manifest has {len(text)} bytes, more than {LARGEST_MANIFEST}"
         )
-    with atomic_file(path) as temporary:
-        try:
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-                for name, data in {MANIFEST: text, **members}.items():
-                    archive.writestr(zipfile.ZipInfo(name), data)  # a ZipInfo made so has a constant date
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    return Bundle.open(path)
+    return manifest, text
+
+
+def save_bundle(bundle: Bundle, path: str | os.PathLike[str]) -> Bundle:
+    """Write a copy of `bundle`, which may lie in memory, and return it opened.
+
+    Raises BundleError if the bundle is damaged, and OutputError if the file cannot be written.
+    """
+    manifest = bundle.manifest
+    return write_bundle(path, manifest, {name: bundle.read(name) for name in manifest.files})
 
 
 def add_engines(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from .._compiled import BudgetError, NonFiniteError
 from .._version import __version__
 from ..errors import OurganError
-from . import calibrate, doctor, info, preview, render
+from . import calibrate, doctor, info, learn, preview, render
 
 __all__ = ["main"]
 
@@ -62,10 +62,12 @@ def _terminable() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ourgan", description="Render new pictures from a bundle.")
+    parser = argparse.ArgumentParser(
+        prog="ourgan", description="Render new pictures of the kind of one photograph."
+    )
     parser.add_argument("--version", action="version", version=f"ourgan_sdk {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (render, preview, calibrate, doctor, info):
+    for command in (render, preview, learn, calibrate, doctor, info):
         command.add_to(commands)
     return parser

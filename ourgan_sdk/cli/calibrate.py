@@ -111,8 +111,7 @@ def _as_function(engine: Engine) -> Network:
 
 def _rendered(synthesizer: Synthesizer, index: int) -> list[Tensor]:
     """What upscaler `index` gets to see: base pictures in pass 1, pictures four times as large later."""
-    trained = synthesizer.bundle.manifest.structure.scales[-1]
-    width, height = (side << 2 * min(index, 1) for side in (trained.width, trained.height))
+    height, width = (side << 2 * min(index, 1) for side in synthesizer.bundle.manifest.base_size)
     canvases = [synthesizer.canvas(width, height, seed, dtype=np.uint16) for seed in _SEEDS]
     return [_as_tensor(canvas.read() / np.float32(65535)) for canvas in canvases]
 
@@ -125,7 +124,7 @@ def _reductions(path: Path, index: int, manifest: Manifest) -> list[Tensor]:
     """
     pyvips = import_vips()
 
-    base = max(manifest.structure.scales[-1].width, manifest.structure.scales[-1].height)
+    base = max(manifest.base_size)
     try:
         photo = pyvips.Image.new_from_file(str(path))
         native = max(photo.width, photo.height)

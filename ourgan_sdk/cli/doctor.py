@@ -19,8 +19,7 @@ from ..passes.networks import Networks
 from ..passes.one_pass import Bands, Pass
 from ..passes.tile_loop import run_pass
 from ..progress import RenderStats
-from ..structure import render_structure
-from ..synthesizer import sample_bundle
+from ..synthesizer import Synthesizer, sample_bundle
 from .options import Commands, add_command, add_engine_options
 
 __all__ = ["Diagnosis", "add_to", "diagnose", "run"]
@@ -90,9 +89,10 @@ def diagnose(bundle: Bundle, kind: type[Engine], options: Options) -> Diagnosis:
 def _test(networks: Networks, upscaler: Upscaler, engine: Engine, name: str) -> Diagnosis:
     longest = [*(engine.rules.window or ()), engine.rules.max_side or _SIDE + 2 * upscaler.halo]
     side = min(_SIDE, *(length - 2 * upscaler.halo for length in longest))
-    structure = networks.bundle.manifest.structure
-    base, dtype = networks.on_cpu(structure.file), np.dtype(np.uint16)
-    picture = render_structure(structure, base, (side, side), seed=0, dtype=dtype, stats=RenderStats())
+    structure = Synthesizer(networks.bundle, engine="onnxruntime", device="cpu").preview(
+        width=side, height=side
+    )
+    picture = structure * np.uint16(257)
     reference = networks.on_cpu(upscaler.file)
     expected, _ = _enlarge(picture, upscaler, reference, reference)
     _enlarge(picture, upscaler, engine, reference)  # engines and processors have to get warm

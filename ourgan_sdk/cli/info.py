@@ -3,10 +3,13 @@
 import argparse
 
 from ..bundle import Bundle, EngineRecord, Manifest
-from ..synthesizer import sample_bundle
+from ..progress import RenderStats
+from ..synthesizer import Synthesizer, sample_bundle
 from .options import Commands, add_command
 
 __all__ = ["add_to", "run"]
+
+_SEEDS = 8
 
 
 def add_to(commands: Commands) -> None:
@@ -17,19 +20,17 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print it."""
     bundle = Bundle.open(sample_bundle() if options.bundle is None else options.bundle)
-    manifest, training = bundle.manifest, bundle.manifest.training
-    coarsest, finest = manifest.structure.scales[0], manifest.structure.scales[-1]
+    manifest = bundle.manifest
     lines = {
         "bundle": f"{bundle.path} (schema {manifest.schema_version}, by {manifest.created_by})",
         "sha256": bundle.sha256,
         "photo": f"{manifest.photo.width} x {manifest.photo.height}, sha256 {manifest.photo.sha256}",
         "detail": _detail(manifest),
-        "training": f"preset {training.preset}, seed {training.seed}, {training.seconds:.0f} s",
-        "steps": f"structure {'+'.join(map(str, training.structure_steps))}, "
-        f"upscaler {training.upscaler_steps}",
-        "structure": f"{len(manifest.structure.scales)} scales from {coarsest.width} x {coarsest.height} "
-        f"to {finest.width} x {finest.height}",
+        "training": _training(manifest),
+        "structure": _structure(manifest),
     }
+    if manifest.photo.file is not None:
+        lines["copied"] = _copied(bundle)
     for upscaler in manifest.upscalers:
         seam, erf = upscaler.seam_error, upscaler.erf
         lines[upscaler.file] = (
@@ -46,6 +47,41 @@ def run(options: argparse.Namespace) -> None:
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():
         print(f"{name + ':':<24} {text}")
+
+
+def _training(manifest: Manifest) -> str:
+    training = manifest.training
+    if training is None:
+        return "none: the photograph alone was learned"
+    steps = "+".join(map(str, training.structure_steps))
+    return (
+        f"preset {training.preset}, seed {training.seed}, {training.seconds:.0f} s; "
+        f"steps: structure {steps}, upscaler {training.upscaler_steps}"
+    )
+
+
+def _structure(manifest: Manifest) -> str:
+    if manifest.structure is None:
+        height, width = manifest.base_size
+        return f"of the photograph's patches, {width} x {height}"
+    coarsest, finest = manifest.structure.scales[0], manifest.structure.scales[-1]
+    return (
+        f"a network of {len(manifest.structure.scales)} scales from {coarsest.width} x {coarsest.height} to "
+        f"{finest.width} x {finest.height}"
+    )
+
+
+def _copied(bundle: Bundle) -> str:
+    """How much of the photograph structures of patches take in one piece."""
+    synthesizer, stats = Synthesizer(bundle, structure="patches", engine="onnxruntime"), RenderStats()
+    shares = []
+    for seed in range(_SEEDS):
+        synthesizer.preview(seed, stats=stats)
+        shares.append(stats.copied_share or 0.0)
+    return (
+        f"structures of patches have {sum(shares) / _SEEDS:.0%} of the photograph in one piece on average, "
+        f"{max(shares):.0%} at most (seeds 0 to {_SEEDS - 1})"
+    )
 
 
 def _detail(manifest: Manifest) -> str:

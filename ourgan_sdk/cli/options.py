@@ -1,14 +1,19 @@
 """What the subcommands share: options, the types of their values, and opening a bundle as they say."""
 
 import argparse
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar, get_args
 
+from ..detail import EXTENTS
 from ..engines import PRECISIONS, engine_names
+from ..errors import OurganError
 from ..memory import LARGEST_MEMORY_LIMIT
 from ..sizes import check_integer, parse_bytes
-from ..synthesizer import MOST_THREADS, DetailMode, Synthesizer
+from ..structure.layout import VARIETY, VERTICAL, Axes, Layout
+from ..synthesizer import MOST_THREADS, DetailMode, StructureMode, Synthesizer
 from ..writers import SUFFIXES
 
 __all__ = [
@@ -16,11 +21,14 @@ __all__ = [
     "add_command",
     "add_detail_option",
     "add_engine_options",
+    "add_layout_options",
     "add_output",
     "argument",
+    "layout_of",
     "open_synthesizer",
     "parse_count",
     "parse_seed",
+    "refused_values",
 ]
 
 T = TypeVar("T")
@@ -35,11 +43,15 @@ def add_command(
     run: Callable[[argparse.Namespace], None],
     description: str,
 ) -> argparse.ArgumentParser:
-    """The parser of a new subcommand, which takes a bundle."""
+    """The parser of a new subcommand, which takes a bundle or a photograph."""
     parser = commands.add_parser(name, help=description, description=f"{description.capitalize()}.")
     parser.set_defaults(run=run)
     parser.add_argument(
-        "bundle", nargs="?", type=Path, help="an .ourgan file (default: the package's sample)"
+        "bundle",
+        nargs="?",
+        type=Path,
+        metavar="SOURCE",
+        help="a photograph, or an .ourgan file (default: the package's sample)",
     )
     return parser
 
@@ -81,6 +93,70 @@ def add_detail_option(parser: argparse.ArgumentParser) -> None:
         choices=get_args(DetailMode),
         help="the photograph's own pixels, or by networks (default: the photograph, if the bundle holds it)",
     )
+
+
+def add_layout_options(parser: argparse.ArgumentParser) -> None:
+    """Those that say what makes layouts, and what is asked of them."""
+    parser.add_argument(
+        "--structure",
+        default="auto",
+        choices=get_args(StructureMode),
+        help="layouts by the bundle's network, or of the photograph's patches (default: the network, if any)",
+    )
+    parser.add_argument(
+        "--variety",
+        type=argument(_between("a variety", *VARIETY)),
+        metavar="N",
+        help="of patches: from 0, close to the photograph, to 1, wild (default: 0.5)",
+    )
+    parser.add_argument(
+        "--vertical",
+        type=argument(_between("a number", *VERTICAL)),
+        metavar="N",
+        help="of patches: how much up and down matter, 0 for textures, up to 4 (default: 1)",
+    )
+    parser.add_argument(
+        "--tileable", choices=get_args(Axes), help="of patches: which opposite sides continue each other"
+    )
+    parser.add_argument("--symmetric", choices=get_args(Axes), help="along which axes it is mirrored")
+    parser.add_argument(
+        "--retarget", action="store_true", help="of patches: the photograph's own layout, at another size"
+    )
+    parser.add_argument(
+        "--extent",
+        type=argument(_between("an extent", *EXTENTS)),
+        metavar="N",
+        help="how many photographs wide (default: 1, up to 2 where that avoids enlarging the photograph)",
+    )
+
+
+def layout_of(options: argparse.Namespace) -> Layout:
+    """What those options ask for; raises ValueError where they contradict each other."""
+    names = ("variety", "vertical", "tileable", "symmetric", "retarget")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return Layout(**given)
+
+
+@contextlib.contextmanager
+def refused_values() -> Iterator[None]:
+    """Show a ValueError, by which the library says what does not go together, as any other error."""
+    try:
+        yield
+    except ValueError as error:
+        raise OurganError(str(error)) from error
+
+
+def _between(what: str, least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise ValueError(f"expected {what} from {least:g} to {most:g}, got {text!r}")
+        return value
+
+    return parse
 
 
 def argument(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -128,5 +204,6 @@ def open_synthesizer(options: argparse.Namespace) -> Synthesizer:
         precision=options.precision,
         memory_limit=options.memory,
         threads=options.threads,
-        detail=getattr(options, "detail", "network"),  # structures and tiles are the networks' own
+        detail=getattr(options, "detail", "network"),  # what is calibrated is the networks' own
+        structure=getattr(options, "structure", "auto"),
     )

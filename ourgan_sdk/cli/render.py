@@ -1,11 +1,11 @@
 """`ourgan render`: a picture into a file."""
 
 import argparse
+import time
 from pathlib import Path
 
 import numpy as np
 
-from ..detail import EXTENTS
 from ..progress import RenderStats
 from ..sizes import parse_size
 from .options import (
@@ -13,10 +13,13 @@ from .options import (
     add_command,
     add_detail_option,
     add_engine_options,
+    add_layout_options,
     add_output,
     argument,
+    layout_of,
     open_synthesizer,
     parse_seed,
+    refused_values,
 )
 
 __all__ = ["add_to", "run"]
@@ -34,25 +37,24 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--seed", type=argument(parse_seed), default=0, help="from 0 to 2^64 - 1 (default: 0)"
     )
-    parser.add_argument(
-        "--extent",
-        type=argument(_extent),
-        metavar="N",
-        help="how many photographs wide (default: 1, up to 2 where that avoids enlarging the photograph)",
-    )
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
+    add_layout_options(parser)
     add_detail_option(parser)
     add_engine_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Render, and say how long it took."""
+    """Render, and say how long it took, learning a photograph included."""
+    started = time.perf_counter()
     synthesizer = open_synthesizer(options)
     stats = RenderStats()
     dtype = np.uint8 if options.bits == 8 else np.uint16
     width, height = options.size
     output: Path = options.output
-    canvas = synthesizer.canvas(width, height, options.seed, dtype=dtype, extent=options.extent)
+    with refused_values():
+        canvas = synthesizer.canvas(
+            *(width, height, options.seed), dtype=dtype, extent=options.extent, layout=layout_of(options)
+        )
     canvas.save(
         output,
         resume=options.resume,
@@ -62,23 +64,21 @@ def run(options: argparse.Namespace) -> None:
         progress=True,
         stats=stats,
     )
-    print(f"{output}: {width} x {height}, seed {options.seed}, in {stats.seconds:.1f} s")
+    seconds = time.perf_counter() - started
+    print(f"{output}: {width} x {height}, seed {options.seed}, in {seconds:.1f} s{_copied(stats)}")
+
+
+def _copied(stats: RenderStats) -> str:
+    """What is to be told of a structure of patches."""
+    if stats.copied_share is None:
+        return ""
+    return f"; its largest piece of the photograph is {stats.copied_share:.0%} of the layout"
 
 
 def _quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise ValueError(f"expected a quality from 1 to 100, got {text!r}")
     return int(text)
-
-
-def _extent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not EXTENTS[0] <= value <= EXTENTS[1]:
-        raise ValueError(f"expected {EXTENTS[0]:g} to {EXTENTS[1]:g} photographs, got {text!r}")
-    return value
 
 
 def _dpi(text: str) -> float:

@@ -24,6 +24,7 @@ class PhotographSource:
         self._bundle = bundle
         self._threads = threads
         self._lock = threading.Lock()
+        self._reduced: Picture | None = None
         self._kept: tuple[DetailPlan, PhotographLevels] | None = None
 
     @functools.cached_property
@@ -45,6 +46,13 @@ class PhotographSource:
                 f"the manifest declares {photo.width} x {photo.height}"
             )
         return photograph.pixels
+
+    def reduced(self, size: tuple[int, int]) -> Picture:
+        """The photograph at a size (height, width), that asked for last being kept; raises BundleError."""
+        with self._lock:
+            if self._reduced is None or self._reduced.shape[:2] != size:
+                self._reduced = resample(self._pixels, *size, threads=self._threads)
+            return self._reduced
 
     def levels(self, plan: DetailPlan) -> PhotographLevels:
         """The photograph at the levels of `plan`; raises BundleError if it is damaged."""

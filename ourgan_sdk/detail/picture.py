@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._core import Box, Detail, resample
+from .._core import Box, Composition, Detail, DetailSettings, resample
 from ..arrays import Picture
 from ..errors import SizeError
 from ..progress import RenderStats
+from ..structure import Layout, StructureSource
 from .photograph import PhotographSource
-from .plan import DetailPlan
+from .plan import DetailPlan, check_wrap
 
 __all__ = ["DetailPicture"]
 
@@ -26,8 +27,8 @@ _LARGEST_BAND = 64 << 20
 _FIELD_WORK = 6
 """What finding the field costs per pixel of the last searched level, in pixels gathered there."""
 
-Structure = Callable[[tuple[int, int], RenderStats], Picture]
-"""Makes the structure, uint16 (height, width, 3), of the size it is given, and adds to the numbers."""
+_STRUCTURE_SHARE = 0.25
+"""Of that: what the structure costs, if it is of patches."""
 
 Advance = Callable[[int], object]
 
@@ -42,24 +43,31 @@ class DetailPicture:
         self,
         source: PhotographSource,
         plan: DetailPlan,
-        structure: Structure,
+        structure: StructureSource,
+        layout: Layout,
         *,
-        trained_long: int,
         seed: int,
         threads: int,
     ) -> None:
-        """`trained_long`: the photograph's long side in pixels of the structure, as it was trained."""
+        """Raises SizeError if the picture cannot wrap as `layout` says."""
+        check_wrap(plan, layout.wrap)
         self.plan = plan
         self._source = source
         self._structure = structure
-        self._trained_long = trained_long
+        self._layout = layout
         self._seed = seed
         self._threads = threads
         self._lock = threading.Lock()
         self._detail: Detail | None = None
+        self._copied_share: float | None = None
 
     between = np.dtype(np.uint16)
     """The type that passes take it in."""
+
+    @property
+    def extent(self) -> float:
+        """How many photographs wide (by the long sides) the picture is."""
+        return self.plan.extent
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
@@ -109,35 +117,60 @@ class DetailPicture:
         with self._lock:
             if self._detail is None:
                 self._detail = self._find(stats, advance)
+                self._copied_share = stats.copied_share
+            stats.copied_share = self._copied_share
             return self._detail
 
     def _find(self, stats: RenderStats, advance: Advance) -> Detail:
-        plan = self.plan
+        plan, meter = self.plan, _Meter(self._field_work, advance)
         started = time.perf_counter()
         levels = self._source.levels(plan)
         stats.field_seconds += time.perf_counter() - started
-        structure = self._structure(plan.structure_size(self._trained_long), stats)
-        structure = resample(structure, *plan.picture[0], threads=self._threads)
-        total, done = self._field_work, 0
-        failure: BaseException | None = None
-
-        def report(share: float) -> None:
-            nonlocal done, failure
-            step = round(share * total) - done
-            done += step
-            try:
-                advance(step)
-            except BaseException as error:
-                failure = error
-                raise
-
+        structure = self._structure.start(
+            plan.structure_size(self._structure.long_side),
+            stats,
+            lambda share: meter.report(_STRUCTURE_SHARE * share),
+        )
+        settings = DetailSettings()
+        settings.row = round(settings.row * self._layout.rows**2)
         started = time.perf_counter()
+        if not isinstance(structure, Composition):
+            structure = resample(structure, *plan.picture[0], threads=self._threads)
         try:
-            detail = Detail(levels, structure, plan.picture, self._seed, threads=self._threads, report=report)
+            detail = Detail(
+                levels,
+                structure,
+                plan.picture,
+                self._seed,
+                settings=settings,
+                threads=self._threads,
+                report=lambda share: meter.report(_STRUCTURE_SHARE + (1 - _STRUCTURE_SHARE) * share),
+                wrap=self._layout.wrap,
+            )
         except ValueError as error:
-            if error is failure:
+            if error is meter.failure:
                 raise  # it is the caller who wants to stop
             raise SizeError(f"no detail for a picture of {plan.size[1]} x {plan.size[0]}: {error}") from error
         stats.field_seconds += time.perf_counter() - started
-        advance(total - done)
+        meter.report(1.0)
         return detail
+
+
+class _Meter:
+    """Tells `advance` what of `total` is done, and keeps what that raises as `failure`."""
+
+    def __init__(self, total: int, advance: Advance) -> None:
+        self._total = total
+        self._advance = advance
+        self._done = 0
+        self.failure: BaseException | None = None
+
+    def report(self, share: float) -> None:
+        """So much is done; never less than before."""
+        step = max(0, round(share * self._total) - self._done)
+        self._done += step
+        try:
+            self._advance(step)
+        except BaseException as error:
+            self.failure = error
+            raise

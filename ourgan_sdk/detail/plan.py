@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..errors import SizeError
 
-__all__ = ["EXTENTS", "DetailPlan", "check_structure", "plan_detail"]
+__all__ = ["EXTENTS", "DetailPlan", "check_structure", "check_wrap", "plan_detail"]
 
 EXTENTS = (0.25, 1024.0)
 """The least and the most photographs that a canvas may be wide; callers see to it."""
@@ -105,6 +105,26 @@ def check_structure(size: Size, extent: float) -> None:
             f"a picture {extent:.4g} photographs wide needs a structure of {size[1]} x {size[0]} pixels, "
             f"more than the {_LARGEST_STRUCTURE} that are made whole: give a smaller extent"
         )
+
+
+def check_wrap(plan: DetailPlan, wrap: tuple[bool, bool]) -> None:
+    """Raise SizeError if the picture cannot wrap along y or x: its sides have to halve at every level."""
+    if not any(wrap):
+        return
+    if plan.passes:
+        raise SizeError(
+            f"a picture that is {plan.extent:.4g} photographs wide cannot wrap where networks enlarge it: "
+            "give a larger extent or a smaller size"
+        )
+    step = 1 << (len(plan.picture) - 1)
+    for name, length, wraps in zip(("height", "width"), plan.size, wrap, strict=True):
+        if wraps and length % step:
+            lower = length // step * step
+            sizes = f"{lower} or {lower + step}" if lower else f"{step}"
+            raise SizeError(
+                f"a side that wraps has to halve {len(plan.picture) - 1} times here: "
+                f"give a {name} of {sizes} in place of {length}"
+            )
 
 
 def _halvings(long: int, short: float) -> int:

@@ -21,10 +21,9 @@ def memory_of_render(manifest: Manifest, records: Sequence[EngineRecord], weight
 
     `records` are the engines of one runtime and precision, which take `weights` bytes by themselves.
     """
-    trained = manifest.structure.scales[-1]
     renders = []
     for width, height in _TARGETS:
-        *inputs, _ = picture_sizes(height, width, trained.height, trained.width)
+        *inputs, _ = picture_sizes(height, width, *manifest.base_size)
         passes = [_bytes_of_pass(records, manifest.upscaler(i), size) for i, size in enumerate(inputs)]
         renders.append(sum(passes))
     return weights + max(renders)

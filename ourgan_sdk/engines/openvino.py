@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .._core import normal
+from .._core import normal, resample
 from ..arrays import Tensor
 from ..bundle import Bundle, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from ..photograph import decode_photograph
 from .onnxruntime import OnnxRuntimeEngine
 from .openvino_bf16 import convert_body
 from .protocol import HostEngine, Options, Precision
@@ -178,18 +179,28 @@ def _capabilities() -> list[str]:
 
 def _example(bundle: Bundle, upscaler: Upscaler) -> Tensor:
     """A window of what `upscaler` gets to see: a structure in pass 1, and the result of that later."""
-    structure, first = bundle.manifest.structure, bundle.manifest.upscalers[0]
-    noise = {
-        f"noise_{i}": normal(scale.channels, scale.height, scale.width, 0, i, deviation=scale.noise_deviation)
-        for i, scale in enumerate(structure.scales)
-    }
-    feeds = {name: maps[np.newaxis] for name, maps in noise.items()}
-    picture = _middle(OnnxRuntimeEngine(bundle.read(structure.file)).run(feeds), SIDE)
+    first = bundle.manifest.upscalers[0]
+    picture = _middle(_structure(bundle), SIDE)
     if upscaler.file != first.file:
         picture = OnnxRuntimeEngine(bundle.read(first.file)).enlarge(_middle(picture, SIDE // 2))
         picture = _middle(np.clip(picture, 0, 1), SIDE)
     _, channels, height, width = picture.shape
     return picture + normal(channels, height, width, 1, 0, deviation=upscaler.noise_deviation)
+
+
+def _structure(bundle: Bundle) -> Tensor:
+    """That of seed 0, or the photograph at its size, where there is no network to make one."""
+    structure, file = bundle.manifest.structure, bundle.manifest.photo.file
+    if structure is None:
+        photograph = decode_photograph(bundle.read(file or ""), f"{bundle.path}: member {file!r}")
+        reduced = resample(photograph.pixels, *bundle.manifest.base_size)
+        return np.ascontiguousarray(reduced.transpose(2, 0, 1)[np.newaxis] / np.float32(255))
+    noise = {
+        f"noise_{i}": normal(scale.channels, scale.height, scale.width, 0, i, deviation=scale.noise_deviation)
+        for i, scale in enumerate(structure.scales)
+    }
+    feeds = {name: maps[np.newaxis] for name, maps in noise.items()}
+    return OnnxRuntimeEngine(bundle.read(structure.file)).run(feeds)
 
 
 def _middle(picture: Tensor, side: int) -> Tensor:

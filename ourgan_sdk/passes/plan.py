@@ -43,11 +43,10 @@ class Chain:
 
 
 def from_structure(manifest: Manifest, height: int, width: int, extent: float | None = None) -> Chain:
-    """From a structure of about the size it was trained at, or `extent` times that, by networks."""
-    trained, extent = manifest.structure.scales[-1], 1.0 if extent is None else extent
-    sizes = picture_sizes(
-        height, width, max(1, round(trained.height * extent)), max(1, round(trained.width * extent))
-    )
+    """From a structure of about the size that shows one photograph, or `extent` times that, by networks."""
+    extent = 1.0 if extent is None else extent
+    base = [max(1, round(side * extent)) for side in manifest.base_size]
+    sizes = picture_sizes(height, width, *base)
     return Chain((height, width), sizes, [manifest.upscaler(index) for index in range(len(sizes) - 1)])
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -63,11 +64,12 @@ class Photograph:
     kind: str  # "JPEG", "PNG", "TIFF", "WebP", "GIF", "AVIF", "HEIC"
 
 
-def read_photograph(path: str | os.PathLike[str]) -> Photograph:
+def read_photograph(path: str | os.PathLike[str], *, most_pixels: int = MAX_PIXELS) -> Photograph:
     """Read a photograph as other programs show it.
 
     Orientation is applied, colour profiles are converted to sRGB, alpha is laid over white; grey, palettes
-    and 16 bits become 8-bit RGB; of several pages or frames the first is taken.
+    and 16 bits become 8-bit RGB; of several pages or frames the first is taken. One of more than
+    `most_pixels` is reduced to about as many, as it is read.
 
     Raises PhotographError if the file is missing, no picture, broken, cut short, too large, flat, or of a
     kind that programs show differently; the message says which, and what to do.
@@ -83,16 +85,16 @@ def read_photograph(path: str | os.PathLike[str]) -> Photograph:
         raise PhotographError(f"cannot read the photograph {path}: {error.strerror or error}") from error
     if size > MAX_BYTES and not unreadable(data):
         raise PhotographError(f"{path} has {size} bytes; at most {MAX_BYTES} are accepted: reduce it first")
-    return decode_photograph(data, str(path))
+    return decode_photograph(data, str(path), most_pixels=most_pixels)
 
 
-def decode_photograph(data: bytes, name: str) -> Photograph:
+def decode_photograph(data: bytes, name: str, *, most_pixels: int = MAX_PIXELS) -> Photograph:
     """The photograph in a file's bytes, which messages call `name`; otherwise as `read_photograph`."""
     pyvips = import_vips()
     try:
         opened = open_kind(data)
         with _forgetting():
-            pixels = _decode(opened, name)
+            pixels, is_whole = _decode(opened, name, most_pixels)
     except Refusal as refusal:
         raise PhotographError(f"{name} {refusal}") from refusal
     except MemoryError as error:
@@ -101,30 +103,33 @@ def decode_photograph(data: bytes, name: str) -> Photograph:
         raise PhotographError(f"{name} {_reason(error, opened.kind)}") from error
     pixels.flags.writeable = False
     height, width, _ = pixels.shape
-    kept = data if len(data) <= KEPT_BYTES else None
+    kept = data if is_whole and len(data) <= KEPT_BYTES else None
     return Photograph(pixels, hashlib.sha256(data).hexdigest(), height, width, kept, opened.kind)
 
 
-def _decode(opened: Opening, name: str) -> NDArray[np.uint8]:
-    """(H, W, 3), upright. Raises Refusal and pyvips.Error."""
+def _decode(opened: Opening, name: str, most_pixels: int) -> tuple[NDArray[np.uint8], bool]:
+    """(H, W, 3), upright, and whether it was not reduced. Raises Refusal and pyvips.Error."""
     image = _load(opened)
     check_size(image.width, image.height)
+    factor = min(1.0, math.sqrt(most_pixels / (image.width * image.height)))
     note = _note(image) if opened.note is None else opened.note
     if note:
         log.warning("%s: %s", name, note)
     try:
-        pixels = _pixels(image, opened, name)
+        pixels = _pixels(image, opened, name, factor)
     except import_vips().Error as error:
         if not any(harmless in str(error) for harmless in opened.harmless):
             raise
         opened.options["fail_on"] = "error"
-        pixels = _pixels(_load(opened), opened, name)
+        pixels = _pixels(_load(opened), opened, name, factor)
     orientation = _orientation(image) if opened.orientation is None else opened.orientation
     if orientation in _UPRIGHT:
         pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
     if _is_flat(pixels):
         raise Refusal("is flat: it shows one colour, from which nothing can be learned")
-    return pixels
+    if factor < 1:
+        log.warning("%s: it is reduced to %d x %d pixels", name, pixels.shape[1], pixels.shape[0])
+    return pixels, factor == 1
 
 
 def _load(opened: Opening) -> Any:
@@ -141,8 +146,8 @@ def _load(opened: Opening) -> Any:
     return image
 
 
-def _pixels(image: Any, opened: Opening, name: str) -> NDArray[np.uint8]:
-    """(H, W, 3), as it lies in the file."""
+def _pixels(image: Any, opened: Opening, name: str, factor: float) -> NDArray[np.uint8]:
+    """(H, W, 3), as it lies in the file, reduced by `factor`."""
     space = "lab" if opened.lab else _SPACES.get(image.interpretation)
     if space is None or image.format not in ("uchar", "ushort", "short"):
         raise Refusal(
@@ -166,6 +171,8 @@ def _pixels(image: Any, opened: Opening, name: str) -> NDArray[np.uint8]:
         result = _without_alpha(result, alpha, opened.unspecified, name)
     if result.bands == 1:
         result = result.bandjoin([result, result])
+    if factor < 1:
+        result = result.resize(factor)  # streamed: the whole never lies in memory
     array: NDArray[np.uint8] = np.asarray(result.numpy())
     return array
 

@@ -1,5 +1,20 @@
-"""Where a picture's layout comes from: the small base picture that everything else enlarges."""
+"""Where a picture's layout comes from: the small structure that everything else enlarges.
 
-from .network import NetworkStructure, render_structure
+`network` makes it from noise, as trained; `patches` composes it of a photograph's patches, untrained.
+`layout` says what is asked of it; `source` is what both are to the rest.
+"""
 
-__all__ = ["NetworkStructure", "render_structure"]
+from .layout import Layout
+from .network import NetworkSource, render_structure
+from .patches import PatchesSource
+from .source import Start, StructurePicture, StructureSource
+
+__all__ = [
+    "Layout",
+    "NetworkSource",
+    "PatchesSource",
+    "Start",
+    "StructurePicture",
+    "StructureSource",
+    "render_structure",
+]

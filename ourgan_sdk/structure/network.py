@@ -1,7 +1,7 @@
-"""The base picture from a bundle's structure network and noise."""
+"""Structures from a bundle's network and noise."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from ..bundle import Structure
 from ..engines.onnxruntime import OnnxRuntimeEngine
 from ..errors import EngineError, EngineMemoryError
 from ..progress import RenderStats
+from .source import Report, Start
 
-__all__ = ["NetworkStructure", "render_structure"]
+__all__ = ["NetworkSource", "render_structure"]
 
 
 def render_structure(
@@ -54,43 +55,20 @@ def render_structure(
     return picture
 
 
-class NetworkStructure:
-    """The structure of one picture as its first: whole, (height, width) `size`, made when it is read.
+class NetworkSource:
+    """Structures of one seed by a bundle's network, which `engine` gives; each is made anew."""
 
-    `engine` gives the network of `structure`. The picture made last is kept: it is small.
-    """
-
-    between = np.dtype(np.float32)
-    """Passes take it as the network gives it."""
-
-    def __init__(
-        self, structure: Structure, engine: Callable[[], OnnxRuntimeEngine], size: tuple[int, int], seed: int
-    ) -> None:
-        self.sizes = (size,)
+    def __init__(self, structure: Structure, engine: Callable[[], OnnxRuntimeEngine], seed: int) -> None:
+        finest = structure.scales[-1]
+        self.long_side = max(finest.height, finest.width)
         self._structure = structure
         self._engine = engine
         self._seed = seed
-        self._kept: tuple[np.dtype[Any], Picture] | None = None
 
-    def work(self, _level: int, _box: Box) -> int:
-        """The pixels of the whole: it is not made in parts."""
-        height, width = self.sizes[0]
-        return height * width
+    def picture(self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats) -> Picture:
+        """The structure, (height, width) `size`; raises what `render_structure` raises."""
+        return render_structure(self._structure, self._engine(), size, self._seed, dtype=dtype, stats=stats)
 
-    def bands(
-        self,
-        _level: int,
-        box: Box,
-        dtype: np.dtype[Any],
-        stats: RenderStats,
-        advance: Callable[[int], object],
-    ) -> Generator[Picture, None, None]:
-        """The pixels of `box`, as one band; raises what `render_structure` raises."""
-        kept = self._kept
-        if kept is None or kept[0] != dtype:
-            picture = render_structure(
-                self._structure, self._engine(), self.sizes[0], self._seed, dtype=dtype, stats=stats
-            )
-            kept = self._kept = dtype, picture
-        advance(self.work(0, box))
-        yield kept[1][box.y0 : box.y1, box.x0 : box.x1]
+    def start(self, size: tuple[int, int], stats: RenderStats, _report: Report) -> Start:
+        """The structure, of exactly this size; raises what `render_structure` raises."""
+        return self.picture(size, np.dtype(np.uint16), stats)

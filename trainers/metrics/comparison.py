@@ -42,8 +42,8 @@ class Comparison:
 
     def __init__(self, synthesizer: Synthesizer, photo: Photo, passes: int, device: torch.device) -> None:
         self.synthesizer, self.passes, self.device = synthesizer, passes, device
-        structure = synthesizer.bundle.manifest.structure.scales[-1]
-        self.width, self.height = structure.width * SCALE**passes, structure.height * SCALE**passes
+        height, width = synthesizer.bundle.manifest.base_size
+        self.width, self.height = width * SCALE**passes, height * SCALE**passes
         self.size = compared_size(photo, self.width, self.height)
         self.photo = reduce(to_float(photo.pixels)[None], *self.size)[0].to(device)
         self.measures: list[Measure] = []
@@ -133,12 +133,11 @@ def pairwise_lpips(network: LPIPS, samples: Tensor, device: torch.device) -> lis
 def evaluate_upscalers(bundle: Bundle, photo: Photo) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Scores of the upscalers of later passes and of pass 1, beside bicubic's; what was left out, and why."""
     manifest = bundle.manifest
-    held_out = manifest.training.held_out
+    held_out = 0.0 if manifest.training is None else manifest.training.held_out
     share = held_out or OWN_SHARE
-    structure = manifest.structure.scales[-1]
     rows: list[dict[str, Any]] = []
     left_out = {}
-    for name, long_side in task_sizes(photo, max(structure.width, structure.height)):
+    for name, long_side in task_sizes(photo, max(manifest.base_size)):
         upscaler = manifest.upscaler(1 if name == "later" else 0)
         label = f"{name}, {long_side} px"
         try:

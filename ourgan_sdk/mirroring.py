@@ -1,0 +1,155 @@
+"""Pictures that are mirrored: the first half is rendered, and shown again the other way round."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ._core import Box
+from .arrays import Picture
+from .passes.plan import Plan
+from .progress import Progress, RenderStats, reporting
+from .rendering import FirstPicture, Renderer
+
+__all__ = ["MirroredRenderer", "half_of"]
+
+_ROWS = 256
+"""Rendered at a time where rows come in reverse order, as renders go from top to bottom."""
+
+Size = tuple[int, int]
+
+
+def half_of(size: Size, mirror: tuple[bool, bool]) -> Size:
+    """(height, width) of what has to be rendered: of an odd side, the middle row or column too."""
+    height, width = (
+        (side + 1) // 2 if mirrored else side for side, mirrored in zip(size, mirror, strict=True)
+    )
+    return height, width
+
+
+class MirroredRenderer:
+    """A picture of `size` (height, width) whose halves along y or x, as `mirror` says, `half` renders.
+
+    To a canvas it is what a Renderer is. It is exactly symmetric at every level.
+    """
+
+    def __init__(self, half: Renderer, size: Size, mirror: tuple[bool, bool]) -> None:
+        self._half = half
+        self._size = size
+        self._mirror = mirror
+
+    @property
+    def plan(self) -> Plan:
+        """The half's."""
+        return self._half.plan
+
+    @property
+    def first(self) -> FirstPicture:
+        """The half's."""
+        return self._half.first
+
+    @property
+    def extent(self) -> float:
+        """How many photographs wide (by the long sides) the whole is."""
+        return self._half.extent * max(self._size) / max(half_of(self._size, self._mirror))
+
+    def lower_memory_limit(self, memory_limit: int) -> None:
+        """As a Renderer's."""
+        self._half.lower_memory_limit(memory_limit)
+
+    def render(
+        self,
+        level: int,
+        box: Box,
+        write: Callable[[Picture], None],
+        progress: Progress,
+        stats: RenderStats,
+        *,
+        keep: bool,
+    ) -> None:
+        """As a Renderer's; progress is told in pixels of `box`."""
+        height, width = self._level_size(level)
+        columns = self._columns(box, width)
+        with reporting(progress, box.height * box.width) as advance:
+            for top, bottom, is_mirrored in self._runs(box, height):
+                y0, y1 = (height - bottom, height - top) if is_mirrored else (top, bottom)
+                part = Box(y0, columns.start, y1, columns.stop)
+                meter = _Meter(advance, (bottom - top) * box.width)
+                if is_mirrored:  # at most _ROWS of them, to be turned round
+                    band = np.concatenate([*self._bands(level, part, meter, stats, keep)])[::-1]
+                    write(self._widened(band, box, columns, width))
+                else:
+                    self._half.render(
+                        level,
+                        part,
+                        lambda band: write(self._widened(band, box, columns, width)),
+                        meter,
+                        stats,
+                        keep=keep,
+                    )
+                meter(1, 1)
+
+    def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
+        """As a Renderer's."""
+        height, width = self._level_size(level)
+        columns = self._columns(box, width)
+        parts = []
+        for top, bottom, is_mirrored in self._runs(box, height):
+            y0, y1 = (height - bottom, height - top) if is_mirrored else (top, bottom)
+            part = self._half.sources(level, Box(y0, columns.start, y1, columns.stop))
+            parts.append(self._widened(part[::-1] if is_mirrored else part, box, columns, width))
+        return np.concatenate(parts)
+
+    def _bands(
+        self, level: int, box: Box, progress: Progress, stats: RenderStats, keep: bool
+    ) -> list[Picture]:
+        bands: list[Picture] = []
+        self._half.render(level, box, bands.append, progress, stats, keep=keep)
+        return bands
+
+    def _level_size(self, level: int) -> Size:
+        passes, sizes = self.plan.passes, len(self.first.sizes)
+        shift = 2 * min(level, passes) + max(0, level - passes)
+        if not 0 <= level < passes + sizes:
+            raise IndexError(f"expected a level from 0 to {passes + sizes - 1}, got {level}")
+        height, width = (((side - 1) >> shift) + 1 for side in self._size)
+        return height, width
+
+    def _runs(self, box: Box, height: int) -> Iterator[tuple[int, int, bool]]:
+        """Rows of `box` that come from the half in one go: first, last, and whether in reverse order."""
+        middle = (height + 1) // 2 if self._mirror[0] else height
+        if box.y0 < middle:
+            yield box.y0, min(box.y1, middle), False
+        for top in range(max(box.y0, middle), box.y1, _ROWS):
+            yield top, min(top + _ROWS, box.y1), True
+
+    def _columns(self, box: Box, width: int) -> range:
+        """Those of the half that the columns of `box` are made of."""
+        places = _places(box.x0, box.x1, width, self._mirror[1])
+        return range(int(places.min()), int(places.max()) + 1)
+
+    def _widened(
+        self, band: npt.NDArray[np.generic], box: Box, columns: range, width: int
+    ) -> npt.NDArray[np.generic]:
+        """The columns of `box`, of a band of the half's `columns`."""
+        return np.ascontiguousarray(band[:, _places(box.x0, box.x1, width, self._mirror[1]) - columns.start])
+
+
+class _Meter:
+    """A progress that tells `advance` what share of `total` is new."""
+
+    def __init__(self, advance: Callable[[int], object], total: int) -> None:
+        self._advance = advance
+        self._total = total
+        self._told = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = self._total * done // max(1, total)
+        self._advance(now - self._told)
+        self._told = now
+
+
+def _places(first: int, last: int, width: int, is_mirrored: bool) -> npt.NDArray[np.int64]:
+    """Where in the half columns first..last of the whole lie."""
+    places = np.arange(first, last)
+    return np.minimum(places, width - 1 - places) if is_mirrored else places

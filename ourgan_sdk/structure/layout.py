@@ -1,0 +1,87 @@
+"""What is asked of a picture's layout."""
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+import numpy as np
+
+__all__ = ["VARIETY", "VERTICAL", "Axes", "Layout"]
+
+Axes = Literal["x", "y", "both"]
+"""x: along rows, so it is the left and the right side that are meant."""
+
+VARIETY = (0.0, 1.0)
+VERTICAL = (0.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is asked of a picture's layout; all but `symmetric` is for structures of patches.
+
+    Raises ValueError or TypeError if a value is not allowed.
+    """
+
+    variety: float = 0.5
+    """From 0, close to the photograph's own layout and with large parts of it, to 1, wild."""
+
+    vertical: float | None = None
+    """How much up and down matter: at 1 sky stays above ground, at 0 a patch may lie anywhere, as in
+    textures; up to 4. By default 1, or 0 where the top continues the bottom."""
+
+    tileable: Axes | None = None
+    """Which opposite sides continue each other."""
+
+    symmetric: Axes | None = None
+    """Along which axes the second half mirrors the first."""
+
+    retarget: bool = False
+    """Whether it is the photograph's own layout, rebuilt at the picture's size and aspect."""
+
+    def __post_init__(self) -> None:
+        _check_number("variety", self.variety, *VARIETY)
+        if self.vertical is not None:
+            _check_number("vertical", self.vertical, *VERTICAL)
+        for name in ("tileable", "symmetric"):
+            value = getattr(self, name)
+            if value is not None and value not in get_args(Axes):
+                raise ValueError(f"expected {name} to be x, y, both or None, got {value!r}")
+        if not isinstance(self.retarget, bool):
+            raise TypeError(f"expected retarget to be True or False, got {self.retarget!r}")
+        if self.retarget and self.tileable:
+            raise ValueError(
+                "a picture of the photograph's own layout has its own borders: "
+                "give either retarget or tileable"
+            )
+
+    @property
+    def wrap(self) -> tuple[bool, bool]:
+        """Whether the structure wraps along y and along x: a side that is mirrored continues itself."""
+        return self._wraps("y"), self._wraps("x")
+
+    @property
+    def mirror(self) -> tuple[bool, bool]:
+        """Whether the picture is mirrored along y and along x."""
+        return self.symmetric in ("y", "both"), self.symmetric in ("x", "both")
+
+    @property
+    def rows(self) -> float:
+        """How much up and down matter, decided."""
+        if self.vertical is not None:
+            return self.vertical
+        return 0.0 if self.tileable in ("y", "both") else 1.0
+
+    @property
+    def of_patches(self) -> list[str]:
+        """The names of what is asked for that a structure of patches alone can do."""
+        asked = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        return [name for name in asked if name != "symmetric"]
+
+    def _wraps(self, axis: str) -> bool:
+        return self.tileable in (axis, "both") and self.symmetric not in (axis, "both")
+
+
+def _check_number(name: str, value: float, least: float, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"expected {name} to be a number, got {value!r}")
+    if not least <= value <= most:
+        raise ValueError(f"expected {name} to be from {least:g} to {most:g}, got {value!r}")

@@ -1,0 +1,71 @@
+"""What makes structures, as the rest of the package sees it, and a structure as a picture to begin with."""
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+import numpy as np
+
+from .._core import Box, Composition
+from ..arrays import Picture
+from ..progress import RenderStats
+
+__all__ = ["Report", "Start", "StructurePicture", "StructureSource"]
+
+Start = Picture | Composition
+"""What a search for detail starts from: a structure, uint16 (h, w, 3), or one whose field is known."""
+
+Report = Callable[[float], object]
+"""Is told the share of the work that is done; what it raises ends the work."""
+
+
+class StructureSource(Protocol):
+    """Makes the structure of one seed, at any size, and adds what that took to the numbers."""
+
+    long_side: int
+    """Pixels of a structure that shows one photograph."""
+
+    def picture(self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats) -> Picture:
+        """The structure itself, `size` (height, width) and 3, uint8, uint16 or float32 in [0, 1]."""
+
+    def start(self, size: tuple[int, int], stats: RenderStats, report: Report) -> Start:
+        """What detail starts from, about as large as `size` (height, width)."""
+
+
+class StructurePicture:
+    """The structure of one picture as its first: whole, (height, width) `size`, made when it is read.
+
+    The picture made last is kept: it is small.
+    """
+
+    between = np.dtype(np.float32)
+    """Passes take it as a network gives it."""
+
+    def __init__(self, source: StructureSource, size: tuple[int, int]) -> None:
+        self.sizes = (size,)
+        self._source = source
+        self._kept: tuple[np.dtype[Any], Picture] | None = None
+
+    @property
+    def extent(self) -> float:
+        """How many photographs wide (by the long sides) the picture is."""
+        return max(self.sizes[0]) / self._source.long_side
+
+    def work(self, _level: int, _box: Box) -> int:
+        """The pixels of the whole: it is not made in parts."""
+        height, width = self.sizes[0]
+        return height * width
+
+    def bands(
+        self,
+        _level: int,
+        box: Box,
+        dtype: np.dtype[Any],
+        stats: RenderStats,
+        advance: Callable[[int], object],
+    ) -> Generator[Picture, None, None]:
+        """The pixels of `box`, as one band; raises what the source raises."""
+        kept = self._kept
+        if kept is None or kept[0] != dtype:
+            kept = self._kept = dtype, self._source.picture(self.sizes[0], dtype, stats)
+        advance(self.work(0, box))
+        yield kept[1][box.y0 : box.y1, box.x0 : box.x1]
