@@ -1,6 +1,6 @@
 """Ways to make a structure, the small picture whose layout all else enlarges: compared in one table.
 
-python -m bench.structures PHOTO [PHOTO ...]                        the mirror image, and GPNN
+python -m bench.structures PHOTO [PHOTO ...]                        the mirror image, GPNN, and patches
 python -m bench.structures PHOTO ... --bundles FOLDER [FILE ...]    also networks that have learned them
 
 Every picture is compared with its photograph at one size, 128 pixels on the long side. Structures of other
@@ -16,8 +16,8 @@ photograph, or two halves of it, is at almost no distance from it. What is low i
 other has learned nothing. The mirror image is the distance's floor for new pictures of the same kind; its
 copied share is what is found where nothing was copied.
 
-GPNN stands there twice: as its authors start it, with noise over the photograph's coarsest level, and with
-noise over the mean colour (``gpnn.generate``).
+Structures of patches stand there with several layouts. GPNN stands there twice: as its authors start it, with
+noise over the photograph's coarsest level, and with noise over the mean colour (``gpnn.generate``).
 
 Times are medians over the seeds, so the start of an engine, which the first one pays, does not count. CPU
 seconds are the whole process's, over all threads.
@@ -36,11 +36,11 @@ from statistics import fmean, median
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from bench.gpnn import generate
-from ourgan_sdk import Bundle, Synthesizer
+from ourgan_sdk import Bundle, Layout, Synthesizer
 from ourgan_sdk.arrays import Picture
+from ourgan_sdk.progress import progress_bar
 from trainers.metrics.comparison import spread
 from trainers.metrics.copied import CopiedShare
 from trainers.metrics.diversity import diversity
@@ -49,7 +49,14 @@ from trainers.metrics.sliced_wasserstein import SlicedWasserstein
 from trainers.photo import Photo, load_photo, reduce, scale_sizes, to_float
 
 LONG_SIDE = 128
-WAYS = ("mirror", "gpnn", "gpnn-noise", "network")  # patches: not yet
+WAYS = ("mirror", "gpnn", "gpnn-noise", "patches", "network")
+LAYOUTS = {
+    "patches": Layout(),
+    "patches, variety 0": Layout(variety=0.0),
+    "patches, variety 1": Layout(variety=1.0),
+    "patches, variety 1, vertical 0.3": Layout(variety=1.0, vertical=0.3),
+}
+"""Of structures of patches, by their rows' names."""
 COLUMNS = (
     "photograph",
     "structure",
@@ -92,14 +99,16 @@ class Comparison:
     def make(self, pictures: Iterator[Picture], label: str, count: int) -> list[Made]:
         """All pictures, resized if they are of another size; each is timed while it is made."""
         result = []
-        for _ in tqdm(range(count), f"{self.name}, {label}", unit="structure", dynamic_ncols=True):
-            cpu, wall = time.process_time(), time.perf_counter()
-            pixels = next(pictures)
-            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-            picture = to_float(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
-            if picture.shape != self.photo.shape:
-                picture = reduce(picture[None], *self.size)[0]
-            result.append(Made(picture, cpu, wall))
+        with progress_bar(count, f"{self.name}, {label}", unit="structure") as bar:
+            for _ in range(count):
+                cpu, wall = time.process_time(), time.perf_counter()
+                pixels = next(pictures)
+                cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+                picture = to_float(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
+                if picture.shape != self.photo.shape:
+                    picture = reduce(picture[None], *self.size)[0]
+                result.append(Made(picture, cpu, wall))
+                bar.update()
         return result
 
     def row(self, label: str, made: list[Made]) -> str:
@@ -159,7 +168,7 @@ def parse() -> argparse.Namespace:
     add(
         "--ways",
         nargs="+",
-        choices=[*WAYS, "patches"],
+        choices=WAYS,
         default=WAYS,
         help="which rows (default: %(default)s)",
     )
@@ -203,8 +212,9 @@ def rows(path: Path, bundles: list[Path], options: argparse.Namespace) -> Iterat
             pictures = gpnn_structures(comparison.photo, some, from_photo=way == "gpnn")
             yield comparison.row(label, comparison.make(pictures, label, len(some)))
     if "patches" in options.ways:
-        pictures = patches_structures(path, seeds)
-        yield comparison.row("patches", comparison.make(pictures, "patches", len(seeds)))
+        for label, layout in LAYOUTS.items():
+            pictures = patches_structures(path, seeds, layout)
+            yield comparison.row(label, comparison.make(pictures, label, len(seeds)))
     if "network" in options.ways:
         learned = [one for one in bundles if Bundle.open(one).manifest.photo.sha256 == comparison.sha256]
         if bundles and not learned:
@@ -241,13 +251,15 @@ def network_structures(bundle: Path, seeds: Iterable[int]) -> Iterator[Picture]:
         yield synthesizer.preview(seed, width=width, height=height)
 
 
-def patches_structures(photo_path: Path, seeds: Iterable[int]) -> Iterator[Picture]:
-    """This project's structures from the photograph's patches, (H, W, 3) uint8 of any size.
+def patches_structures(photo: Path, seeds: Iterable[int], layout: Layout) -> Iterator[Picture]:
+    """Structures of the photograph's patches, at their own size.
 
     Raises:
-        NotImplementedError: there are none yet.
+        PhotographError: the photograph cannot be learned.
     """
-    raise NotImplementedError(f"structures from patches, of {photo_path}, seeds {seeds}")
+    synthesizer = Synthesizer(photo)
+    for seed in seeds:
+        yield synthesizer.preview(seed, layout=layout)
 
 
 def compared_size(photo: Photo, long_side: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, SupportsIndex, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
+from ._core import resample
 from .arrays import Picture
 from .bundle import Bundle
 from .canvas import Canvas, check_dtype, check_seed
@@ -26,7 +27,7 @@ from .progress import Progress, RenderStats
 from .rendering import Renderer, detail_renderer, network_renderer
 from .sizes import check_integer, check_size
 from .structure import Layout, NetworkSource, PatchesSource, StructureSource
-from .thumbnails import reduce_picture
+from .thumbnails import thumbnail_size
 
 __all__ = ["MOST_THREADS", "DetailMode", "StructureMode", "Synthesizer", "sample_bundle"]
 
@@ -253,9 +254,12 @@ class Synthesizer:
         *,
         width: SupportsIndex | None = None,
         height: SupportsIndex | None = None,
+        layout: Layout | None = None,
         stats: RenderStats | None = None,
     ) -> Picture:
         """The structure alone, (height, width, 3) uint8, by default at the size that it was trained at.
+
+        Of what is asked of the layout, `symmetric` is left out: it is done to whole pictures.
 
         Takes a moment, in which the whole picture is in memory. Raises what `render` raises.
         """
@@ -263,7 +267,7 @@ class Synthesizer:
         width, height = check_size(
             base_width if width is None else width, base_height if height is None else height
         )
-        structure = self._structure(check_seed(seed), _ANY_LAYOUT)
+        structure = self._structure(check_seed(seed), self._check_layout(layout))
         stats = RenderStats() if stats is None else stats
         return structure.picture((height, width), np.dtype(np.uint8), stats)
 
@@ -296,7 +300,8 @@ class Synthesizer:
         plan = plan_detail((photo.height, photo.width), (height, width), extent)
         rows, columns = next((one for one in plan.picture if max(one) >= size), plan.size)
         extent = min(max(plan.extent, EXTENTS[0]), EXTENTS[1])
-        return reduce_picture(self.canvas(columns, rows, seed, extent=extent, layout=layout).read(), size)
+        canvas = self.canvas(columns, rows, seed, extent=extent, layout=layout)
+        return resample(canvas.read(), *thumbnail_size(height, width, size), threads=self._threads)
 
     def _structure(self, seed: int, layout: Layout) -> StructureSource:
         manifest = self.bundle.manifest

@@ -1,7 +1,6 @@
 """`ourgan preview`: a contact sheet of many seeds."""
 
 import argparse
-from collections.abc import Callable
 
 import numpy as np
 
@@ -9,7 +8,9 @@ from ..arrays import Picture
 from ..errors import OurganError
 from ..progress import reporting
 from ..sizes import parse_size
+from ..structure import Layout
 from ..synthesizer import Synthesizer
+from ..thumbnails import thumbnail_size
 from ..writers import open_writer
 from .options import (
     Commands,
@@ -67,34 +68,46 @@ def run(options: argparse.Namespace) -> None:
     if seeds[-1] >= 1 << 64:
         raise OurganError(f"expected seeds up to 2^64 - 1, got {seeds[0]} to {seeds[-1]}")
     columns = min(options.columns, options.count)
-    with refused_values(), reporting(True, options.count, delay=_PATIENCE, description="preview") as advance:
-        make = _maker(synthesizer, options)
-        sample = make(seeds[0])
-        cell_height, cell_width, _ = sample.shape
-        width = _GAP + columns * (cell_width + _GAP)
-        height = _GAP + -(-options.count // columns) * (cell_height + _GAP)
-        with open_writer(options.output, width, height) as writer:
-            writer.write(np.full((_GAP, width, 3), 255, np.uint8))
-            for first in range(0, options.count, columns):
-                band = np.full((cell_height + _GAP, width, 3), 255, np.uint8)
-                for i, seed in enumerate(seeds[first : first + columns]):
-                    x = _GAP + i * (cell_width + _GAP)
-                    band[:cell_height, x : x + cell_width] = sample if seed == seeds[0] else make(seed)
-                    advance(1)
-                writer.write(band)
+    with refused_values():
+        layout = layout_of(options)
+    cell_height, cell_width = _cell(synthesizer, options)
+    width = _GAP + columns * (cell_width + _GAP)
+    height = _GAP + -(-options.count // columns) * (cell_height + _GAP)
+    with (
+        refused_values(),
+        open_writer(options.output, width, height) as writer,
+        reporting(True, options.count, delay=_PATIENCE, description="preview") as advance,
+    ):
+        writer.write(np.full((_GAP, width, 3), 255, np.uint8))
+        for first in range(0, options.count, columns):
+            band = np.full((cell_height + _GAP, width, 3), 255, np.uint8)
+            for i, seed in enumerate(seeds[first : first + columns]):
+                x = _GAP + i * (cell_width + _GAP)
+                band[:cell_height, x : x + cell_width] = _picture(synthesizer, seed, layout, options)
+                advance(1)
+            writer.write(band)
     print(f"{options.output}: seeds {seeds[0]} to {seeds[-1]}, {columns} in a row")
 
 
-def _maker(synthesizer: Synthesizer, options: argparse.Namespace) -> Callable[[int], Picture]:
-    """What makes the picture of a seed: with detail, or where networks would have to make that, without."""
-    layout = layout_of(options)
+def _size(synthesizer: Synthesizer, options: argparse.Namespace) -> tuple[int, int]:
+    """(width, height) of what the pictures are previews of."""
+    photo = synthesizer.bundle.manifest.photo
+    size: tuple[int, int] = options.size or (photo.width, photo.height)
+    return size
+
+
+def _cell(synthesizer: Synthesizer, options: argparse.Namespace) -> tuple[int, int]:
+    """(height, width) of one picture: of a structure alone, where networks would have to make detail."""
     if not synthesizer.takes_detail:
-        return synthesizer.preview
-    width, height = options.size or (None, None)
+        return synthesizer.bundle.manifest.base_size
+    width, height = _size(synthesizer, options)
+    return thumbnail_size(height, width, options.cell)
 
-    def thumbnail(seed: int) -> Picture:
-        return synthesizer.thumbnail(
-            seed, width=width, height=height, size=options.cell, extent=options.extent, layout=layout
-        )
 
-    return thumbnail
+def _picture(synthesizer: Synthesizer, seed: int, layout: Layout, options: argparse.Namespace) -> Picture:
+    if not synthesizer.takes_detail:
+        return synthesizer.preview(seed, layout=layout)
+    width, height = _size(synthesizer, options)
+    return synthesizer.thumbnail(
+        seed, width=width, height=height, size=options.cell, extent=options.extent, layout=layout
+    )

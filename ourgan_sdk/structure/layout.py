@@ -21,8 +21,9 @@ class Layout:
     Raises ValueError or TypeError if a value is not allowed.
     """
 
-    variety: float = 0.5
-    """From 0, close to the photograph's own layout and with large parts of it, to 1, wild."""
+    variety: float | None = None
+    """From 0, close to the photograph and with large parts of it, to 1, wild; by default 0.5, or 0 for the
+    photograph's own layout."""
 
     vertical: float | None = None
     """How much up and down matter: at 1 sky stays above ground, at 0 a patch may lie anywhere, as in
@@ -38,7 +39,8 @@ class Layout:
     """Whether it is the photograph's own layout, rebuilt at the picture's size and aspect."""
 
     def __post_init__(self) -> None:
-        _check_number("variety", self.variety, *VARIETY)
+        if self.variety is not None:
+            _check_number("variety", self.variety, *VARIETY)
         if self.vertical is not None:
             _check_number("vertical", self.vertical, *VERTICAL)
         for name in ("tileable", "symmetric"):
@@ -62,6 +64,13 @@ class Layout:
     def mirror(self) -> tuple[bool, bool]:
         """Whether the picture is mirrored along y and along x."""
         return self.symmetric in ("y", "both"), self.symmetric in ("x", "both")
+
+    @property
+    def wildness(self) -> float:
+        """The variety, decided."""
+        if self.variety is not None:
+            return self.variety
+        return 0.0 if self.retarget else 0.5
 
     @property
     def rows(self) -> float:

@@ -94,11 +94,11 @@ class PatchesSource:
     def _draw(self, size: Size, number: int, report: Report) -> Composition:
         layout = self._layout
         settings = CompositionSettings()
-        settings.noise = round(settings.noise * _NOISE_RANGE ** (2 * layout.variety - 1))
+        settings.noise = round(settings.noise * _NOISE_RANGE ** (2 * layout.wildness - 1))
         settings.row = round(settings.row * layout.rows**2)
         return Composition(
             self._reduced(self._size),
-            composition_levels(self._size, size, layout.variety),
+            composition_levels(self._size, size, layout.wildness),
             retarget=layout.retarget,
             wrap=layout.wrap,
             seed=sub_seed(self._seed, number),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.structures import COLUMNS, WAYS, main
+from bench.structures import COLUMNS, LAYOUTS, main
 from ourgan_sdk.bundle import Manifest, write_bundle
 from tests.tiny import write_photo
 from trainers.photo import load_photo
@@ -49,6 +49,7 @@ def test_every_row_has_every_column(run: Run, photo: Path, bundle: Path) -> None
         ["hills", "mirror", "-"],
         ["hills", "gpnn", "2"],
         ["hills", "gpnn, from noise alone", "2"],
+        *(["hills", label, "3"] for label in LAYOUTS),
         ["hills", "network, draft", "3"],
     ]
     assert all(len(row) == len(COLUMNS) for row in rows)
@@ -69,9 +70,7 @@ def test_bundles_of_other_photographs_are_left_out(run: Run, photo: Path, bundle
 
 def test_rows_that_are_asked_for(run: Run, photo: Path) -> None:
     assert [row[1] for row in run(photo, photo, "--ways", "mirror")] == ["mirror", "mirror"]
-    assert "patches" not in WAYS
-    with pytest.raises(NotImplementedError):
-        run(photo, "--ways", "patches")
+    assert [row[1] for row in run(photo, "--ways", "patches", "--seeds", 2)] == list(LAYOUTS)
 
 
 def test_one_seed_and_small_photographs_are_refused(run: Run, photo: Path, tmp_path: Path) -> None:

@@ -180,8 +180,8 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_future_version(path: Path) -> None:
-    changed(path, schema_version=4, created_by="ourgan_sdk 9.0.0", unheard_of=True)
-    with pytest.raises(BundleError, match=r"schema version 4, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
+    changed(path, schema_version=5, created_by="ourgan_sdk 9.0.0", unheard_of=True)
+    with pytest.raises(BundleError, match=r"schema version 5, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
         Bundle.open(path)
 
 
