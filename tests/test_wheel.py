@@ -5,9 +5,12 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.tiny import write_photo
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +22,13 @@ for name in ("torch", "onnx", "trainers", "export"):
 picture = Synthesizer(sys.argv[1]).render(300, 200, seed=3)
 assert picture.shape == (200, 300, 3)
 print("mean", picture.mean())
+"""
+
+PHOTOGRAPH = """
+import sys
+from ourgan_sdk import Layout, Synthesizer
+picture = Synthesizer(sys.argv[1]).render(512, 256, layout=Layout(tileable="x", symmetric="y"))
+assert picture.shape == (256, 512, 3)
 """
 
 
@@ -41,21 +51,47 @@ def test_holds_the_package_alone(wheel: Path) -> None:
         assert wanted in names
 
 
-def test_renders_without_torch_and_compiler(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+@pytest.fixture(scope="module")
+def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Runs a program of an environment that holds the wheel alone, in its own folder; gives its output."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder / "venv", with_pip=True)
+    programs = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     environment = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false"}  # pyvips, pure Python, has no wheel
-    install = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
+    install = [programs / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
     subprocess.run([*install, f"{wheel}[cpu]"], check=True, timeout=600, env=environment)
+
+    def run(program: str, *arguments: object) -> str:
+        result = subprocess.run(
+            [programs / program, *map(str, arguments)],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return run
+
+
+def test_renders_without_torch_and_compiler(run: Callable[..., str]) -> None:
     bundle = ROOT / "ourgan_sdk" / "samples" / "canyon.ourgan"
-    result = subprocess.run(
-        [python, "-c", RENDER, bundle],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    assert run("python", "-c", RENDER, bundle).startswith("mean")
+
+
+def test_a_photograph_is_all_it_takes(run: Callable[..., str], tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "hills.png", 480, 720)
+    picture, bundle, sheet = (tmp_path / name for name in ("wall.png", "hills.ourgan", "sheet.jpg"))
+    assert "largest piece of the photograph" in run("ourgan", "render", photo, "1000x600", "-o", picture)
+    assert "learned 720 x 480" in run("ourgan", "learn", photo, "-o", bundle)
+    again = tmp_path / "again.png"
+    run("ourgan", "render", bundle, "1000x600", "-o", again)
+    assert again.read_bytes() == picture.read_bytes()
+    assert "seeds 0 to 3, 2 in a row" in run(
+        *("ourgan", "preview", photo, "-o", sheet, "--count", 4, "--columns", 2, "--cell", 200)
     )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("mean")
+    assert "structures of patches have" in run("ourgan", "info", bundle)
+    run("python", "-c", PHOTOGRAPH, photo)

@@ -33,10 +33,10 @@ MOST_COPIED = 0.45
 _DRAWS = 4
 """Layouts drawn at most; of those with too large a piece the one with the smallest is taken."""
 
-_COARSEST = 29.0
+_COARSEST = 26.7
 """The coarsest level's side, were it a square, in pixels of the photograph, at a variety of 1/2. The smaller,
-the more of the photograph a patch of 8 x 8 holds: at 20 two fifths of the height, and large parts are copied;
-at 40 a fifth, and objects fall apart."""
+the more of the photograph a patch of 8 x 8 holds: at 18 almost half of the height, and large parts are
+copied; at 40 a fifth, and objects fall apart."""
 
 _COARSEST_RANGE = 1.5
 """What a variety of 1 multiplies that by, and one of 0 divides it by; and the same for the noise."""

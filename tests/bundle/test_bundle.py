@@ -188,12 +188,15 @@ def test_future_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 0}, "expected schema_version 1 to 3, found 0"),
-        ({"schema_version": "1"}, "expected schema_version 1 to 3, found '1'"),
+        ({"schema_version": 0}, "expected schema_version 1 to 4, found 0"),
+        ({"schema_version": "1"}, "expected schema_version 1 to 4, found '1'"),
         ({"surplus": 1}, "surplus: Extra inputs"),
         ({"photo": {"width": 0, "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*greater than"),
         ({"photo": {"width": "3", "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*valid integer"),
         ({"upscalers": []}, "upscalers: .*at least 1"),
+        ({"structure": None}, "structure: expected in schema version 1"),
+        ({"training": None}, "training: expected in schema version 1"),
+        ({"schema_version": 4, "structure": None}, "expected a structure network, or a photograph"),
         ({"files": {}}, "'preview.png': the manifest declares none, the archive holds 0 bytes"),
         ({"files": {"../up": {"size": 0, "sha256": "0" * 64}}}, "not a name"),
     ],

@@ -1,5 +1,6 @@
 """The `ourgan` command: what it writes, prints and returns."""
 
+import json
 import os
 import re
 import signal
@@ -13,10 +14,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ourgan_sdk import Bundle, Synthesizer, __version__
+from ourgan_sdk import Bundle, Layout, Synthesizer, __version__
 from ourgan_sdk.bundle import EngineRecord, Window, add_engines
 from ourgan_sdk.cli import main, preview
 from ourgan_sdk.resume import Finished
+from tests.tiny import write_photo
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -133,7 +135,7 @@ def test_info(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(bundle_path)]) == 0
     lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["sha256"].strip() == Bundle.open(bundle_path).sha256
-    assert lines["structure"].strip() == "3 scales from 6 x 4 to 18 x 12"
+    assert lines["structure"].strip() == "a network of 3 scales from 6 x 4 to 18 x 12"
     assert "halo 3" in lines["upscaler.onnx"]
     assert f"ourgan_sdk {__version__}" in lines["bundle"]
 
@@ -276,10 +278,13 @@ def test_bundle_errors(
         (["render", "4k", "-o", "a.png", "--quality", "0"], "expected a quality from 1 to 100, got '0'"),
         (["render", "4k", "-o", "a.png", "--dpi", "-3"], "expected 1 to 65535 pixels per inch"),
         (["render", "4k", "-o", "a.png", "--detail", "none"], "invalid choice: 'none'"),
-        (["render", "4k", "-o", "a.png", "--extent", "0.2"], "expected 0.25 to 1024 photographs, got '0.2'"),
-        (["render", "4k", "-o", "a.png", "--extent", "1025"], "expected 0.25 to 1024 photographs"),
-        (["render", "4k", "-o", "a.png", "--extent", "nan"], "expected 0.25 to 1024 photographs"),
-        (["render", "4k", "-o", "a.png", "--extent", "wide"], "expected 0.25 to 1024 photographs"),
+        (
+            ["render", "4k", "-o", "a.png", "--extent", "0.2"],
+            "expected an extent from 0.25 to 1024, got '0.2'",
+        ),
+        (["render", "4k", "-o", "a.png", "--extent", "1025"], "expected an extent from 0.25 to 1024"),
+        (["render", "4k", "-o", "a.png", "--extent", "nan"], "expected an extent from 0.25 to 1024"),
+        (["render", "4k", "-o", "a.png", "--extent", "wide"], "expected an extent from 0.25 to 1024"),
         (["preview", "-o", "a.png", "--threads", "-1"], "expected"),
         (["preview", "-o", "a.png", "--threads", "many"], "expected a number from 1 to 1024, got 'many'"),
         (["preview", "-o", "a.png", "--count", "0"], "expected a number from 1"),
@@ -341,3 +346,97 @@ def test_kill(bundle_path: Path, tmp_path: Path) -> None:
     process.kill()
     process.wait()
     assert not (tmp_path / "picture.png").exists()
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photo(tmp_path_factory.mktemp("photo") / "hills.png", 480, 720)
+
+
+def test_a_photograph_renders_at_once(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "wall.png"
+    assert main(["render", str(photo), "600x400", "-o", str(path), "--seed", "3"]) == 0
+    words = r"600 x 400, seed 3, in [\d.]+ s; its largest piece of the photograph is \d+% of the layout\n"
+    assert re.fullmatch(f"{re.escape(str(path))}: {words}", capsys.readouterr().out)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), Synthesizer(photo).render(600, 400, 3))
+        about = json.loads(image.info["Description"])
+    assert (about["structure"], about["detail"], about["seed"]) == ("patches", "photograph", 3)
+
+
+def test_layouts_are_asked_for_by_options(photo: Path, tmp_path: Path) -> None:
+    asked = {
+        "--variety 1 --vertical 0.5": Layout(variety=1.0, vertical=0.5),
+        "--tileable both": Layout(tileable="both"),
+        "--symmetric x": Layout(symmetric="x"),
+        "--retarget": Layout(retarget=True),
+    }
+    for number, (options, layout) in enumerate(asked.items()):
+        path = tmp_path / f"{number}.png"
+        assert main(["render", str(photo), "512x256", "-o", str(path), *options.split()]) == 0
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(
+                np.asarray(image), Synthesizer(photo).render(512, 256, layout=layout)
+            )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--variety 2", "expected a variety from 0 to 1, got '2'"),
+        ("--variety nan", "expected a variety from 0 to 1, got 'nan'"),
+        ("--vertical -1", "expected a number from 0 to 4, got '-1'"),
+        ("--extent 0.1", "expected an extent from 0.25 to 1024, got '0.1'"),
+        ("--tileable z", "invalid choice: 'z'"),
+    ],
+)
+def test_options_out_of_range(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, words: str
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["render", str(photo), "512x256", "-o", str(tmp_path / "a.png"), *options.split()])
+    assert exit_.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--retarget --tileable x", "either retarget or tileable"),
+        ("--tileable x --detail network", "tileable: networks that make detail"),
+        ("--structure network", "has no structure network"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, words: str
+) -> None:
+    assert main(["render", str(photo), "512x256", "-o", str(tmp_path / "a.png"), *options.split()]) == 1
+    assert words in error_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_learn(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "hills.ourgan"
+    assert main(["learn", str(photo), "-o", str(path)]) == 0
+    words = r"learned 720 x 480 pixels in [\d.]+ s; next: ourgan render"
+    assert re.match(f"{re.escape(str(path))}: {words}", capsys.readouterr().out)
+    assert main(["info", str(path)]) == 0
+    lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["training"].strip() == "none: the photograph alone was learned"
+    assert lines["structure"].strip() == "of the photograph's patches, 127 x 85"
+    assert re.search(r"\d+% of the photograph in one piece on average, \d+% at most", lines["copied"])
+    assert main(["learn", str(tmp_path / "absent.jpg"), "-o", str(tmp_path / "b.ourgan")]) == 1
+    assert "No such file" in error_line(capsys)
+
+
+def test_previews_of_a_photograph_have_detail(photo: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sheet.png"
+    options = ["--count", "3", "--columns", "2", "--cell", "200", "--size", "1600x800"]
+    assert main(["preview", str(photo), "-o", str(path), *options]) == 0
+    with Image.open(path) as image:
+        sheet = np.asarray(image)
+    assert sheet.shape == (4 + 2 * 104, 4 + 2 * 204, 3)
+    second = Synthesizer(photo).thumbnail(1, width=1600, height=800, size=200)
+    np.testing.assert_array_equal(sheet[4:104, 208:408], second)
