@@ -23,6 +23,8 @@ DetailSettings quick() {
 
 const Report kSilent = [](double) {};
 
+Start from(const Planes16& structure) { return {&structure, nullptr, 0}; }
+
 constexpr int kLevels = 4, kSearched = 2;
 
 std::shared_ptr<const PhotographLevels> photograph() {
@@ -34,8 +36,8 @@ Detail make_detail(std::int32_t height, std::int32_t width, int threads = 1, std
     const LevelSizes sizes = halved(height, width, kLevels);
     const Planes16 structure = random_planes(sizes.front().first, sizes.front().second, 2);
     const DetailSettings settings = quick();
-    return Detail(photograph(), find_field(*photograph(), structure, sizes, seed, settings, threads, kSilent), sizes,
-                  settings.limit);
+    return Detail(photograph(), find_field(*photograph(), from(structure), sizes, {}, seed, settings, threads, kSilent),
+                  sizes, {}, settings.limit);
 }
 
 OwnedPicture gathered(const Detail& detail, int level, const Box& box, PixelType type = PixelType::uint8,
@@ -70,11 +72,11 @@ TEST(a_field_and_its_pictures_do_not_depend_on_threads) {
     for (const auto& [height, width] : {std::pair{1, 70}, {115, 203}}) {
         const LevelSizes sizes = halved(height, width, kLevels);
         const Planes16 structure = random_planes(sizes.front().first, sizes.front().second, 2);
-        const Found expected = find_field(*photograph(), structure, sizes, 7, quick(), 1, kSilent);
+        const Found expected = find_field(*photograph(), from(structure), sizes, {}, 7, quick(), 1, kSilent);
         const Detail detail = make_detail(height, width);
         const Box box = whole_of(sizes, kLevels - 1);
         for (const int threads : {2, 4}) {
-            const Found found = find_field(*photograph(), structure, sizes, 7, quick(), threads, kSilent);
+            const Found found = find_field(*photograph(), from(structure), sizes, {}, 7, quick(), threads, kSilent);
             CHECK(found.field.offsets == expected.field.offsets);
             CHECK(same(found.picture, expected.picture));
             CHECK(same(found.tone, expected.tone));
@@ -165,7 +167,7 @@ TEST(a_report_that_throws_ends_the_search_wherever_it_is) {
         CHECK(share >= last && share <= 1);
         last = share;
     };
-    find_field(*photograph(), structure, sizes, 7, quick(), 2, count);
+    find_field(*photograph(), from(structure), sizes, {}, 7, quick(), 2, count);
     CHECK(calls > 10);
     CHECK(last == 1);
     for (int stop = 1; stop <= calls; ++stop) {
@@ -174,7 +176,7 @@ TEST(a_report_that_throws_ends_the_search_wherever_it_is) {
             if (--left == 0) throw Cancelled();
             CHECK(left > 0);  // it is not asked again
         };
-        CHECK_THROWS(find_field(*photograph(), structure, sizes, 7, quick(), 2, cancel), Cancelled, "cancelled");
+        CHECK_THROWS(find_field(*photograph(), from(structure), sizes, {}, 7, quick(), 2, cancel), Cancelled, "cancelled");
     }
 }
 
@@ -182,7 +184,7 @@ TEST(what_does_not_belong_together_is_refused_before_anything_is_searched) {
     const Report never = [](double) { fail(__FILE__, __LINE__, "searched"); };
     const Planes16 structure = random_planes(8, 12, 2);
     const auto find = [&](const LevelSizes& sizes) {
-        return find_field(*photograph(), structure, sizes, 7, quick(), 1, never);
+        return find_field(*photograph(), from(structure), sizes, {}, 7, quick(), 1, never);
     };
     CHECK_THROWS(find({{8, 12}}), std::invalid_argument, "as many sizes");
     CHECK_THROWS(find({}), std::invalid_argument, "as many sizes");
@@ -197,8 +199,8 @@ TEST(what_does_not_belong_together_is_refused_before_anything_is_searched) {
 TEST(detail_refuses_sizes_levels_boxes_and_pictures_that_do_not_fit) {
     const LevelSizes sizes = halved(60, 90, kLevels);
     const Planes16 structure = random_planes(sizes.front().first, sizes.front().second, 2);
-    const Found found = find_field(*photograph(), structure, sizes, 7, quick(), 1, kSilent);
-    const auto make = [&](const LevelSizes& other) { return Detail(photograph(), found, other, 24); };
+    const Found found = find_field(*photograph(), from(structure), sizes, {}, 7, quick(), 1, kSilent);
+    const auto make = [&](const LevelSizes& other) { return Detail(photograph(), found, other, {}, 24); };
     CHECK_THROWS(make({sizes[0]}), std::invalid_argument, "as many sizes");
     CHECK_THROWS(make(halved(240, 360, kLevels + 2)), std::invalid_argument, "as many sizes");
     CHECK_THROWS(make({sizes[0], sizes[1], {29, 44}}), std::invalid_argument, "half the next one's sides");
@@ -243,7 +245,8 @@ TEST(the_smallest_photograph_makes_pictures_of_any_size) {
     for (const auto& [height, width] : {std::pair{1, 1}, {1, 2}, {3, 2}, {1, 90}, {77, 1}, {31, 45}}) {
         const LevelSizes sizes = halved(height, width, 3);
         const Planes16 structure = random_planes(sizes.front().first, sizes.front().second, 2);
-        const Detail detail(smallest, find_field(*smallest, structure, sizes, 1, quick(), 2, kSilent), sizes, 24);
+        const Detail detail(smallest, find_field(*smallest, from(structure), sizes, {}, 1, quick(), 2, kSilent), sizes,
+                            {}, 24);
         CHECK(detail.base() == 2);
         gathered(detail, 2, {0, 0, height, width}, PixelType::uint16, 2);
     }
@@ -263,8 +266,8 @@ TEST(a_picture_like_the_photograph_becomes_the_photograph) {
     }
     DetailSettings settings;
     settings.overuse = 0;
-    const Detail detail(photograph(), find_field(*photograph(), structure, sizes, 3, settings, 2, kSilent), sizes,
-                        settings.limit);
+    const Detail detail(photograph(), find_field(*photograph(), from(structure), sizes, {}, 3, settings, 2, kSilent),
+                        sizes, {}, settings.limit);
     std::vector<std::int32_t> sources(2 * 128 * 192);
     detail.sources(kLevels - 1, {0, 0, 128, 192}, sources.data());
     int kept = 0;
@@ -286,7 +289,7 @@ TEST(the_strongest_tone_at_the_deepest_level_does_not_overflow) {
     Found found{Planes16(8, 8), random_field(4, 4, 2, 8, 8, 0), Planes16(8, 8)};
     const auto tone = found.tone.writable();
     for (int c = 0; c < kColours; ++c) std::fill_n(tone.plane[c], 64, static_cast<std::int16_t>(kWhite));
-    const Detail detail(deep, found, sizes, 24);
+    const Detail detail(deep, found, sizes, {}, 24);
     const OwnedPicture picture = gathered(detail, count - 1, {1000, 1000, 1010, 1010});
     CHECK(picture.bytes == std::vector<std::uint8_t>(picture.bytes.size(), 255));
 }
