@@ -210,7 +210,7 @@ private:
         search(back_, size_.first, is_first);
         std::vector<std::uint32_t> result(back_.cost().size(), 0);
         const std::int64_t width = photograph_.width();
-        const std::int64_t alpha = static_cast<std::int64_t>(settings_.completeness) * kValues;
+        const std::int64_t alpha = std::max<std::int64_t>(1, static_cast<std::int64_t>(settings_.completeness) * kValues);
         for (std::int64_t y = 0; y + kPatch <= photograph_.height(); ++y) {
             for (std::int64_t x = 0; x + kPatch <= width; ++x) {
                 const std::int64_t least = back_.cost()[static_cast<std::size_t>((y + kLead) * width + x + kLead)];
