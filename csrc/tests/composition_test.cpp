@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "check.h"
 #include "detail_pictures.h"
@@ -203,6 +204,27 @@ TEST(rows_stay_near_their_place_as_far_as_that_has_a_price) {
         const double free = mean_fall(composed(photograph, size, 4, {}, settings));
         CHECK(priced < 0.1);
         CHECK(free > 0.15);
+    }
+}
+
+TEST(what_the_picture_lacks_of_the_photograph_is_preferred) {
+    for (const unsigned seed : {3u, 4u, 5u}) {
+        const OwnedPicture photograph = random_photograph(48, 64, seed);
+        // Places of the photograph that the picture comes from.
+        const auto shown = [&](std::int32_t completeness) {
+            CompositionSettings settings = quick();
+            settings.completeness = completeness;
+            const Composition one = composed(photograph, {48, 64}, 3, {}, settings);
+            std::set<std::pair<std::int32_t, std::int32_t>> places;
+            for (std::int32_t i = 0; i < 48; ++i) {
+                for (std::int32_t j = 0; j < 64; ++j) {
+                    const Offset o = *one.field.cells().at(i, j);
+                    places.insert({i + o.y, j + o.x});
+                }
+            }
+            return places.size();
+        };
+        CHECK(2 * shown(15) > 3 * shown(1 << 24));  // the less, the more it is
     }
 }
 
