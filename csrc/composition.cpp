@@ -256,10 +256,11 @@ void check(const ConstPicture& photograph, const std::vector<CompositionLevel>& 
     }
     for (const CompositionLevel& level : levels) {
         if (std::min(level.photograph.first, level.photograph.second) < kPatch ||
+            std::max(level.photograph.first, level.photograph.second) > (1 << 20) ||
             std::min(level.picture.first, level.picture.second) < 1 ||
             std::max(level.picture.first, level.picture.second) > (1 << 16)) {
-            throw std::invalid_argument("expected a photograph of at least " + std::to_string(kPatch) +
-                                        " pixels a side and a picture of 1 to 65536 at every level");
+            throw std::invalid_argument("expected a photograph of " + std::to_string(kPatch) +
+                                        " to 1048576 pixels a side and a picture of 1 to 65536 at every level");
         }
     }
 }
