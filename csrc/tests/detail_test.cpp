@@ -390,6 +390,7 @@ TEST(a_box_of_a_picture_that_wraps_is_the_whole_rolled_at_every_level_and_type) 
     std::mt19937 random(5);
     for (const int searched : {1, 2, 3}) {
         for (const Wrap& wrap : kWraps) {
+            if (searched == 3 && wrap.x != wrap.y) continue;  // its margins are wide: once is enough
             for (const auto& [height, width] : kCoarsest) {
                 const LevelSizes sizes = wrapping(height, width, kLevels, wrap);
                 const Detail detail = wrapped_detail(searched, sizes, wrap);
@@ -518,36 +519,34 @@ TEST(a_search_may_start_from_a_known_field_at_every_level_that_is_searched) {
     const auto known_photograph = searched_photograph(3);
     std::mt19937 random(8);
     for (const Wrap& wrap : {Wrap{}, Wrap{true, true}}) {
-        for (const auto& [height, width] : {std::pair{1, 1}, {5, 8}}) {
-            const LevelSizes sizes = wrapping(height, width, kLevels, wrap);
-            for (const int level : {0, 1, 2}) {
-                const auto& [rows, columns] = sizes[static_cast<std::size_t>(level)];
-                const Field field = random_field(rows, columns, 1, known_photograph->height(level),
-                                                 known_photograph->width(level), 6);
-                const Start start{nullptr, &field, level};
-                const auto find = [&](int threads) {
-                    return find_field(*known_photograph, start, sizes, wrap, 7, quick(), threads, kSilent);
-                };
-                const Found found = find(1), other = find(2);
-                CHECK(found.field.offsets == other.field.offsets);
-                CHECK(same(found.picture, other.picture) && same(found.tone, other.tone));
-                const std::int32_t stride = found.field.stride;
-                CHECK(stride == (level == 2 ? 1 : 2));
-                for (std::int32_t i = 0; i < found.field.rows; ++i) {
-                    for (std::int32_t j = 0; j < found.field.columns; ++j) {
-                        const Offset o = *found.field.cells().at(i, j);
-                        const std::int32_t y = stride * i - kLead + o.y, x = stride * j - kLead + o.x;
-                        CHECK(y >= 0 && x >= 0 && y <= known_photograph->height(2) - kPatch &&
-                              x <= known_photograph->width(2) - kPatch);
-                    }
+        const LevelSizes sizes = wrapping(5, 8, kLevels, wrap);
+        for (const int level : {0, 1, 2}) {
+            const auto& [rows, columns] = sizes[static_cast<std::size_t>(level)];
+            const Field field = random_field(rows, columns, 1, known_photograph->height(level),
+                                             known_photograph->width(level), 6);
+            const Start start{nullptr, &field, level};
+            const auto find = [&](int threads) {
+                return find_field(*known_photograph, start, sizes, wrap, 7, quick(), threads, kSilent);
+            };
+            const Found found = find(1), other = find(2);
+            CHECK(found.field.offsets == other.field.offsets);
+            CHECK(same(found.picture, other.picture) && same(found.tone, other.tone));
+            const std::int32_t stride = found.field.stride;
+            CHECK(stride == (level == 2 ? 1 : 2));
+            for (std::int32_t i = 0; i < found.field.rows; ++i) {
+                for (std::int32_t j = 0; j < found.field.columns; ++j) {
+                    const Offset o = *found.field.cells().at(i, j);
+                    const std::int32_t y = stride * i - kLead + o.y, x = stride * j - kLead + o.x;
+                    CHECK(y >= 0 && x >= 0 && y <= known_photograph->height(2) - kPatch &&
+                          x <= known_photograph->width(2) - kPatch);
                 }
-                const Detail detail(known_photograph, found, sizes, wrap, 24);
-                const Box all = whole_of(sizes, kLevels - 1);
-                const OwnedPicture whole = gathered(detail, kLevels - 1, all);
-                for (int n = 0; n < 3; ++n) {
-                    const Box box = any_box(random, all, wrap);
-                    CHECK(gathered(detail, kLevels - 1, box).bytes == rolled(whole, box));
-                }
+            }
+            const Detail detail(known_photograph, found, sizes, wrap, 24);
+            const Box all = whole_of(sizes, kLevels - 1);
+            const OwnedPicture whole = gathered(detail, kLevels - 1, all);
+            for (int n = 0; n < 3; ++n) {
+                const Box box = any_box(random, all, wrap);
+                CHECK(gathered(detail, kLevels - 1, box).bytes == rolled(whole, box));
             }
         }
     }
@@ -613,8 +612,8 @@ TEST(a_start_that_does_not_belong_to_photograph_and_sizes_is_refused) {
 }
 
 TEST(a_level_that_is_searched_in_parts_is_as_if_searched_whole) {
-    for (const Wrap& wrap : {Wrap{}, Wrap{false, true}, Wrap{true, false}}) {
-        const LevelSizes sizes = wrapping(100, 4, 3, wrap);
+    for (const Wrap& wrap : {Wrap{}, Wrap{false, true}}) {
+        const LevelSizes sizes = wrapping(90, 4, 3, wrap);
         const Planes16 structure = random_planes(sizes.front().first, sizes.front().second, 2);
         const auto three = make_photograph(64, 96, 3, 3);
         const auto find = [&](std::int32_t part, int& steps) {
@@ -627,8 +626,7 @@ TEST(a_level_that_is_searched_in_parts_is_as_if_searched_whole) {
         int whole_steps, steps;
         const Found whole = find(1 << 30, whole_steps);
         const Found parts = find(1, steps);
-        // What wraps down is searched whole.
-        CHECK(wrap.y ? steps == whole_steps : steps > whole_steps);
+        CHECK(steps > whole_steps);
         CHECK(whole.field.offsets == parts.field.offsets);
         CHECK(same(whole.picture, parts.picture) && same(whole.tone, parts.tone));
     }
