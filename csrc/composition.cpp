@@ -210,7 +210,7 @@ private:
         search(back_, size_.first, is_first);
         std::vector<std::uint32_t> result(back_.cost().size(), 0);
         const std::int64_t width = photograph_.width();
-        const std::int64_t alpha = static_cast<std::int64_t>(settings_.completeness) * kValues;
+        const std::int64_t alpha = std::max<std::int64_t>(1, static_cast<std::int64_t>(settings_.completeness) * kValues);
         for (std::int64_t y = 0; y + kPatch <= photograph_.height(); ++y) {
             for (std::int64_t x = 0; x + kPatch <= width; ++x) {
                 const std::int64_t least = back_.cost()[static_cast<std::size_t>((y + kLead) * width + x + kLead)];
@@ -256,10 +256,11 @@ void check(const ConstPicture& photograph, const std::vector<CompositionLevel>& 
     }
     for (const CompositionLevel& level : levels) {
         if (std::min(level.photograph.first, level.photograph.second) < kPatch ||
+            std::max(level.photograph.first, level.photograph.second) > (1 << 20) ||
             std::min(level.picture.first, level.picture.second) < 1 ||
             std::max(level.picture.first, level.picture.second) > (1 << 16)) {
-            throw std::invalid_argument("expected a photograph of at least " + std::to_string(kPatch) +
-                                        " pixels a side and a picture of 1 to 65536 at every level");
+            throw std::invalid_argument("expected a photograph of " + std::to_string(kPatch) +
+                                        " to 1048576 pixels a side and a picture of 1 to 65536 at every level");
         }
     }
 }

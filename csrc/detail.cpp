@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <stdexcept>
 #include <string>
 
@@ -84,7 +83,8 @@ void Detail::check(int level, const Box& box) const {
     }
     const auto& [height, width] = sizes_[static_cast<std::size_t>(level)];
     const auto fits = [](std::int64_t from, std::int64_t to, std::int64_t size, bool wraps) {
-        return from < to && (wraps ? std::abs(from) <= kLongestSide && to - from <= size : from >= 0 && to <= size);
+        if (!wraps) return from >= 0 && from < to && to <= size;
+        return from >= -kLongestSide && from <= kLongestSide && from < to && to <= from + size;
     };
     if (!fits(box.y0, box.y1, height, wrap_.y) || !fits(box.x0, box.x1, width, wrap_.x)) {
         throw std::invalid_argument("the box is empty or leaves the level");

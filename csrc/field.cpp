@@ -144,6 +144,19 @@ Field pad(const Field& field, const Margin& margin) {
     return result;
 }
 
+// A picture with a margin, as it wraps.
+Planes16 pad(const Planes16& picture, const Margin& margin) {
+    Planes16 result(picture.height() + 2 * margin.y, picture.width() + 2 * margin.x);
+    const Window<std::int16_t> out = result.writable();
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t y = 0; y < picture.height(); ++y) {
+            std::copy_n(picture.window().at(c, y, 0), picture.width(), out.at(c, y + margin.y, margin.x));
+        }
+    }
+    wrap(result, margin);
+    return result;
+}
+
 void check_start(const PhotographLevels& photograph, const Start& start, const LevelSizes& sizes) {
     if (start.level < 0 || start.level >= photograph.searched() || (start.field == nullptr) == (start.structure == nullptr)) {
         throw std::invalid_argument("expected a start at a level that is searched");
@@ -187,7 +200,7 @@ public:
                 int threads, const Report& report)
         : photograph_(photograph), wrap_(wrap), seed_(seed), settings_(settings), threads_(threads), report_(report) {}
 
-    // The coarsest level, matched to the structure.
+    // The coarsest level, matched to the structure, within its margin.
     Found coarsest(const Planes16& structure) {
         LevelSearch search = level_search(
             0, random_field(photograph_, structure.height(), structure.width(), seed_), 0, structure.height());
@@ -342,7 +355,7 @@ Found find_field(const PhotographLevels& photograph, const Start& start, const L
     check_wrap(sizes, wrap);
     FieldSearch search(photograph, wrap, seed, settings, threads, report);
     Found found = start.field != nullptr ? search.known(start.level, pad(*start.field, margin_at(start.level, wrap)))
-                                         : search.coarsest(*start.structure);
+                                         : search.coarsest(pad(*start.structure, margin_at(0, wrap)));
     for (int level = start.level + 1; level < photograph.searched(); ++level) {
         const auto& [height, width] = sizes[static_cast<std::size_t>(level)];
         const Margin margin = margin_at(level, wrap);

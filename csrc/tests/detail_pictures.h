@@ -79,6 +79,19 @@ inline std::shared_ptr<const ourgan::PhotographLevels> make_photograph(std::int3
     return std::make_shared<ourgan::PhotographLevels>(levels, searched);
 }
 
+// Two levels of one colour, of which the finer is `height` x `width`.
+inline std::shared_ptr<const ourgan::PhotographLevels> flat_photograph(std::int32_t height, std::int32_t width,
+                                                                       std::uint8_t value) {
+    std::vector<OwnedPicture> owned;
+    std::vector<ourgan::ConstPicture> levels;
+    for (const int shift : {1, 0}) {
+        owned.emplace_back(height >> shift, width >> shift);
+        std::fill(owned.back().bytes.begin(), owned.back().bytes.end(), value);
+    }
+    for (const OwnedPicture& level : owned) levels.push_back(level.readable());
+    return std::make_shared<ourgan::PhotographLevels>(levels, 2);
+}
+
 inline ourgan::LevelSizes halved(std::int32_t height, std::int32_t width, int count) {
     ourgan::LevelSizes sizes;
     for (int i = count - 1; i >= 0; --i) sizes.emplace_back(((height - 1) >> i) + 1, ((width - 1) >> i) + 1);

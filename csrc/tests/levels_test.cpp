@@ -232,8 +232,8 @@ TEST(a_cell_inherits_twice_the_offset_whose_keys_differ_least) {
     for (const std::int32_t stride : {1, 2}) {
         std::vector<Offset> offsets(static_cast<std::size_t>(side * side));
         const Cells<Offset> cells{offsets.data(), 0, 0, side / stride, side / stride};
-        level_kernels().inherit(photograph->exemplar(1), enlarged.window(), below.cells(), 1, cells, stride, 0,
-                                side / stride);
+        level_kernels().inherit(photograph->exemplar(1), enlarged.window(), std::as_const(below).cells(), 1, cells, stride,
+                                0, side / stride);
         for (std::int32_t i = 8 / stride; i < 32 / stride; ++i) {
             for (std::int32_t j = 12 / stride; j < 32 / stride; ++j) CHECK(*cells.at(i, j) == right);
         }

@@ -39,7 +39,7 @@ struct Halves {
 
     // The step between the halves that is left, in levels, with the tone added.
     double left(const ToneSettings& settings, int threads = 1) const {
-        const Planes16 tone = balance_tone(photograph->exemplar(0), picture.window(), field, nullptr, settings, threads);
+        const Planes16 tone = balance_tone(photograph->exemplar(0), picture.window(), field, nullptr, {}, settings, threads);
         double most = 0;
         for (int c = 0; c < kColours; ++c) {
             for (std::int32_t y = 0; y < kSide; ++y) {
@@ -68,7 +68,7 @@ TEST(a_step_of_tone_becomes_level_and_one_of_content_stays) {
 
 TEST(what_is_level_gets_no_tone) {
     const Halves level(0);
-    const Planes16 tone = balance_tone(level.photograph->exemplar(0), level.picture.window(), level.field, nullptr, {}, 1);
+    const Planes16 tone = balance_tone(level.photograph->exemplar(0), level.picture.window(), level.field, nullptr, {}, {}, 1);
     CHECK(same(tone, Planes16(kSide, kSide)));
 }
 
@@ -82,9 +82,9 @@ TEST(tone_does_not_depend_on_threads_and_stays_near_that_of_the_level_below) {
             const Planes16 below(height, width);
             const Planes16* const belows[] = {nullptr, &below};
             for (const Planes16* one : belows) {
-                const Planes16 expected = balance_tone(photograph->exemplar(1), picture.window(), field, one, {}, 1);
+                const Planes16 expected = balance_tone(photograph->exemplar(1), picture.window(), field, one, {}, {}, 1);
                 for (const int threads : {2, 4}) {
-                    CHECK(same(balance_tone(photograph->exemplar(1), picture.window(), field, one, {}, threads), expected));
+                    CHECK(same(balance_tone(photograph->exemplar(1), picture.window(), field, one, {}, {}, threads), expected));
                 }
             }
         }
@@ -94,5 +94,5 @@ TEST(tone_does_not_depend_on_threads_and_stays_near_that_of_the_level_below) {
     for (int c = 0; c < kColours; ++c) std::fill_n(below.writable().plane[c], kSide * kSide, std::int16_t{512});
     ToneSettings still;
     still.fine_iterations = 0;
-    CHECK(same(balance_tone(halves.photograph->exemplar(0), halves.picture.window(), halves.field, &below, still, 1), below));
+    CHECK(same(balance_tone(halves.photograph->exemplar(0), halves.picture.window(), halves.field, &below, {}, still, 1), below));
 }
