@@ -185,10 +185,10 @@ void weigh(const Mixture& mixture, const Reach& reach, std::int32_t (*weights)[4
     }
 }
 
-// The pixels of a cell, from (y, x) on, as far as they lie in the picture.
+// The pixels of a cell, from (y, x) on, as far as they lie in rows first..last of the picture.
 void blend_cell(const Exemplar& e, const Window<const std::int16_t>& enlarged, const Mixture& mixture,
                 const Reach& reach, std::int32_t limit, const Window<std::int16_t>& picture, std::int32_t y,
-                std::int32_t x, std::int32_t side) {
+                std::int32_t x, std::int32_t side, std::int32_t first, std::int32_t last) {
     std::int32_t weights[36][4];
     weigh(mixture, reach, weights);
     const std::int32_t half = 1 << (reach.shift - 1);
@@ -210,8 +210,8 @@ void blend_cell(const Exemplar& e, const Window<const std::int16_t>& enlarged, c
     }
     for (int i = 0; i < 4; ++i) {
         const std::int32_t row = y + (i >> 1), column = x + (i & 1);
-        if ((i >> 1) >= side || (i & 1) >= side || row < picture.y0 || row >= picture.y0 + picture.height ||
-            column < picture.x0 || column >= picture.x0 + picture.width) {
+        if ((i >> 1) >= side || (i & 1) >= side || row < first || row >= last || column < picture.x0 ||
+            column >= picture.x0 + picture.width) {
             continue;
         }
         for (int colour = 0; colour < kColours; ++colour) {
@@ -282,7 +282,8 @@ void blend(const Exemplar& e, const Window<const std::int16_t>& enlarged, const 
                 }
                 continue;
             }
-            blend_cell(e, enlarged, Mixture(cells, reach, i, j), reach, limit, picture, i * stride, j * stride, stride);
+            blend_cell(e, enlarged, Mixture(cells, reach, i, j), reach, limit, picture, i * stride, j * stride, stride, top,
+                       bottom);
         }
         top = bottom;
     }

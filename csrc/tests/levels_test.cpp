@@ -342,3 +342,34 @@ TEST(where_all_cells_agree_the_photographs_own_pixels_come_through) {
         }
     }
 }
+
+TEST(blending_writes_no_other_rows_than_it_is_asked_for) {
+    // Others may be at work on them: the rows of a cell of two by two are not all of one thread.
+    const auto photograph = make_photograph(48, 64, 2, 2);
+    const Planes16 enlarged = random_planes(27, 31, 1);
+    std::vector<std::uint8_t> calm(32);
+    for (const std::int32_t stride : {1, 2}) {
+        const Field field = random_field((27 + stride - 1) / stride, (31 + stride - 1) / stride, stride, 48, 64, 4);
+        for (const LevelKernels* kernels : available_level_kernels()) {
+            const auto blend = [&](Planes16& out, std::int32_t first, std::int32_t last) {
+                kernels->blend(photograph->exemplar(1), enlarged.window(), field.cells(), stride, 24 * kSteps,
+                               out.writable(), calm.data(), first, last);
+            };
+            Planes16 whole(27, 31);
+            blend(whole, 0, 27);
+            for (const auto& [first, last] : {std::pair{0, 1}, {1, 2}, {3, 8}, {8, 13}, {13, 27}}) {
+                Planes16 part(27, 31);
+                for (int c = 0; c < kColours; ++c) std::fill_n(part.writable().plane[c], 27 * 31, std::int16_t{-1});
+                blend(part, first, last);
+                for (int c = 0; c < kColours; ++c) {
+                    for (std::int32_t y = 0; y < 27; ++y) {
+                        for (std::int32_t x = 0; x < 31; ++x) {
+                            const bool is_asked = y >= first && y < last;
+                            CHECK(*part.window().at(c, y, x) == (is_asked ? *whole.window().at(c, y, x) : -1));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
