@@ -38,8 +38,7 @@ class Steps:
     def __init__(self, moments: Sequence[float] = ()) -> None:
         self._began = moments[0] if moments else time.time()
         self.rows = [
-            (name, end - start)
-            for name, start, end in zip(STEPS_BEFORE, moments, moments[1:], strict=False)
+            (name, end - start) for name, start, end in zip(STEPS_BEFORE, moments, moments[1:], strict=False)
         ]
 
     @contextmanager
