@@ -1,4 +1,4 @@
-# make demo [IMAGE=photo.jpg] [SIZE=7680x4320]   fits a bundle to a photograph and renders it
+# make demo [IMAGE=photo.jpg] [SIZE=7680x4320]   a picture at once; then fits a bundle and renders from that, too
 # make test                                      everything: linters, type checks, C++ and Python tests
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,10 +12,17 @@ CORE = pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h csrc/*.
 
 .PHONY: demo test lint clean
 
+# The first picture needs neither PyTorch nor the trainers: they are installed behind it.
 demo:
-	@start=$$(date +%s) && $(MAKE) --no-print-directory $(VENV)/.train \
-	&& $(BIN)/python -m trainers.demo $(if $(IMAGE),"$(IMAGE)") --size "$(SIZE)" \
-	   --install-seconds $$(($$(date +%s) - start))
+	@image="$(IMAGE)"; name=$$(basename "$${image:-sample}"); picture="output/$${name%.*}-at-once.png"; \
+	start=$$(date +%s); \
+	test -z "$$image" || test -r "$$image" || { echo "error: cannot read $$image" >&2; exit 1; }; \
+	mkdir -p output && $(MAKE) --no-print-directory $(VENV)/.render && installed=$$(date +%s) \
+	&& $(BIN)/ourgan render $${image:+"$$image"} "$(SIZE)" --structure patches -o "$$picture" && rendered=$$(date +%s) \
+	&& echo "== $$picture: here $$((rendered - start)) s after make demo; training comes next" \
+	&& $(MAKE) --no-print-directory $(VENV)/.train \
+	&& $(BIN)/python -m trainers.demo $${image:+"$$image"} --size "$(SIZE)" --first "$$picture" \
+	   --moments $$start $$installed $$rendered $$(date +%s)
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest
@@ -25,27 +32,38 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# torch first and by its exact version: a range could bring another build of it. The build's own requirements
-# lie in the environment, pinned: --no-build-isolation. Spandrel asks for torchvision, which asks for a torch of
-# its own choice, and is not needed for the networks that the tests open with it: --no-deps.
+# The build's own requirements lie in the environment, pinned: --no-build-isolation.
 $(VENV)/.tools: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	|| { echo "error: Python 3.10 or later is needed, $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
 	|| { echo "error: no virtual environment can be made; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV) ..."
-	@$(PIP) install --quiet --disable-pip-version-check --upgrade "pip>=23.1"
-	@$(INSTALL) scikit-build-core pybind11 cmake ninja "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) install --quiet --disable-pip-version-check "pip>=23.1"
+	@$(INSTALL) scikit-build-core pybind11 cmake ninja
 	@touch $@
 
-$(VENV)/.train: $(VENV)/.tools $(CORE)
+# By its exact version: a range could bring another build of it.
+$(VENV)/.torch: $(VENV)/.tools
+	@echo "installing PyTorch ..."
+	@$(INSTALL) "$$(grep '^torch==' constraints.txt)"
+	@touch $@
+
+$(VENV)/.render: $(VENV)/.tools $(CORE)
+	@echo "compiling the core ..."
+	@$(INSTALL) --no-build-isolation -e ".[cpu]"
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.torch $(CORE)
 	@$(INSTALL) --no-build-isolation -e ".[cpu,train]"
-	@touch $@
+	@touch $(VENV)/.render $@
 
-$(VENV)/.test: $(VENV)/.tools $(CORE)
+# Spandrel asks for torchvision, which asks for a torch of its own choice, and is not needed for the networks that
+# the tests open with it: --no-deps.
+$(VENV)/.test: $(VENV)/.torch $(CORE)
 	@$(INSTALL) --no-build-isolation -C cmake.define.OURGAN_WERROR=ON -e ".[cpu,train,test]"
 	@$(INSTALL) --no-deps spandrel safetensors einops
-	@touch $@ $(VENV)/.train
+	@touch $(VENV)/.render $(VENV)/.train $@
 
 clean:
 	rm -rf $(VENV) build dist output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,9 @@
-"""The whole way in one command: photograph -> draft bundle -> large picture, with the time of each step.
+"""Photograph -> draft bundle -> large picture, in one command, with the time of each step.
 
     python -m trainers.demo photo.jpg --size 7680x4320
 
-Without a photograph it learns the one that the sample bundle holds.
+Without a photograph it learns the one that the sample bundle holds. `make demo` renders a picture without
+training first, and says here where it lies and how long that took.
 """
 
 from __future__ import annotations
@@ -25,11 +26,20 @@ from .command_line import minutes
 OUTPUT = Path("output")
 
 
-class Steps:
-    """What was done, and how long it took."""
+STEPS_BEFORE = ("install what rendering needs", "render without training", "install the trainers")
 
-    def __init__(self, seconds_before: float) -> None:
-        self.rows = [("install", seconds_before)] if seconds_before else []
+
+class Steps:
+    """What was done, and how long it took.
+
+    `moments` (seconds since 1970) are when the whole began and when each of STEPS_BEFORE ended, or nothing.
+    """
+
+    def __init__(self, moments: Sequence[float] = ()) -> None:
+        self._began = moments[0] if moments else time.time()
+        self.rows = [
+            (name, end - start) for name, start, end in zip(STEPS_BEFORE, moments, moments[1:], strict=False)
+        ]
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -40,8 +50,8 @@ class Steps:
         self.rows.append((name, time.perf_counter() - started))
 
     def __str__(self) -> str:
-        rows = [*self.rows, ("all", sum(seconds for _, seconds in self.rows))]
-        return "\n".join(f"{name:<28} {minutes(seconds)}" for name, seconds in rows)
+        rows = [*self.rows, ("all, with starting up", time.time() - self._began)]
+        return "\n".join(f"{name:<30} {minutes(seconds)}" for name, seconds in rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,9 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trainers.demo", description="Photograph to picture.")
     parser.add_argument("image", nargs="?", type=Path)
     parser.add_argument("--size", default="7680x4320")
-    parser.add_argument("--install-seconds", type=float, default=0.0, help="time that installing took before")
+    parser.add_argument("--first", type=Path, help="the picture that was rendered without training")
+    parser.add_argument(
+        "--moments",
+        nargs=len(STEPS_BEFORE) + 1,
+        type=float,
+        default=(),
+        help=f"when all began and when these had ended: {', '.join(STEPS_BEFORE)}",
+    )
     options = parser.parse_args(arguments)
-    steps = Steps(options.install_seconds)
+    steps = Steps(options.moments)
     try:
         size = parse_size(options.size)
         OUTPUT.mkdir(exist_ok=True)
@@ -62,14 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if status:
             return status
         picture = OUTPUT / f"{image.stem}-{size[0]}x{size[1]}.png"
-        with steps(f"render {size[0]} x {size[1]}"):
+        with steps("render from the bundle"):
             Synthesizer(bundle).render(*size, out=picture, progress=True)
     except (OurganError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    print(f"\n{steps}\n\nbundle:  {bundle}\npicture: {picture}")
+    print(f"\n{steps}\n")
+    if options.first:
+        print(f"without training: {options.first}")
+    print(f"trained:          {picture}\nbundle:           {bundle}")
     return 0
 
 
@@ -79,7 +99,7 @@ def sample_photograph() -> Path:
     file = bundle.manifest.photo.file
     if file is None:
         raise BundleError(f"{bundle.path}: holds no photograph to learn: give one")
-    picture = OUTPUT / f"{bundle.path.stem}{Path(file).suffix}"
+    picture = OUTPUT / f"sample{Path(file).suffix}"
     with atomic_file(picture) as temporary:
         temporary.write_bytes(bundle.read(file))
     return picture
