@@ -7,13 +7,14 @@
 
 struct Test {
     const char* name;
+    const char* file;
     void (*run)();
 };
 
 std::vector<Test>& all_tests();
 
 struct Registration {
-    Registration(const char* name, void (*run)()) { all_tests().push_back({name, run}); }
+    Registration(const char* name, const char* file, void (*run)()) { all_tests().push_back({name, file, run}); }
 };
 
 [[noreturn]] inline void fail(const char* file, int line, const std::string& what) {
@@ -22,7 +23,7 @@ struct Registration {
 
 #define TEST(name)                                          \
     static void name();                                     \
-    static const Registration name##_registration(#name, name); \
+    static const Registration name##_registration(#name, __FILE__, name); \
     static void name()
 
 #define CHECK(condition)                                    \
