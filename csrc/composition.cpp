@@ -12,7 +12,6 @@
 namespace ourgan {
 namespace {
 
-constexpr std::int32_t kValues = kPatch * kPatch * kColours;
 constexpr std::uint32_t kStream = 1u << 17;  // of random numbers, behind those of fields; two for every level
 
 using Extent = std::pair<std::int32_t, std::int32_t>;
@@ -130,24 +129,7 @@ Planes16 vote(const Exemplar& exemplar, const Field& field, const Extent& size, 
     return result;
 }
 
-// A random position for every cell.
-Field random_field(const Extent& picture, const Extent& photograph, std::uint64_t seed, std::uint32_t stream) {
-    Field field = make_field(picture.first, picture.second, 1);
-    const auto down = static_cast<std::uint64_t>(photograph.first - kPatch + 1);
-    const auto right = static_cast<std::uint64_t>(photograph.second - kPatch + 1);
-    for (std::int32_t i = 0; i < field.rows; ++i) {
-        for (std::int32_t j = 0; j < field.columns; ++j) {
-            const Words4 words = philox_4x32_10(
-                {{static_cast<std::uint32_t>(j), static_cast<std::uint32_t>(i), 0xFFFFFFFFu, stream}},
-                static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
-            *field.cells().at(i, j) = {static_cast<std::int32_t>((words.word[0] * down) >> 32) - (i - kLead),
-                                       static_cast<std::int32_t>((words.word[1] * right) >> 32) - (j - kLead)};
-        }
-    }
-    return field;
-}
-
-// Where a pixel's centre lies at another size, in 2 * size ths of a pixel: place times size.
+// The place, at another size, that a pixel's centre lies in.
 std::int32_t scaled(std::int32_t place, std::int32_t from, std::int32_t to) {
     return static_cast<std::int32_t>((2 * static_cast<std::int64_t>(place) + 1) * to / (2 * static_cast<std::int64_t>(from)));
 }
@@ -281,7 +263,7 @@ KnownField known_field(const Composition& composition, const PhotographLevels& p
     return {level, scale_field(composition.field, from, to)};
 }
 
-double copied_share(const Field& field) {
+double copied_share(const Field& field, const Wrap& wrap) {
     std::vector<std::int32_t> parent(field.offsets.size());
     std::iota(parent.begin(), parent.end(), 0);
     const auto root = [&](std::int32_t at) {
@@ -292,22 +274,26 @@ double copied_share(const Field& field) {
         }
         return at;
     };
-    const auto join = [&](std::int32_t a, std::int32_t b) {
-        const Offset one = field.offsets[static_cast<std::size_t>(a)], other = field.offsets[static_cast<std::size_t>(b)];
-        if (std::max(std::abs(one.y - other.y), std::abs(one.x - other.x)) > 1) return;
-        const std::int32_t first = root(a), second = root(b);
+    // Joins a cell and the next one, down or right, which lies `across` from where it would be if that wraps.
+    const auto join = [&](std::int32_t i, std::int32_t j, std::int32_t next_i, std::int32_t next_j, Offset across) {
+        const Offset one = *field.cells().at(i, j), next = *field.cells().at(next_i, next_j);
+        if (std::max(std::abs(next.y - across.y - one.y), std::abs(next.x - across.x - one.x)) > 1) return;
+        const std::int32_t first = root(i * field.columns + j), second = root(next_i * field.columns + next_j);
         parent[static_cast<std::size_t>(std::max(first, second))] = std::min(first, second);
     };
     for (std::int32_t i = 0; i < field.rows; ++i) {
         for (std::int32_t j = 0; j < field.columns; ++j) {
-            const std::int32_t at = i * field.columns + j;
-            if (j > 0) join(at - 1, at);
-            if (i > 0) join(at - field.columns, at);
+            if (j + 1 < field.columns) join(i, j, i, j + 1, {0, 0});
+            if (i + 1 < field.rows) join(i, j, i + 1, j, {0, 0});
         }
     }
+    for (std::int32_t i = 0; wrap.x && i < field.rows; ++i) join(i, field.columns - 1, i, 0, {0, field.columns});
+    for (std::int32_t j = 0; wrap.y && j < field.columns; ++j) join(field.rows - 1, j, 0, j, {field.rows, 0});
     std::vector<std::int32_t> count(parent.size());
     std::int32_t most = 0;
-    for (std::size_t at = 0; at < parent.size(); ++at) most = std::max(most, ++count[static_cast<std::size_t>(root(static_cast<std::int32_t>(at)))]);
+    for (std::size_t at = 0; at < parent.size(); ++at) {
+        most = std::max(most, ++count[static_cast<std::size_t>(root(static_cast<std::int32_t>(at)))]);
+    }
     return static_cast<double>(most) / static_cast<double>(parent.size());
 }
 
@@ -315,33 +301,42 @@ Composition compose(const ConstPicture& photograph, const std::vector<Compositio
                     const Wrap& wrap, std::uint64_t seed, const CompositionSettings& settings, int threads,
                     const Report& report) {
     check(photograph, levels);
+    const auto work_of = [&](const CompositionLevel& level, std::int32_t rounds) {
+        return static_cast<double>(rounds) * level.picture.first * level.picture.second;
+    };
+    double whole = 0, done = 0;
+    for (const CompositionLevel& level : levels) whole += work_of(level, settings.rounds);
     Planes16 picture(1, 1);
     Field field{1, 0, 0, {}};
     for (std::size_t i = 0; i < levels.size(); ++i) {
         const CompositionLevel& level = levels[i];
+        const bool is_coarsest = i == 0;
         const auto stream = kStream + 1 + 2 * static_cast<std::uint32_t>(i);
-        const Extent below = i > 0 ? levels[i - 1].photograph : Extent{std::max(1, level.photograph.first * 3 / 4), std::max(1, level.photograph.second * 3 / 4)};
+        const auto& [height, width] = level.photograph;
+        const Extent below = is_coarsest ? Extent{height * 3 / 4, width * 3 / 4} : levels[i - 1].photograph;
         const PhotographLevel exemplar = make_level(photograph, level.photograph, below);
-        if (i > 0) {
+        if (!is_coarsest) {
             picture = resize(picture, level.picture, wrap);
             field = scale_field(field, levels[i - 1], level);
         } else {
-            picture = beginning == Beginning::noise ? make_noise(level.picture, settings.noise, seed)
-                                                    : resize(to_planes(reduce(photograph, level.photograph).readable()), level.picture, {});
+            picture = beginning == Beginning::noise
+                          ? make_noise(level.picture, settings.noise, seed)
+                          : resize(to_planes(reduce(photograph, level.photograph).readable()), level.picture, {});
             field = random_field(level.picture, level.photograph, seed, stream);
         }
-        const std::int64_t pairs = static_cast<std::int64_t>(level.picture.first) * level.picture.second *
-                                   level.photograph.first * level.photograph.second;
-        Level search(exemplar, std::move(field), i == 0 && pairs <= settings.exhaustive, wrap, seed, stream, settings, threads);
-        const std::int32_t rounds = i == 0 ? settings.first_rounds : settings.rounds;
+        const std::int64_t pairs = static_cast<std::int64_t>(level.picture.first) * level.picture.second * height * width;
+        Level search(exemplar, std::move(field), is_coarsest && pairs <= settings.exhaustive, wrap, seed, stream, settings,
+                     threads);
+        const std::int32_t rounds = is_coarsest ? settings.first_rounds : settings.rounds;
         for (std::int32_t n = 0; n < rounds; ++n) {
             picture = search.round(picture, n == 0);
-            report(static_cast<double>(i) / static_cast<double>(levels.size()));
+            report(std::min(1.0, (done + work_of(level, n + 1)) / whole));
         }
+        done += work_of(level, settings.rounds);
         field = std::move(search.field());
     }
     const CompositionLevel& last = levels.back();
-    return {std::move(picture), std::move(field), last.photograph.first, last.photograph.second};
+    return {std::move(picture), std::move(field), last.photograph.first, last.photograph.second, wrap};
 }
 
 }  // namespace ourgan

@@ -16,6 +16,7 @@ struct Composition {
     Field field;  // into the photograph as it was given
     std::int32_t photograph_height;
     std::int32_t photograph_width;
+    Wrap wrap;
 };
 
 // (height, width) of the photograph and of the picture at a level.
@@ -47,7 +48,7 @@ struct KnownField {
 KnownField known_field(const Composition& composition, const PhotographLevels& photograph, const LevelSizes& sizes);
 
 // The largest piece of the photograph in the picture, as a share of it: of places that hang together and come from
-// there with (nearly, by a pixel) the same offset.
-double copied_share(const Field& field);
+// there with (nearly, by a pixel) the same offset, across borders that wrap too.
+double copied_share(const Field& field, const Wrap& wrap = {});
 
 }  // namespace ourgan

@@ -11,7 +11,6 @@
 namespace ourgan {
 namespace {
 
-constexpr std::int32_t kValues = kPatch * kPatch * kColours;
 constexpr std::uint32_t kStream = 1u << 16;  // of random tries, behind those of noise
 constexpr std::int64_t kRowsPerThread = 8;
 
@@ -35,24 +34,6 @@ Prices prices_of(const DetailSettings& settings, int level, std::int32_t height)
         prices.most_overuse = settings.most_overuse;
     }
     return prices;
-}
-
-Field random_field(const PhotographLevels& photograph, std::int32_t height, std::int32_t width, std::uint64_t seed) {
-    Field field = make_field(height, width, 1);
-    const auto down = static_cast<std::uint32_t>(photograph.height(0) - kPatch + 1);
-    const auto right = static_cast<std::uint32_t>(photograph.width(0) - kPatch + 1);
-    for (std::int32_t i = 0; i < field.rows; ++i) {
-        for (std::int32_t j = 0; j < field.columns; ++j) {
-            const Words4 words = philox_4x32_10(
-                {{static_cast<std::uint32_t>(j), static_cast<std::uint32_t>(i), 0xFFFFFFFFu, kStream}},
-                static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
-            const auto y = static_cast<std::int32_t>((static_cast<std::uint64_t>(words.word[0]) * down) >> 32);
-            const auto x = static_cast<std::int32_t>((static_cast<std::uint64_t>(words.word[1]) * right) >> 32);
-            field.offsets[static_cast<std::size_t>(i) * static_cast<std::size_t>(field.columns) +
-                          static_cast<std::size_t>(j)] = {y - (i - kLead), x - (j - kLead)};
-        }
-    }
-    return field;
 }
 
 Field inherit_field(const PhotographLevels& photograph, int level, const Field& below, const Planes16& enlarged,
@@ -203,7 +184,10 @@ public:
     // The coarsest level, matched to the structure, within its margin.
     Found coarsest(const Planes16& structure) {
         LevelSearch search = level_search(
-            0, random_field(photograph_, structure.height(), structure.width(), seed_), 0, structure.height());
+            0,
+            random_field({structure.height(), structure.width()}, {photograph_.height(0), photograph_.width(0)}, seed_,
+                         kStream),
+            0, structure.height());
         const Prices free = row_prices(settings_, 0, photograph_.height(0));
         const Prices priced = prices_of(settings_, 0, photograph_.height(0));
         search.match(structure, photograph_.keys(0));

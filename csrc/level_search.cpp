@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "parallel.h"
+#include "philox.h"
 
 namespace ourgan {
 namespace {
@@ -30,6 +31,23 @@ void sum_around(const std::int32_t* in, std::int32_t* out, std::int64_t height, 
 Field make_field(std::int32_t height, std::int32_t width, std::int32_t stride) {
     const std::int32_t rows = (height + stride - 1) / stride, columns = (width + stride - 1) / stride;
     return {stride, rows, columns, std::vector<Offset>(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns))};
+}
+
+Field random_field(const std::pair<std::int32_t, std::int32_t>& picture,
+                   const std::pair<std::int32_t, std::int32_t>& photograph, std::uint64_t seed, std::uint32_t stream) {
+    Field field = make_field(picture.first, picture.second, 1);
+    const auto down = static_cast<std::uint64_t>(photograph.first - kPatch + 1);
+    const auto right = static_cast<std::uint64_t>(photograph.second - kPatch + 1);
+    for (std::int32_t i = 0; i < field.rows; ++i) {
+        for (std::int32_t j = 0; j < field.columns; ++j) {
+            const Words4 words = philox_4x32_10(
+                {{static_cast<std::uint32_t>(j), static_cast<std::uint32_t>(i), 0xFFFFFFFFu, stream}},
+                static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
+            *field.cells().at(i, j) = {static_cast<std::int32_t>((words.word[0] * down) >> 32) - (i - kLead),
+                                       static_cast<std::int32_t>((words.word[1] * right) >> 32) - (j - kLead)};
+        }
+    }
+    return field;
 }
 
 void wrap(Planes16& picture, const Margin& margin) {

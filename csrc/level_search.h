@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "exemplar.h"
@@ -22,6 +23,10 @@ struct Field {
 
 // A field of a picture of height x width, from nowhere.
 Field make_field(std::int32_t height, std::int32_t width, std::int32_t stride);
+
+// One whose every cell comes from a random position: sizes are (height, width) of the picture and the photograph.
+Field random_field(const std::pair<std::int32_t, std::int32_t>& picture,
+                   const std::pair<std::int32_t, std::int32_t>& photograph, std::uint64_t seed, std::uint32_t stream);
 
 // Which candidates a step tries: offsets of neighbours so many cells away, and as many random ones, the first of them
 // within so many pixels of the best.

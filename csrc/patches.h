@@ -12,6 +12,9 @@ namespace ourgan {
 // How far beyond its borders a picture is repeated in memory, so that no patch of a cell reads past it.
 inline constexpr int kMargin = 16;
 
+// Values of a patch.
+inline constexpr std::int32_t kValues = kPatch * kPatch * kColours;
+
 // A candidate that is dearer than any.
 inline constexpr std::uint32_t kDearest = 0xFFFFFFFFu;
 

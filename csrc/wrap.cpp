@@ -623,7 +623,7 @@ void bind_composition(py::module_& m) {
              "wrap"_a = std::pair<bool, bool>(false, false), "seed"_a = 0, "settings"_a = py::none(), "threads"_a = 0,
              "report"_a = py::none())
         .def_property_readonly("picture", [](const Composition& self) { return from_planes(self.picture); })
-        .def_property_readonly("copied", [](const Composition& self) { return ourgan::copied_share(self.field); });
+        .def_property_readonly("copied", [](const Composition& self) { return ourgan::copied_share(self.field, self.wrap); });
 }
 
 void bind_detail(py::module_& m) {

@@ -21,7 +21,14 @@ from .errors import OutputError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["atomic_file", "atomic_outputs", "check_replaceable", "follow"]
+__all__ = ["atomic_file", "atomic_outputs", "check_is_not", "check_replaceable", "follow"]
+
+
+def check_is_not(path: Path, source: Path) -> None:
+    """Raise OutputError if an output would replace what it is made from."""
+    with contextlib.suppress(OSError):  # one of them is not there
+        if path.samefile(source):
+            raise OutputError(f"cannot write {path}: it is what the output is made from; give another name")
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
+from ._atomic import check_is_not
 from ._core import Box
 from ._version import __version__
 from .arrays import Picture
@@ -265,6 +266,7 @@ class Canvas:
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
+        check_is_not(Path(path), self._networks.bundle.path)
         with contextlib.ExitStack() as stack:
             numbers = stack.enter_context(_timed(stats))
             # Removed, as the first to be entered, after the file has got its name.

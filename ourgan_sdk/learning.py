@@ -5,9 +5,9 @@ from pathlib import Path
 
 from .bundle import Bundle, Manifest, Photo, bundle_in_memory
 from .errors import BundleError, PhotographError
-from .photograph import photograph_member, read_photograph
+from .photograph import SUFFIXES, photograph_member, read_photograph
 
-__all__ = ["MOST_PIXELS", "SMALLEST_SIDE", "learn", "sample_bundle"]
+__all__ = ["MOST_PIXELS", "SMALLEST_SIDE", "is_photograph", "learn", "open_source", "sample_bundle"]
 
 SMALLEST_SIDE = 64
 """Pixels of a photograph's sides, at least: with fewer there are hardly two patches to choose from."""
@@ -36,6 +36,31 @@ def learn(path: str | os.PathLike[str]) -> Bundle:
     members = {one.file: general.read(one.file) for one in upscalers} | {file: data}
     photo = Photo(width=photograph.width, height=photograph.height, sha256=photograph.sha256, file=file)
     return bundle_in_memory(path, Manifest(schema_version=4, photo=photo, upscalers=upscalers), members)
+
+
+def open_source(source: str | os.PathLike[str] | Bundle | None) -> Bundle:
+    """A bundle from whatever it is asked for by: a bundle, its file, a photograph, or None for the sample.
+
+    Raises TypeError for anything else, BundleError and PhotographError.
+    """
+    if isinstance(source, Bundle):
+        return source
+    if source is None:
+        return Bundle.open(sample_bundle())
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(f"expected the path of a photograph or a bundle, or a Bundle, got {source!r}")
+    return learn(source) if is_photograph(Path(source)) else Bundle.open(source)
+
+
+def is_photograph(path: Path) -> bool:
+    """Whether a file is to be read as one: neither called nor beginning as bundles are."""
+    if path.suffix.lower() == ".ourgan":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) != b"PK\x03\x04"
+    except OSError:
+        return path.suffix.lower() in SUFFIXES  # whose error tells of photographs
 
 
 def sample_bundle() -> Path:

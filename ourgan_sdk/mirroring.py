@@ -37,6 +37,8 @@ class MirroredRenderer:
         self._half = half
         self._size = size
         self._mirror = mirror
+        half_height, half_width = half_of(size, mirror)
+        self._half_share = half_height * half_width / (size[0] * size[1])
 
     @property
     def plan(self) -> Plan:
@@ -74,7 +76,7 @@ class MirroredRenderer:
             for top, bottom, is_mirrored in self._runs(box, height):
                 y0, y1 = (height - bottom, height - top) if is_mirrored else (top, bottom)
                 part = Box(y0, columns.start, y1, columns.stop)
-                meter = _Meter(advance, (bottom - top) * box.width)
+                meter = _Share(advance, (bottom - top) * box.width)
                 if is_mirrored:  # at most _ROWS of them, to be turned round
                     band = np.concatenate([*self._bands(level, part, meter, stats, keep)])[::-1]
                     write(self._widened(band, box, columns, width))
@@ -88,6 +90,8 @@ class MirroredRenderer:
                         keep=keep,
                     )
                 meter(1, 1)
+        if stats.copied_share is not None:  # of the half: a mirrored piece is another one
+            stats.copied_share *= self._half_share
 
     def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
         """As a Renderer's."""
@@ -135,7 +139,7 @@ class MirroredRenderer:
         return np.ascontiguousarray(band[:, _places(box.x0, box.x1, width, self._mirror[1]) - columns.start])
 
 
-class _Meter:
+class _Share:
     """A progress that tells `advance` what share of `total` is new."""
 
     def __init__(self, advance: Callable[[int], object], total: int) -> None:

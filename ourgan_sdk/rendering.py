@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ._core import Box, BudgetError
 from .arrays import Picture
 from .bundle import Upscaler
-from .detail import DetailPicture, PhotographSource, check_structure, plan_detail
+from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
 from .engines import WindowRules
 from .passes.networks import Networks
 from .passes.one_pass import Bands, Pass
@@ -79,7 +79,7 @@ def detail_renderer(
     structure: StructureSource,
     source: PhotographSource,
     size: tuple[int, int],
-    extent: float | None,
+    plan: DetailPlan,
     *,
     layout: Layout,
     seed: int,
@@ -87,12 +87,11 @@ def detail_renderer(
     memory_limit: int,
     threads: int,
 ) -> "Renderer":
-    """A renderer of a picture of `size` (height, width) of the photograph's own detail.
+    """A renderer of a picture of `size` (height, width) of the photograph's own detail, as `plan` says.
 
-    Raises SizeError where its structure is too large, the photograph too elongated, or it cannot wrap.
+    Raises SizeError where its structure is too large.
     """
     manifest = networks.bundle.manifest
-    plan = plan_detail((manifest.photo.height, manifest.photo.width), size, extent)
     check_structure(plan.structure_size(structure.long_side), plan.extent)
     first = DetailPicture(source, plan, structure, layout, seed=seed, threads=threads)
     chain = from_detail(manifest, size, plan.size, plan.passes)

@@ -14,15 +14,14 @@ from ._core import resample
 from .arrays import Picture
 from .bundle import Bundle
 from .canvas import Canvas, check_dtype, check_seed
-from .detail import EXTENTS, PhotographSource, plan_detail
+from .detail import EXTENTS, DetailPlan, PhotographSource, check_wrap, plan_detail
 from .engines import Options
 from .engines.protocol import Precision
 from .errors import BundleError
-from .learning import learn, sample_bundle
+from .learning import open_source, sample_bundle
 from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .mirroring import MirroredRenderer, half_of
 from .passes.networks import Networks
-from .photograph import SUFFIXES
 from .progress import Progress, RenderStats
 from .rendering import Renderer, detail_renderer, network_renderer
 from .sizes import check_integer, check_size
@@ -104,7 +103,7 @@ class Synthesizer:
         options = Options(device, precision, threads, memory_limit)
         self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
         self._threads = threads or 0
-        self._networks = Networks(_open(source), engine, options)
+        self._networks = Networks(open_source(source), engine, options)
         manifest = self.bundle.manifest
         for wanted, purpose, otherwise in (
             (detail == "photograph", "take detail from", "detail='network' (--detail network)"),
@@ -229,23 +228,12 @@ class Synthesizer:
         Arguments as for `render`. Raises SizeError, TypeError, ValueError and BudgetError as `render` does.
         """
         width, height = check_size(width, height)
-        seed, kind, extent = check_seed(seed), check_dtype(dtype), _check_extent(extent)
-        layout = self._check_layout(layout)
-        size = height, width
-        if layout.retarget and extent is None:
-            extent = self._fitting_extent(size)
-        renderer: Renderer | MirroredRenderer
-        if any(layout.mirror):
-            half = half_of(size, layout.mirror)
-            extent = self._extent_of_half(size, half, extent)
-            renderer = MirroredRenderer(self._renderer(half, extent, layout, seed, kind), size, layout.mirror)
-        else:
-            renderer = self._renderer(size, extent, layout, seed, kind)
-        return Canvas(
-            *(self._networks, renderer, (width, height)),
-            seed=seed,
-            dtype=kind,
-            layout=self._describe(layout),
+        return self._canvas(
+            (height, width),
+            check_seed(seed),
+            check_dtype(dtype),
+            _check_extent(extent),
+            self._check_layout(layout),
         )
 
     def preview(
@@ -292,16 +280,69 @@ class Synthesizer:
             photo.width if width is None else width, photo.height if height is None else height
         )
         size = check_integer("the size of a thumbnail", size, 1 << 31)
-        layout, extent = self._check_layout(layout), _check_extent(extent)
+        seed, extent, layout = check_seed(seed), _check_extent(extent), self._check_layout(layout)
+        kind = np.dtype(np.uint8)
         if not self.takes_detail:
-            return self.canvas(width, height, seed, extent=extent, layout=layout).thumbnail(size)
+            return self._canvas((height, width), seed, kind, extent, layout).thumbnail(size)
+        picture = self._canvas((height, width), seed, kind, extent, layout, at_least=size).read()
+        return resample(picture, *thumbnail_size(height, width, size), threads=self._threads)
+
+    def _canvas(
+        self,
+        size: tuple[int, int],
+        seed: int,
+        dtype: np.dtype[Any],
+        extent: float | None,
+        layout: Layout,
+        *,
+        at_least: int | None = None,
+    ) -> Canvas:
+        """The canvas of `size` (height, width).
+
+        With `at_least`, where detail is the photograph's, one of its coarsest level that has so many pixels
+        on its long side: of the same layout, and made without the finer ones.
+        """
         if layout.retarget and extent is None:
-            extent = self._fitting_extent((height, width))
-        plan = plan_detail((photo.height, photo.width), (height, width), extent)
-        rows, columns = next((one for one in plan.picture if max(one) >= size), plan.size)
-        extent = min(max(plan.extent, EXTENTS[0]), EXTENTS[1])
-        canvas = self.canvas(columns, rows, seed, extent=extent, layout=layout)
-        return resample(canvas.read(), *thumbnail_size(height, width, size), threads=self._threads)
+            extent = self._fitting_extent(size)
+        half = half_of(size, layout.mirror)
+        if self._takes_detail:
+            plan = self._plan(size, half, extent, layout)
+            if at_least is not None:
+                shown = tuple(-(-side // 4**plan.passes) for side in size)
+                halvings = max(n for n in range(len(plan.picture)) if n == 0 or max(shown) >> n >= at_least)
+                plan, size = plan.coarser(halvings), (-(-shown[0] >> halvings), -(-shown[1] >> halvings))
+                half = half_of(size, layout.mirror)
+            renderer = self._detail_renderer(half, plan, layout, seed, dtype)
+        else:
+            if half != size:
+                extent = (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
+            renderer = network_renderer(
+                *(self._networks, self._structure(seed, layout), half, extent),
+                seed=seed,
+                dtype=dtype,
+                memory_limit=self._memory_limit,
+            )
+        return Canvas(
+            self._networks,
+            MirroredRenderer(renderer, size, layout.mirror) if half != size else renderer,
+            size[::-1],
+            seed=seed,
+            dtype=dtype,
+            layout=self._describe(layout),
+        )
+
+    def _plan(
+        self, size: tuple[int, int], half: tuple[int, int], extent: float | None, layout: Layout
+    ) -> DetailPlan:
+        """That of `half` a picture of `size`, which may be all of it; raises SizeError if it cannot wrap."""
+        photo = self.bundle.manifest.photo
+        photograph = photo.height, photo.width
+        plan = plan_detail(photograph, size, extent)
+        if half != size:
+            extent = plan.extent * max(half) / max(size)
+            plan = plan_detail(photograph, half, extent)
+        check_wrap(photograph, half, extent, layout.wrap)
+        return plan
 
     def _structure(self, seed: int, layout: Layout) -> StructureSource:
         manifest = self.bundle.manifest
@@ -311,21 +352,16 @@ class Synthesizer:
         engine = functools.partial(self._networks.on_cpu, manifest.structure.file)
         return NetworkSource(manifest.structure, engine, seed)
 
-    def _renderer(
-        self, size: tuple[int, int], extent: float | None, layout: Layout, seed: int, dtype: np.dtype[Any]
+    def _detail_renderer(
+        self, size: tuple[int, int], plan: DetailPlan, layout: Layout, seed: int, dtype: np.dtype[Any]
     ) -> Renderer:
-        structure, limit = self._structure(seed, layout), self._memory_limit
-        if self._takes_detail:
-            return detail_renderer(
-                *(self._networks, structure, self._photograph, size, extent),
-                layout=layout,
-                seed=seed,
-                dtype=dtype,
-                memory_limit=limit,
-                threads=self._threads,
-            )
-        return network_renderer(
-            *(self._networks, structure, size, extent), seed=seed, dtype=dtype, memory_limit=limit
+        return detail_renderer(
+            *(self._networks, self._structure(seed, layout), self._photograph, size, plan),
+            layout=layout,
+            seed=seed,
+            dtype=dtype,
+            memory_limit=self._memory_limit,
+            threads=self._threads,
         )
 
     def _check_layout(self, layout: Layout | None) -> Layout:
@@ -352,42 +388,12 @@ class Synthesizer:
         extent = max(size) / (factor * max(photo.height, photo.width))
         return min(max(extent, EXTENTS[0]), EXTENTS[1])
 
-    def _extent_of_half(
-        self, size: tuple[int, int], half: tuple[int, int], extent: float | None
-    ) -> float | None:
-        """At which half a picture is as large as the whole one is at `extent`."""
-        photo = self.bundle.manifest.photo
-        if self._takes_detail:
-            plan = plan_detail((photo.height, photo.width), size, extent)
-            return plan.extent * max(half) / max(size)
-        return (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
-
     def _describe(self, layout: Layout) -> dict[str, object]:
         """What made the structure, for a file's metadata."""
         if not self._takes_patches:
             return {"structure": "network", "symmetric": layout.symmetric}
         asked = {name: value for name, value in asdict(layout).items() if value not in (None, False)}
         return {"structure": "patches", **asked}
-
-
-def _open(source: str | os.PathLike[str] | Bundle | None) -> Bundle:
-    """A bundle from whatever it is asked for by."""
-    if isinstance(source, Bundle):
-        return source
-    if source is None:
-        return Bundle.open(sample_bundle())
-    return learn(source) if _is_photograph(Path(source)) else Bundle.open(source)
-
-
-def _is_photograph(path: Path) -> bool:
-    """Whether a file is to be read as one: it is there, and neither called nor begins as a bundle does."""
-    if path.suffix.lower() == ".ourgan":
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(4) != b"PK\x03\x04"
-    except OSError:
-        return path.suffix.lower() in SUFFIXES  # whose error tells of photographs
 
 
 def _check_extent(extent: float | None) -> float | None:

@@ -65,6 +65,11 @@ class Bundle:
         _check_members(path, manifest, sizes)
         return cls(path, manifest, hashlib.sha256(text).hexdigest())
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether it was not saved; `path` is then what it was made from."""
+        return self._members is not None
+
     def read(self, name: str) -> bytes:
         """The content of member `name`; raises BundleError if it is missing or not as declared."""
         entry = self.manifest.files.get(name)

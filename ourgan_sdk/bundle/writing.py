@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .._atomic import atomic_file
+from .._atomic import atomic_file, check_is_not
 from ..errors import BundleError, OutputError
 from .archive import Bundle
 from .manifest import (
@@ -88,6 +88,8 @@ def save_bundle(bundle: Bundle, path: str | os.PathLike[str]) -> Bundle:
     Raises BundleError if the bundle is damaged, and OutputError if the file cannot be written.
     """
     manifest = bundle.manifest
+    if bundle.is_in_memory:
+        check_is_not(Path(path), bundle.path)  # the photograph
     return write_bundle(path, manifest, {name: bundle.read(name) for name in manifest.files})
 
 

@@ -17,6 +17,7 @@ from ..calibration.receptive_field import ERF_WINDOWS, impulse_energy, measured_
 from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
 from ..engines.graphs.reach import check_local, theoretical_radius
 from ..errors import OurganError, OutputError
+from ..learning import is_photograph
 from ..memory import default_memory_limit
 from ..passes.plan import from_structure, make_plan
 from ..progress import reporting
@@ -54,6 +55,8 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.write and options.bundle is None:
         raise OurganError("expected the bundle to write into; --output writes another one")
+    if options.write and is_photograph(options.bundle):
+        raise OurganError(f"{options.bundle} is a photograph, no bundle to write into; --output writes one")
     output = options.bundle if options.write else options.output
     if output is not None and not os.access(output.parent, os.W_OK):
         raise OutputError(f"cannot write {output}: there is no folder {output.parent}, or it is read-only")

@@ -15,11 +15,12 @@ from ..arrays import Picture
 from ..bundle import Bundle, Upscaler
 from ..engines import ENGINES, Engine, HostEngine, Options, candidates, open_first
 from ..errors import EngineError, OurganError
+from ..learning import open_source
 from ..passes.networks import Networks
 from ..passes.one_pass import Bands, Pass
 from ..passes.tile_loop import run_pass
 from ..progress import RenderStats
-from ..synthesizer import Synthesizer, sample_bundle
+from ..synthesizer import Synthesizer
 from .options import Commands, add_command, add_engine_options
 
 __all__ = ["Diagnosis", "add_to", "diagnose", "run"]
@@ -55,7 +56,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print what is here and how each engine fared; raises OurganError if none can render."""
-    bundle = Bundle.open(sample_bundle() if options.bundle is None else options.bundle)
+    bundle = open_source(options.bundle)
     asked = Options(options.device, options.precision, options.threads)
     _print_machine()
     print(f"{'bundle':<12} {bundle.path}")

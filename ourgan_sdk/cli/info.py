@@ -3,8 +3,9 @@
 import argparse
 
 from ..bundle import Bundle, EngineRecord, Manifest
+from ..learning import open_source
 from ..progress import RenderStats
-from ..synthesizer import Synthesizer, sample_bundle
+from ..synthesizer import Synthesizer
 from .options import Commands, add_command
 
 __all__ = ["add_to", "run"]
@@ -19,7 +20,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print it."""
-    bundle = Bundle.open(sample_bundle() if options.bundle is None else options.bundle)
+    bundle = open_source(options.bundle)
     manifest = bundle.manifest
     lines = {
         "bundle": f"{bundle.path} (schema {manifest.schema_version}, by {manifest.created_by})",

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from ..bundle import save_bundle
+from ..errors import OurganError
 from ..learning import learn
 from .options import Commands
 
@@ -16,7 +17,7 @@ def add_to(commands: Commands) -> None:
     description = "learn a photograph, without training: in seconds, into a bundle"
     parser = commands.add_parser("learn", help=description, description=f"{description.capitalize()}.")
     parser.set_defaults(run=run)
-    parser.add_argument("photograph", type=Path, help="a JPEG, PNG, TIFF, WebP, AVIF or HEIC file")
+    parser.add_argument("photograph", type=Path, help="a JPEG, PNG, TIFF, WebP, GIF, AVIF or HEIC file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .ourgan file")
 
 
@@ -24,6 +25,8 @@ def run(options: argparse.Namespace) -> None:
     """Write the bundle, and say how it is used."""
     started = time.perf_counter()
     output: Path = options.output
+    if output.suffix.lower() != ".ourgan":
+        raise OurganError(f"expected a name that ends in .ourgan for the bundle, got {output}")
     bundle = save_bundle(learn(options.photograph), output)
     photo = bundle.manifest.photo
     print(

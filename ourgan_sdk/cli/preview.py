@@ -4,6 +4,7 @@ import argparse
 
 import numpy as np
 
+from .._atomic import check_is_not
 from ..arrays import Picture
 from ..errors import OurganError
 from ..progress import reporting
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> None:
     seeds = range(options.first, options.first + options.count)
     if seeds[-1] >= 1 << 64:
         raise OurganError(f"expected seeds up to 2^64 - 1, got {seeds[0]} to {seeds[-1]}")
+    check_is_not(options.output, synthesizer.bundle.path)
     columns = min(options.columns, options.count)
     with refused_values():
         layout = layout_of(options)

@@ -6,6 +6,14 @@ detail: its field, found once, and regions of its levels, gathered.
 
 from .photograph import PhotographSource
 from .picture import DetailPicture
-from .plan import EXTENTS, DetailPlan, check_structure, plan_detail
+from .plan import EXTENTS, DetailPlan, check_structure, check_wrap, plan_detail
 
-__all__ = ["EXTENTS", "DetailPicture", "DetailPlan", "PhotographSource", "check_structure", "plan_detail"]
+__all__ = [
+    "EXTENTS",
+    "DetailPicture",
+    "DetailPlan",
+    "PhotographSource",
+    "check_structure",
+    "check_wrap",
+    "plan_detail",
+]

@@ -14,7 +14,7 @@ from ..errors import SizeError
 from ..progress import RenderStats
 from ..structure import Layout, StructureSource
 from .photograph import PhotographSource
-from .plan import DetailPlan, check_wrap
+from .plan import DetailPlan
 
 __all__ = ["DetailPicture"]
 
@@ -24,11 +24,11 @@ _BAND_ROWS = 256
 _LARGEST_BAND = 64 << 20
 """Bytes; bands of wider pictures have fewer rows."""
 
-_FIELD_WORK = 6
-"""What finding the field costs per pixel of the last searched level, in pixels gathered there."""
+_FIELD_WORK = 20
+"""What finding the field costs per pixel of the last searched level, in pixels gathered and written."""
 
-_STRUCTURE_SHARE = 0.25
-"""Of that: what the structure costs, if it is of patches."""
+_STRUCTURE_WORK = 300
+"""And what composing a structure of patches costs per pixel of it."""
 
 Advance = Callable[[int], object]
 
@@ -49,8 +49,7 @@ class DetailPicture:
         seed: int,
         threads: int,
     ) -> None:
-        """Raises SizeError if the picture cannot wrap as `layout` says."""
-        check_wrap(plan, layout.wrap)
+        """A side that wraps, as `layout` says, has to pass `check_wrap`."""
         self.plan = plan
         self._source = source
         self._structure = structure
@@ -76,7 +75,13 @@ class DetailPicture:
 
     def work(self, _level: int, box: Box) -> int:
         """The pixels of `box`, and as long as the field has not been found, what that takes."""
-        return (self._field_work if self._detail is None else 0) + box.height * box.width
+        before = self._structure_work + self._field_work if self._detail is None else 0
+        return before + box.height * box.width
+
+    @property
+    def _structure_work(self) -> int:
+        height, width = self.plan.structure_size(self._structure.long_side)
+        return _STRUCTURE_WORK * height * width
 
     @property
     def _field_work(self) -> int:
@@ -122,14 +127,15 @@ class DetailPicture:
             return self._detail
 
     def _find(self, stats: RenderStats, advance: Advance) -> Detail:
-        plan, meter = self.plan, _Meter(self._field_work, advance)
+        plan, work = self.plan, self._structure_work + self._field_work
+        meter, composed = _Meter(work, advance), self._structure_work / work
         started = time.perf_counter()
         levels = self._source.levels(plan)
         stats.field_seconds += time.perf_counter() - started
         structure = self._structure.start(
             plan.structure_size(self._structure.long_side),
             stats,
-            lambda share: meter.report(_STRUCTURE_SHARE * share),
+            lambda share: meter.report(composed * share),
         )
         settings = DetailSettings()
         settings.row = round(settings.row * self._layout.rows**2)
@@ -144,7 +150,7 @@ class DetailPicture:
                 self._seed,
                 settings=settings,
                 threads=self._threads,
-                report=lambda share: meter.report(_STRUCTURE_SHARE + (1 - _STRUCTURE_SHARE) * share),
+                report=lambda share: meter.report(composed + (1 - composed) * share),
                 wrap=self._layout.wrap,
             )
         except ValueError as error:

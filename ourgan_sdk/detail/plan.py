@@ -39,6 +39,9 @@ _LARGEST_STRUCTURE = 1 << 22
 _SCALE = 4
 """Of a pass."""
 
+_MOST_LENGTHS = 1024
+"""Tried in search of one that wraps: more than any two that do are apart."""
+
 Size = tuple[int, int]
 
 
@@ -61,6 +64,13 @@ class DetailPlan:
     def size(self) -> Size:
         """(height, width) of the finest level."""
         return self.picture[-1]
+
+    def coarser(self, halvings: int) -> "DetailPlan":
+        """The same picture, so many times half as large: without the finest levels, or passes."""
+        count = len(self.picture) - halvings
+        return DetailPlan(
+            self.picture[:count], self.photograph[:count], min(self.searched, count), 0, self.extent
+        )
 
     def structure_size(self, trained_long: int) -> Size:
         """(height, width) of a structure whose photograph had a long side of `trained_long` pixels."""
@@ -107,24 +117,42 @@ def check_structure(size: Size, extent: float) -> None:
         )
 
 
-def check_wrap(plan: DetailPlan, wrap: tuple[bool, bool]) -> None:
-    """Raise SizeError if the picture cannot wrap along y or x: its sides have to halve at every level."""
-    if not any(wrap):
-        return
-    if plan.passes:
+def check_wrap(photograph: Size, size: Size, extent: float | None, wrap: tuple[bool, bool]) -> None:
+    """Raise SizeError if a picture of `size` cannot wrap along y or x: sides have to halve at every level.
+
+    Arguments as for `plan_detail`; the error names the nearest lengths that will do.
+    """
+    plan = plan_detail(photograph, size, extent)
+    if any(wrap) and plan.passes:
         raise SizeError(
             f"a picture that is {plan.extent:.4g} photographs wide cannot wrap where networks enlarge it: "
             "give a larger extent or a smaller size"
         )
-    step = 1 << (len(plan.picture) - 1)
-    for name, length, wraps in zip(("height", "width"), plan.size, wrap, strict=True):
-        if wraps and length % step:
-            lower = length // step * step
-            sizes = f"{lower} or {lower + step}" if lower else f"{step}"
+    for axis, name in enumerate(("height", "width")):
+        if wrap[axis] and not _wraps(plan, axis):
+            nearest = [_nearest(photograph, size, extent, axis, step) for step in (-1, 1)]
+            lengths = " or ".join(str(length) for length in nearest if length is not None)
             raise SizeError(
                 f"a side that wraps has to halve {len(plan.picture) - 1} times here: "
-                f"give a {name} of {sizes} in place of {length}"
+                f"give a {name} of {lengths} in place of {size[axis]}"
             )
+
+
+def _wraps(plan: DetailPlan, axis: int) -> bool:
+    return plan.passes == 0 and plan.size[axis] % (1 << (len(plan.picture) - 1)) == 0
+
+
+def _nearest(photograph: Size, size: Size, extent: float | None, axis: int, direction: int) -> int | None:
+    """The nearest shorter or longer length that wraps; the number of halvings depends on it as well."""
+    length = size[axis]
+    for _ in range(_MOST_LENGTHS):
+        length += direction
+        if length < 1:
+            return None
+        other = (length, size[1]) if axis == 0 else (size[0], length)
+        if _wraps(plan_detail(photograph, other, extent), axis):
+            return length
+    return None
 
 
 def _halvings(long: int, short: float) -> int:

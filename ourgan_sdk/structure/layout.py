@@ -47,7 +47,7 @@ class Layout:
             value = getattr(self, name)
             if value is not None and value not in get_args(Axes):
                 raise ValueError(f"expected {name} to be x, y, both or None, got {value!r}")
-        if not isinstance(self.retarget, bool):
+        if not isinstance(self.retarget, (bool, np.bool_)):
             raise TypeError(f"expected retarget to be True or False, got {self.retarget!r}")
         if self.retarget and self.tileable:
             raise ValueError(

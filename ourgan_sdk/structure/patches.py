@@ -27,7 +27,7 @@ from .source import Report
 
 __all__ = ["MOST_COPIED", "PatchesSource"]
 
-MOST_COPIED = 0.45
+MOST_COPIED = 0.38
 """The share of a picture that one piece of the photograph may be; with a larger one it is drawn again."""
 
 _DRAWS = 4

@@ -429,6 +429,22 @@ def test_learn(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert re.search(r"\d+% of the photograph in one piece on average, \d+% at most", lines["copied"])
     assert main(["learn", str(tmp_path / "absent.jpg"), "-o", str(tmp_path / "b.ourgan")]) == 1
     assert "No such file" in error_line(capsys)
+    assert main(["learn", str(photo), "-o", str(tmp_path / "b.jpg")]) == 1
+    assert "expected a name that ends in .ourgan" in error_line(capsys)
+
+
+def test_commands_take_photographs(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(photo)]) == 0
+    assert "structures of patches have" in capsys.readouterr().out
+    assert main(["doctor", str(photo), "--engine", "onnxruntime"]) == 0
+    assert "chosen" in capsys.readouterr().out
+    before = photo.read_bytes()
+    for command in (["preview", str(photo), "--count", "1"], ["render", str(photo), "90x60"]):
+        assert main([*command, "-o", str(photo)]) == 1
+        assert "it is what the output is made from" in capsys.readouterr().err
+    assert main(["calibrate", str(photo), "--write"]) == 1
+    assert "is a photograph, no bundle to write into" in error_line(capsys)
+    assert photo.read_bytes() == before
 
 
 def test_previews_of_a_photograph_have_detail(photo: Path, tmp_path: Path) -> None:
