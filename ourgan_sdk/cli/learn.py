@@ -17,7 +17,7 @@ def add_to(commands: Commands) -> None:
     description = "learn a photograph, without training: in seconds, into a bundle"
     parser = commands.add_parser("learn", help=description, description=f"{description.capitalize()}.")
     parser.set_defaults(run=run)
-    parser.add_argument("photograph", type=Path, help="a JPEG, PNG, TIFF, WebP, GIF, AVIF or HEIC file")
+    parser.add_argument("photograph", type=Path, help="a JPEG, PNG, TIFF, WebP, AVIF or GIF file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .ourgan file")
 
 

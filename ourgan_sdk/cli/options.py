@@ -116,7 +116,9 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
         help="of patches: how much up and down matter, 0 for textures, up to 4 (default: 1)",
     )
     parser.add_argument(
-        "--tileable", choices=get_args(Axes), help="of patches: which opposite sides continue each other"
+        "--tileable",
+        choices=get_args(Axes),
+        help="of patches: which opposite sides continue each other; their lengths have to halve several times",
     )
     parser.add_argument("--symmetric", choices=get_args(Axes), help="along which axes it is mirrored")
     parser.add_argument(

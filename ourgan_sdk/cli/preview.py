@@ -50,12 +50,15 @@ def add_to(commands: Commands) -> None:
         "--columns", type=argument(parse_count), default=6, help="pictures in a row (default: 6)"
     )
     parser.add_argument(
-        "--cell", type=argument(parse_count), default=640, help="pixels of a long side (default: 640)"
+        "--cell",
+        type=argument(parse_count),
+        default=640,
+        help="pixels of a long side, with detail (default: 640)",
     )
     parser.add_argument(
         "--size",
         type=argument(parse_size),
-        help="that the pictures will be rendered at: WIDTHxHEIGHT, 4k, ... (default: the photograph's)",
+        help="that pictures will be rendered at, which decides their layouts (default: the photograph's)",
     )
     add_layout_options(parser)
     add_detail_option(parser)
