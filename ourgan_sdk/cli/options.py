@@ -118,7 +118,7 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tileable",
         choices=get_args(Axes),
-        help="of patches: which opposite sides continue each other; their lengths have to halve several times",
+        help="of patches: which opposite sides, which have to halve several times, continue each other",
     )
     parser.add_argument("--symmetric", choices=get_args(Axes), help="along which axes it is mirrored")
     parser.add_argument(
