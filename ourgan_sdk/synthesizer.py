@@ -308,20 +308,13 @@ class Synthesizer:
         if self._takes_detail:
             plan = self._plan(size, half, extent, layout)
             if at_least is not None:
-                shown = tuple(-(-side // 4**plan.passes) for side in size)
-                halvings = max(n for n in range(len(plan.picture)) if n == 0 or max(shown) >> n >= at_least)
-                plan, size = plan.coarser(halvings), (-(-shown[0] >> halvings), -(-shown[1] >> halvings))
+                plan, size = _coarsest(plan, size, at_least)
                 half = half_of(size, layout.mirror)
             renderer = self._detail_renderer(half, plan, layout, seed, dtype)
         else:
             if half != size:
                 extent = (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
-            renderer = network_renderer(
-                *(self._networks, self._structure(seed, layout), half, extent),
-                seed=seed,
-                dtype=dtype,
-                memory_limit=self._memory_limit,
-            )
+            renderer = self._network_renderer(half, extent, layout, seed, dtype)
         return Canvas(
             self._networks,
             MirroredRenderer(renderer, size, layout.mirror) if half != size else renderer,
@@ -364,6 +357,16 @@ class Synthesizer:
             threads=self._threads,
         )
 
+    def _network_renderer(
+        self, size: tuple[int, int], extent: float | None, layout: Layout, seed: int, dtype: np.dtype[Any]
+    ) -> Renderer:
+        return network_renderer(
+            *(self._networks, self._structure(seed, layout), size, extent),
+            seed=seed,
+            dtype=dtype,
+            memory_limit=self._memory_limit,
+        )
+
     def _check_layout(self, layout: Layout | None) -> Layout:
         if layout is None:
             return _ANY_LAYOUT
@@ -394,6 +397,13 @@ class Synthesizer:
             return {"structure": "network", "symmetric": layout.symmetric}
         asked = {name: value for name, value in asdict(layout).items() if value not in (None, False)}
         return {"structure": "patches", **asked}
+
+
+def _coarsest(plan: DetailPlan, size: tuple[int, int], at_least: int) -> tuple[DetailPlan, tuple[int, int]]:
+    """The coarsest level, of a picture of `size`, with so many pixels on its long side: its plan and size."""
+    height, width = (-(-side // 4**plan.passes) for side in size)
+    halvings = max(n for n in range(len(plan.picture)) if n == 0 or -(-max(height, width) >> n) >= at_least)
+    return plan.coarser(halvings), (-(-height >> halvings), -(-width >> halvings))
 
 
 def _check_extent(extent: float | None) -> float | None:

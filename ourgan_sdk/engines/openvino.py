@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ class OpenVinoEngine(HostEngine):
         """Raises EngineUnavailableError if there is no such precision here, EngineError."""
         _check_precision(precision)
         self.precision: Precision = precision
-        self._core = _import_openvino().Core()
+        self._core = _core()
         # OpenVINO would look for weights in other files wherever the network says that they are.
         if _EXTERNAL in network:
             raise EngineError("expected a network that holds its own weights; this one may refer to files")
@@ -174,7 +175,7 @@ def _check_precision(precision: Precision) -> None:
 
 def _capabilities() -> list[str]:
     """What OpenVINO can use of this processor."""
-    return list(_import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return list(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def _example(bundle: Bundle, upscaler: Upscaler) -> Tensor:
@@ -219,6 +220,21 @@ def _errors(what: str) -> Iterator[None]:
         reason = str(error).strip().rpartition("\n")[2]
         kind = EngineMemoryError if any(sign in str(error) for sign in _MEMORY_SIGNS) else EngineError
         raise kind(f"OpenVINO {what}: {reason}") from error
+
+
+def _core() -> Any:
+    """OpenVINO itself, once per process and for as long as that lives.
+
+    When its CPU plugin is loaded it sets a stack for signal handlers, and when it goes it puts back the one
+    before: of several that come and go, the last one leaves a stack that is no more, on which the next Ctrl-C
+    ends the process. A forked child has none of its threads, and gets one of its own.
+    """
+    return _core_of(os.getpid())
+
+
+@functools.cache
+def _core_of(_process: int) -> Any:
+    return _import_openvino().Core()
 
 
 @functools.cache

@@ -318,3 +318,41 @@ def test_sends_nothing_and_writes_nothing(networks: dict[str, bytes], tmp_path: 
 
 def test_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", OpenVinoEngine.version())
+
+
+SIGNALS = """
+import ctypes, faulthandler, gc, os, signal, sys
+import numpy as np
+from ourgan_sdk.engines.openvino import OpenVinoEngine
+
+class Stack(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+faulthandler.enable()
+network, libc, stacks = open(sys.argv[1], "rb").read(), ctypes.CDLL(None), set()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+engines = [OpenVinoEngine(network, "fp32")]
+for _ in range(4):  # the one before goes after the next one has come
+    engines.append(OpenVinoEngine(network, "fp32"))
+    engines[-1].enlarge(np.zeros((1, 3, 16, 16), np.float32))
+    del engines[0]
+    gc.collect()
+    stack = Stack()
+    libc.sigaltstack(None, ctypes.byref(stack))
+    stacks.add(stack.start)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("interrupted", len(stacks))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the stack of signal handlers")
+def test_signals_have_a_stack_however_engines_come_and_go(upscaler: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "upscaler.onnx"
+    path.write_bytes(upscaler)
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALS, path], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted 1\n"), done.stderr
