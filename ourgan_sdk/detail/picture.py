@@ -27,8 +27,6 @@ _LARGEST_BAND = 64 << 20
 _FIELD_WORK = 20
 """What finding the field costs per pixel of the last searched level, in pixels gathered and written."""
 
-_STRUCTURE_WORK = 300
-"""And what composing a structure of patches costs per pixel of it."""
 
 Advance = Callable[[int], object]
 
@@ -81,7 +79,7 @@ class DetailPicture:
     @property
     def _structure_work(self) -> int:
         height, width = self.plan.structure_size(self._structure.long_side)
-        return _STRUCTURE_WORK * height * width
+        return self._structure.work_per_pixel * height * width
 
     @property
     def _field_work(self) -> int:

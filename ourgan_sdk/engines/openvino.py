@@ -229,6 +229,7 @@ def _core() -> Any:
     before: of several that come and go, the last one leaves a stack that is no more, on which the next Ctrl-C
     ends the process. A forked child has none of its threads, and gets one of its own.
     """
+    _import_openvino()  # says what to install
     return _core_of(os.getpid())
 
 

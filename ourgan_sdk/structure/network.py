@@ -61,6 +61,7 @@ class NetworkSource:
     def __init__(self, structure: Structure, engine: Callable[[], OnnxRuntimeEngine], seed: int) -> None:
         finest = structure.scales[-1]
         self.long_side = max(finest.height, finest.width)
+        self.work_per_pixel = 10
         self._structure = structure
         self._engine = engine
         self._seed = seed

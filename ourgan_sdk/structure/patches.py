@@ -65,6 +65,7 @@ class PatchesSource:
         """`photograph`: its (height, width). `threads`: 0 for all that the machine has."""
         self._size = patches_size(*photograph)
         self.long_side = max(self._size)
+        self.work_per_pixel = 300
         self._reduced = reduced
         self._layout = layout
         self._seed = seed

@@ -24,6 +24,9 @@ class StructureSource(Protocol):
     long_side: int
     """Pixels of a structure that shows one photograph."""
 
+    work_per_pixel: int
+    """What a pixel of a structure takes, in pixels of detail gathered and written; about."""
+
     def picture(self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats) -> Picture:
         """The structure itself, `size` (height, width) and 3, uint8, uint16 or float32 in [0, 1]."""
 
