@@ -35,8 +35,9 @@ from ourgan_sdk.engines.gpu_memory import (
     smallest_window,
 )
 from ourgan_sdk.engines.graphs.precision import convert_upscaler, float_type
+from ourgan_sdk.engines.own_plans import remember_plan
 from ourgan_sdk.engines.protocol import PRECISIONS, Precision
-from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime
+from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime, cache_folder
 from ourgan_sdk.errors import EngineUnavailableError
 from ourgan_sdk.progress import reporting
 from ourgan_sdk.sizes import parse_bytes, parse_size
@@ -167,7 +168,9 @@ def weights(engines: Engines) -> int:
 
 
 def write_engines(job: Job, engines: Engines, target: Path) -> Bundle:
-    """Writes the plans into the bundle, or into a copy of it as ``target``."""
+    """Writes the plans into the bundle, or into a copy of it as ``target``; this user may load them."""
+    for _, plan in engines:
+        remember_plan(plan.data, cache_folder())
     return add_engines(job.bundle, [(record, plan.data) for record, plan in engines], target)
 
 

@@ -62,6 +62,7 @@ class Synthesizer:
         threads: SupportsIndex | None = None,
         detail: DetailMode = "auto",
         structure: StructureMode = "auto",
+        allow_plans: bool = False,
     ) -> None:
         """Open a bundle, or learn a photograph as `learn` does; engines open when needed.
 
@@ -84,6 +85,10 @@ class Synthesizer:
                 either case.
             structure: What makes layouts: "network", as it was trained; "patches" of the photograph, which
                 the bundle has to hold; "auto": the network if the bundle has one.
+            allow_plans: Whether TensorRT engines in the bundle may be loaded that others have built. They are
+                programs: say so only of bundles whose maker you trust. Those that this user's own
+                `export/to_trt.py` has built are loaded in any case; the environment variable
+                OURGAN_ALLOW_PLANS=1 allows all.
 
         Raises:
             BundleError: The file is not a whole, sound bundle, or does not hold what is asked for.
@@ -100,7 +105,7 @@ class Synthesizer:
             threads = check_integer("threads", threads, MOST_THREADS)
         if memory_limit is not None:
             memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
-        options = Options(device, precision, threads, memory_limit)
+        options = Options(device, precision, threads, memory_limit, allow_plans)
         self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
         self._threads = threads or 0
         self._networks = Networks(open_source(source), engine, options)

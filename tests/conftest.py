@@ -33,6 +33,14 @@ HALO = 3
 """Exactly the radius of the upscaler below, so that tiles may differ from the whole by rounding alone."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is found in, or left in, the cache folder of whoever runs the tests (on Linux)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Torch on one thread: for networks and pictures so small that two only wait for each other."""

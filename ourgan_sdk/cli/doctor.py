@@ -57,7 +57,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print what is here and how each engine fared; raises OurganError if none can render."""
     bundle = open_source(options.bundle)
-    asked = Options(options.device, options.precision, options.threads)
+    asked = Options(options.device, options.precision, options.threads, allow_plans=options.allow_plans)
     _print_machine()
     print(f"{'bundle':<12} {bundle.path}")
     usable = []

@@ -83,6 +83,11 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="for tiles in work, such as 2GiB (default: 768MiB, or a quarter of what is available)",
     )
+    parser.add_argument(
+        "--allow-plans",
+        action="store_true",
+        help="load TensorRT engines, which are programs, also if others have built them",
+    )
 
 
 def add_detail_option(parser: argparse.ArgumentParser) -> None:
@@ -208,4 +213,5 @@ def open_synthesizer(options: argparse.Namespace) -> Synthesizer:
         threads=options.threads,
         detail=getattr(options, "detail", "network"),  # what is calibrated is the networks' own
         structure=getattr(options, "structure", "auto"),
+        allow_plans=options.allow_plans,
     )

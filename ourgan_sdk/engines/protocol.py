@@ -31,6 +31,8 @@ class Options:
     """Of an engine on the host."""
     memory_limit: int | None = None
     """Bytes of a GPU's memory, where somebody has set a limit."""
+    allow_plans: bool = False
+    """Whether TensorRT's plans, which are programs, may be loaded whoever has built them."""
 
     def __post_init__(self) -> None:
         kind, _, ordinal = self.device.partition(":")

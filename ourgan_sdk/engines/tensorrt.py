@@ -22,10 +22,11 @@ from .devices import open_device
 from .gpu_memory import bytes_per_pixel, memory_of_render, resized
 from .graphs.even_strips import ALIGNMENT
 from .graphs.precision import float_type
+from .own_plans import check_allowed
 from .protocol import Engine, Options, Precision
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 
-__all__ = ["RUNTIMES", "Runtime", "TensorRtEngine", "TensorRtRtxEngine", "make_logger"]
+__all__ = ["RUNTIMES", "Runtime", "TensorRtEngine", "TensorRtRtxEngine", "cache_folder", "make_logger"]
 
 _log = logging.getLogger(__name__)
 
@@ -140,6 +141,7 @@ class _Engine(Engine):
             plan = bundle.read(record.file)
         except BundleError as error:  # other engines may need no plan
             raise EngineError(str(error)) from error
+        check_allowed(f"{bundle.path}: {record.file}", plan, cache_folder(), allow=options.allow_plans)
         return cls(device, record, plan)
 
     def bind(self, pipeline: Pipeline, slot: int) -> Callable[[], None]:
@@ -271,7 +273,7 @@ class _KernelCache:
     def __init__(self, device: CudaDevice, version: str, plan: bytes) -> None:
         parts = (device.name, device.driver_version, version, hashlib.sha256(plan).hexdigest())
         name = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
-        self.path = _cache_folder() / "tensorrt-rtx" / f"{name}.cache"
+        self.path = cache_folder() / "tensorrt-rtx" / f"{name}.cache"
         self.content: bytes | None = None
         with contextlib.suppress(OSError):
             self.content = self.path.read_bytes()
@@ -289,7 +291,8 @@ class _KernelCache:
             _log.info("compiled kernels are not kept: %s", error)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """This package's own among the user's cache folders; it need not exist."""
     import platformdirs  # noqa: PLC0415 - comes with the extra that the runtime comes with
 
     return platformdirs.user_cache_path("ourgan_sdk")

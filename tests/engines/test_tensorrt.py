@@ -19,7 +19,8 @@ from ourgan_sdk.engines import Options, selection
 from ourgan_sdk.engines.gpu_memory import memory_of_render, smallest_window
 from ourgan_sdk.engines.graphs.even_strips import ALIGNMENT
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
-from ourgan_sdk.engines.tensorrt import TensorRtEngine, TensorRtRtxEngine
+from ourgan_sdk.engines.own_plans import ALLOW_PLANS, remember_plan
+from ourgan_sdk.engines.tensorrt import TensorRtEngine, TensorRtRtxEngine, cache_folder
 from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
 from tests.fake_cuda import FakeCuda
 
@@ -182,6 +183,7 @@ def trt(name: str, fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr("ourgan_sdk.engines.tensorrt.open_device", fake_cuda.device)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda app: tmp_path / "cache" / app)
     monkeypatch.setattr(selection, "ENGINES", [TensorRtRtxEngine, TensorRtEngine, OnnxRuntimeEngine])
+    monkeypatch.setenv(ALLOW_PLANS, "1")
     return stand_in
 
 
@@ -414,6 +416,81 @@ def test_damaged_plan(make: Callable[..., Path], name: str) -> None:
         open_engine(path, name)
 
 
+class TestPlansOfOthers:
+    """A plan is a program: one that came with a bundle runs only if somebody has said so."""
+
+    WORDS = r"engines\.ourgan: engines/upscaler\.onnx-uint8\.plan was not built here, .* use allow_plans=True"
+
+    @pytest.fixture(autouse=True)
+    def _nobody_allows(self, trt: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002 - allows
+        monkeypatch.delenv(ALLOW_PLANS)
+        monkeypatch.delenv("OURGAN_ENGINE", raising=False)
+
+    def remember(self, path: Path) -> None:
+        bundle = Bundle.open(path)
+        for record in bundle.manifest.engines:
+            remember_plan(bundle.read(record.file), cache_folder())
+
+    def test_are_never_given_to_the_runtime(
+        self, make: Callable[..., Path], name: str, trt: StandIn, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = make()
+        with pytest.raises(EngineError, match=self.WORDS):
+            synthesizer(path, name).render(*SIZE)
+        Synthesizer(path).render(100, 80)
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert [line for line in lines if "was not built here" in line]
+        assert not trt.contexts
+
+    @pytest.mark.parametrize("value", ["", "0", "true"])
+    def test_no_other_value_allows_them(
+        self, make: Callable[..., Path], name: str, monkeypatch: pytest.MonkeyPatch, value: str
+    ) -> None:
+        monkeypatch.setenv(ALLOW_PLANS, value)
+        with pytest.raises(EngineError, match=self.WORDS):
+            open_engine(make(), name)
+
+    def test_run_where_they_are_allowed(
+        self, make: Callable[..., Path], trt: StandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = make()
+        allowed = Synthesizer(path, allow_plans=True).render(*SIZE)
+        contexts = len(trt.contexts)
+        assert contexts
+        monkeypatch.setenv(ALLOW_PLANS, "1")
+        np.testing.assert_array_equal(Synthesizer(path).render(*SIZE), allowed)
+        assert len(trt.contexts) == 2 * contexts
+
+    def test_ones_own_are_no_others(self, make: Callable[..., Path], name: str, trt: StandIn) -> None:
+        self.remember(make())
+        Synthesizer(make()).render(100, 80)
+        assert trt.contexts
+        with pytest.raises(EngineError, match=self.WORDS):
+            open_engine(make({"windows": [(16, 16), (47, 48)]}), name)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="folders have other permissions there")
+    @pytest.mark.parametrize("writable", ["own-plans", "own-plans/*"])
+    def test_what_others_can_write_vouches_for_nothing(
+        self, make: Callable[..., Path], name: str, writable: str
+    ) -> None:
+        path = make()
+        self.remember(path)
+        open_engine(path, name)
+        for place in cache_folder().glob(writable):
+            place.chmod(0o777)
+        with pytest.raises(EngineError, match=self.WORDS):
+            open_engine(path, name)
+
+    def test_no_folder_for_notes(
+        self, make: Callable[..., Path], name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "cache").write_text("a file in the folder's place")
+        self.remember(make())
+        assert "cannot be noted" in caplog.text
+        with pytest.raises(EngineError, match=self.WORDS):
+            open_engine(make(), name)
+
+
 def test_what_cannot_be_used_is_passed_over(
     make: Callable[..., Path], name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -536,7 +613,7 @@ from ourgan_sdk.engines import Options, tensorrt
 from types import SimpleNamespace
 import contextlib, numpy as np
 bundle = Bundle.open(sys.argv[1])
-arguments = bundle, bundle.manifest.upscalers[0], np.dtype(np.uint8), Options()
+arguments = bundle, bundle.manifest.upscalers[0], np.dtype(np.uint8), Options(allow_plans=True)
 class Device(contextlib.nullcontext):
     name, compute_capability, driver_version = "pretended", (8, 6), 13000
 def attempt():
