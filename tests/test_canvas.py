@@ -1,6 +1,7 @@
 """Canvases: a region is the slice of the whole, and costs the tiles that it touches."""
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ourgan_sdk import Box, Canvas, RenderStats, Synthesizer
+from ourgan_sdk._core import Pipeline
+from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 
 WIDTH, HEIGHT = 421, 293
 SMALL = 2_000_000
@@ -216,6 +219,23 @@ def test_a_region_costs_the_tiles_that_it_touches(bundle_path: Path) -> None:
     canvas.read(Box(HEIGHT - 4, WIDTH - 4, HEIGHT, WIDTH), stats=corner)
     assert everything.tiles > 20
     assert corner.tiles <= 5
+
+
+def test_a_single_tile_takes_a_single_slot(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slots hold a window each, with what an engine keeps for it."""
+    bound = []
+    bind = OnnxRuntimeEngine.bind
+
+    def bind_and_tell(engine: OnnxRuntimeEngine, pipeline: Pipeline, slot: int) -> Callable[[], None]:
+        bound.append(slot)
+        return bind(engine, pipeline, slot)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "bind", bind_and_tell)
+    canvas = Synthesizer(bundle_path, engine="onnxruntime").canvas(300, 200, 1)
+    stats = RenderStats()
+    canvas.read(Box(0, 0, 2, 2), stats=stats)
+    assert stats.tiles == stats.passes > 0
+    assert bound == [0] * stats.passes
 
 
 def test_sixteen_bits_of_a_region(bundle_path: Path) -> None:

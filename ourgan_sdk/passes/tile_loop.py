@@ -60,12 +60,17 @@ def _open_pipeline(one: Pass) -> Pipeline:
         grid.window_height,
         grid.window_width,
         one.scale,
-        rules.slots,
+        _slots(one),
         device=one.engine.device,
         input_type=rules.format.input_type,
         output_type=rules.format.output_type,
         interleaved=rules.format.interleaved,
     )
+
+
+def _slots(one: Pass) -> int:
+    """No more than there are tiles: a slot's buffers are as large as its window."""
+    return min(one.engine.rules.slots, len(one.missing))
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class _TileLoop:
     def bands(self, source: Bands, advance: Callable[[int], object]) -> Bands:
         """Yield the target's bands; `source` and `advance` as for `run_pass`."""
         one, pipeline = self._pass, self._pipeline
-        runs = [one.engine.bind(pipeline, slot) for slot in range(one.engine.rules.slots)]
+        runs = [one.engine.bind(pipeline, slot) for slot in range(_slots(one))]
         packed = _one_ahead(self._pack(source))
         waiting: deque[_Band] = deque()
         started = 0

@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import threading
+import time
 import tracemalloc
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,13 @@ ZARR = pytest.param(
     ".zarr", marks=pytest.mark.skipif(importlib.util.find_spec("zarr") is None, reason="zarr is missing")
 )
 SUFFIXES = [".png", ".tif", ".jpg", ".webp", ".dzi", ZARR, ".npy"]
+USUAL = {
+    ".tif": (95, 0.7, {"compression": "deflate", "predictor": "horizontal", "tile": True}),
+    ".webp": (95, 0.7, {"Q": 95}),
+    "lossless.webp": (100, 0.3, {"Q": 100, "lossless": True}),
+}
+"""Formats whose usual settings take several times as long for files hardly smaller (bench.formats):
+the quality, at most what share of that time is to be taken, and those settings."""
 DESCRIPTION = json.dumps({"software": "ourgan_sdk", "seed": 7, "size": [30, 20]})
 
 
@@ -475,3 +483,25 @@ def test_writing_waits_for_the_encoder(tmp_path: Path) -> None:
     writer.finish()
     writer.stop()
     assert len(written) == bands
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_compression_costs_little(name: str, tmp_path: Path) -> None:
+    quality, share, usual = USUAL[name]
+    random = np.random.default_rng(1)
+    steps = random.normal(0, 0.5, (1000, 1500, 3))
+    picture = np.clip(128 + np.cumsum(steps, axis=1) + steps, 0, 255).astype(np.uint8)
+    image = pyvips.Image.new_from_array(picture)
+    ours, theirs = tmp_path / f"ours-{name}", tmp_path / f"theirs-{name}"
+    seconds = processor_seconds(lambda: write(ours, picture, quality=quality))
+    assert seconds < share * processor_seconds(lambda: image.write_to_file(str(theirs), **usual))
+
+
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Of all threads, at best."""
+    taken = []
+    for _ in range(3):
+        started = time.process_time()
+        work()
+        taken.append(time.process_time() - started)
+    return min(taken)
