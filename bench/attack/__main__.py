@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .counts import Counts, Outcome
 
-KINDS: dict[str, int] = {}
+KINDS: dict[str, int] = {"driver": 1000}
 """And how many faults of each."""
 
 COLUMNS: tuple[Outcome, ...] = ("refused", "harmless", "silent", "crashed", "hung", "leftover", "bloated")

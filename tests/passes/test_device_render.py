@@ -1,69 +1,18 @@
 """Whole renders through an engine on a device: same pixels whatever its timing, clean ends whatever fails."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ourgan_sdk import Box, Bundle, EngineError, RenderStats, Synthesizer
-from ourgan_sdk._core import Pipeline
-from ourgan_sdk.arrays import Tensor
-from ourgan_sdk.bundle import Upscaler
-from ourgan_sdk.engines import Engine, HostEngine, Options, TileFormat, WindowRules, selection
+from ourgan_sdk import Box, EngineError, RenderStats, Synthesizer
+from ourgan_sdk.engines import selection
 from tests.fake_cuda import OUT_OF_MEMORY, FakeCuda
+from tests.fake_cuda.repeating import CpuEngine, DeviceEngine
 
 SIZE = (1200, 900)
 LIMIT = 8 << 20  # for many tiles
-
-
-class DeviceEngine(Engine):
-    """Repeats every pixel, on the device of `fake`."""
-
-    NAME, DEVICE, GIVES_PIXELS, precision = "repeating", "cuda", True, "fp16"
-    fake: FakeCuda
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        output = "uint8" if dtype == np.uint8 else "float16"
-        self.rules = WindowRules(
-            on_device=True, slots=3, format=TileFormat("float16", output, interleaved=True)
-        )
-        self.device = self.fake.device()
-
-    @staticmethod
-    def version() -> str:
-        return "1"
-
-    @classmethod
-    def open(
-        cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options
-    ) -> "DeviceEngine":
-        return cls(dtype)
-
-    def bind(self, pipeline: Pipeline, slot: int) -> Callable[[], None]:
-        return lambda: self.fake.upscale(pipeline, slot)
-
-
-class CpuEngine(HostEngine):
-    """The same on the host, in its own way."""
-
-    NAME, precision = "repeating", "fp32"
-    rules = WindowRules()
-
-    @staticmethod
-    def version() -> str:
-        return "1"
-
-    @classmethod
-    def open(cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options) -> "CpuEngine":
-        return cls()
-
-    def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
-        def run() -> None:
-            result[...] = tile.astype(np.float16).repeat(4, axis=2).repeat(4, axis=3)
-
-        return run
 
 
 @pytest.fixture(autouse=True)
