@@ -275,8 +275,9 @@ def test_slots_have_contexts_of_their_own_and_share_scratch(
     used = [contexts for contexts in by_engine.values() if len(contexts) > 1]
     assert used
     for contexts in used:
-        assert len(contexts) == len({context.addresses["pixels"] for context in contexts}) == 3
+        assert len(contexts) == len({context.addresses["pixels"] for context in contexts})
         assert len({context.memory for context in contexts}) == 1
+    assert max(map(len, used)) == 3
     count = len(trt.contexts)
     renderer.render(*SIZE)
     assert len(trt.contexts) == count  # the contexts serve again
