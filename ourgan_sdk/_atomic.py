@@ -6,7 +6,9 @@ that can be locked has lost its writer, and the next writer of the same target r
 """
 
 import contextlib
+import errno
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -21,7 +23,20 @@ from .errors import OutputError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["atomic_file", "atomic_outputs", "check_is_not", "check_replaceable", "follow"]
+__all__ = ["atomic_file", "atomic_outputs", "check_is_not", "check_replaceable", "follow", "is_unsupported"]
+
+_log = logging.getLogger(__name__)
+
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EBADF}
+_UNSUPPORTED |= {errno.ENOTTY, errno.EISDIR}
+"""How file systems (network shares, containers' mounts) say that they cannot lock, or flush a folder."""
+
+_TRIES = 100
+
+
+def is_unsupported(error: OSError) -> bool:
+    """Whether a file system says that it does not do such a thing, rather than that it failed."""
+    return error.errno in _UNSUPPORTED
 
 
 def check_is_not(path: Path, source: Path) -> None:
@@ -142,18 +157,26 @@ def _temporary_prefix(target: Path) -> str:
 
 def _make_temporary(target: Path) -> tuple[Path, int | None]:
     """A new folder beside `target`, and the lock on it."""
-    while True:
+    for _ in range(_TRIES):
         folder = target.with_name(f"{_temporary_prefix(target)}{secrets.token_hex(8)}.part")
         folder.mkdir()
         try:
             lock = _lock(folder, wait=True)
         except FileNotFoundError:
             continue  # another writer took the folder for abandoned before it could be locked
-        except OSError:
-            return folder, None  # a file system without locks: nobody can take the folder for abandoned
+        except OSError as error:
+            if is_unsupported(error):
+                _log.info("%s cannot be locked (%s)", folder, error.strerror)
+                return folder, None  # nobody can take it for abandoned either
+            _remove(folder)
+            raise
+        except BaseException:
+            _remove(folder)
+            raise
         if folder.exists():
             return folder, lock
         _unlock(lock)
+    raise FileNotFoundError(errno.ENOENT, "its temporary folders go as soon as they are made")
 
 
 def _remove_abandoned(target: Path) -> None:
@@ -204,5 +227,9 @@ def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+        _log.info("%s cannot be flushed (%s)", path, error.strerror)
     finally:
         os.close(descriptor)

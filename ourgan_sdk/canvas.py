@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._atomic import check_is_not
-from ._core import Box
+from ._core import Box, BudgetError
 from ._version import __version__
 from .arrays import Picture
 from .detail import DetailPicture
@@ -23,7 +23,7 @@ from .mirroring import MirroredRenderer
 from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer
-from .resume import Finished, open_finished
+from .resume import Finished, begun_with, open_finished
 from .sizes import check_integer
 from .thumbnails import reduce_picture
 from .writers import ArrayWriter, Writer, open_writer
@@ -131,10 +131,7 @@ class Canvas:
         self._networks = networks
         self._renderer = renderer
         self._layout = layout
-        self._grids = [
-            f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
-            for grid in self._renderer.plan.grids
-        ]
+        self._begun = self._describe_plan()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -316,13 +313,27 @@ class Canvas:
             **self._layout,
         }
 
+    def _describe_plan(self) -> tuple[int, list[str]]:
+        """The memory limit, and the grids, which decide about pixels where networks make them."""
+        plan = self._renderer.plan
+        return plan.memory_limit, [
+            f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
+            for grid in plan.grids
+        ]
+
     def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:
+        begun = begun_with(path) if self._networks.memory_limit is None else None
+        if begun is not None:  # another default, when more memory was free or less
+            with contextlib.suppress(BudgetError):
+                self._renderer.plan_for(begun)
+                self._begun = self._describe_plan()
+        memory_limit, grids = self._begun
         picture = self._provenance() | {
             "dtype": self.dtype.name,
-            "engine": self._networks.opened.name if self._grids else None,
-            "grids": self._grids,
+            "engine": self._networks.opened.name if grids else None,
+            "grids": grids,
         }
-        return open_finished(path, picture, self.shape, self.dtype)
+        return open_finished(path, picture, self.shape, self.dtype, memory_limit)
 
 
 @contextlib.contextmanager

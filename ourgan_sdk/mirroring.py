@@ -55,6 +55,10 @@ class MirroredRenderer:
         """How many photographs wide (by the long sides) the whole is."""
         return self._half.extent * max(self._size) / max(half_of(self._size, self._mirror))
 
+    def plan_for(self, memory_limit: int) -> None:
+        """As a Renderer's."""
+        self._half.plan_for(memory_limit)
+
     def lower_memory_limit(self, memory_limit: int) -> None:
         """As a Renderer's."""
         self._half.lower_memory_limit(memory_limit)

@@ -143,6 +143,11 @@ class Renderer:
             )
         return self.first.sources(level - self.plan.passes, box)
 
+    def plan_for(self, memory_limit: int) -> None:
+        """Plan for `memory_limit` bytes; raises BudgetError if they are too few for any tile."""
+        with self._lock:
+            self.plan = self._make_plan(memory_limit)
+
     def lower_memory_limit(self, memory_limit: int) -> None:
         """Plan for `memory_limit` bytes, unless it is so already or for less."""
         with self._lock:

@@ -3,14 +3,17 @@
 import contextlib
 import errno
 import fcntl
+import json
 import logging
 import multiprocessing
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +21,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ourgan_sdk import Canvas, OutputError, RenderStats, Synthesizer
+from ourgan_sdk import BudgetError, Canvas, OutputError, RenderStats, Synthesizer, memory
 from ourgan_sdk.bundle import Manifest, write_bundle
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
-from ourgan_sdk.resume import Finished, open_finished
+from ourgan_sdk.resume import Finished, begun_with, open_finished
 
 SIZE = (421, 293)
 SMALL = 2_000_000
@@ -31,6 +34,11 @@ SMALL = 2_000_000
 PICTURE = {"seed": 1, "bundle": "a"}
 SHAPE = (7, 5, 3)
 UINT8 = np.dtype(np.uint8)
+LIMIT = 1000
+HEAD = struct.Struct("<4sIQQ")
+"""Before a band's pixels: a mark, a checksum, rows and memory limit."""
+LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF]
+"""How file systems say that they cannot lock."""
 
 
 def make_canvas(bundle_path: Path, seed: int = 7, memory_limit: int = SMALL) -> Canvas:
@@ -133,7 +141,10 @@ def bands() -> Iterator[np.ndarray]:
 @contextlib.contextmanager
 def stopped(output: Path) -> Iterator[Finished]:
     """What was finished of `output`, which stays after the block as if a render had been stopped there."""
-    with contextlib.suppress(KeyboardInterrupt), open_finished(output, PICTURE, SHAPE, UINT8) as finished:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        open_finished(output, PICTURE, SHAPE, UINT8, LIMIT) as finished,
+    ):
         yield finished
         raise KeyboardInterrupt
 
@@ -167,9 +178,197 @@ def test_a_damaged_band_and_all_behind_it_are_dropped(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-3 * 15 - 24 - 5] ^= 1  # in the second band's pixels
     path.write_bytes(content)
-    with open_finished(output, PICTURE, SHAPE, UINT8) as finished:
+    with open_finished(output, PICTURE, SHAPE, UINT8, LIMIT) as finished:
         assert finished.rows == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def records(content: bytes) -> tuple[bytes, list[bytes]]:
+    """The first line, and the bands with what stands before each."""
+    start = content.index(b"\n") + 1
+    line, found = content[:start], []
+    while start < len(content):
+        _, _, rows, _ = HEAD.unpack_from(content, start)
+        end = start + HEAD.size + rows * SHAPE[1] * SHAPE[2]
+        found.append(content[start:end])
+        start = end
+    return line, found
+
+
+def leave_bands(output: Path) -> tuple[bytes, list[bytes]]:
+    with stopped(output) as finished:
+        for band in bands():
+            finished.append(band, LIMIT)
+    return records(output.with_name("p.png.partial").read_bytes())
+
+
+@pytest.mark.parametrize("order", ["10", "02", "20", "12", "00", "011", "0012", "2", "210"])
+def test_bands_in_another_place_are_none(tmp_path: Path, order: str) -> None:
+    """Swapped, dropped, doubled: each is whole by itself, and counts only where it was written."""
+    output = tmp_path / "p.png"
+    line, found = leave_bands(output)
+    output.with_name("p.png.partial").write_bytes(line + b"".join(found[int(i)] for i in order))
+    whole = next(i for i in range(4) if order[i : i + 1] != "012"[i : i + 1] or i == 3)
+    with stopped(output) as finished:
+        assert finished.rows == [0, 2, 3, 6][whole]
+        expected = np.concatenate([*bands()])
+        np.testing.assert_array_equal(
+            np.concatenate([expected[:0], *finished.bands()]), expected[: finished.rows]
+        )
+
+
+def test_bands_of_another_picture_are_none(tmp_path: Path) -> None:
+    output = tmp_path / "p.png"
+    _, found = leave_bands(output)
+    path = output.with_name("p.png.partial")
+    path.unlink()
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        open_finished(output, PICTURE | {"seed": 2}, SHAPE, UINT8, LIMIT) as finished,
+    ):
+        finished.append(next(bands()), LIMIT)
+        raise KeyboardInterrupt
+    line, _ = records(path.read_bytes())
+    path.write_bytes(line + b"".join(found))
+    with open_finished(output, PICTURE | {"seed": 2}, SHAPE, UINT8, LIMIT) as finished:
+        assert finished.rows == 0
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(LIMIT, 3), (1, 3), (0, 2), (LIMIT + 1, 2), (2**64 - 1, 2)])
+def test_memory_limits_without_sense_are_damage(tmp_path: Path, limit: int, rows: int) -> None:
+    """With a right checksum, as a program might write it: it is 0, or more than there was before."""
+    output = tmp_path / "p.png"
+    line, (first, second, _) = leave_bands(output)
+    mark, _, count, _ = HEAD.unpack_from(second)
+    _, before, _, _ = HEAD.unpack_from(first)
+    rest = struct.pack("<QQ", count, limit) + second[HEAD.size :]
+    output.with_name("p.png.partial").write_bytes(
+        line + first + struct.pack("<4sI", mark, zlib.crc32(rest, before)) + rest
+    )
+    with open_finished(output, PICTURE, SHAPE, UINT8, LIMIT) as finished:
+        assert finished.rows == rows
+
+
+def test_a_limit_that_nothing_fits_into_ends(bundle_path: Path) -> None:
+    """It is what a file may say; looking for a limit that would do began with twice as much."""
+    canvas = make_canvas(bundle_path)
+    with pytest.raises(BudgetError, match="memory_limit is 0 bytes"):
+        canvas._renderer.lower_memory_limit(0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[" * 100_000, b'{"a":' * 100_000, b"[1]\n", b"7\n", b'"a"\n', b"null\n", b"\xff\xfe\n", b"\n"],
+    ids=["deep list", "deep object", "list", "number", "text", "null", "no text", "empty"],
+)
+def test_first_lines_that_are_none(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "p.png.partial"
+    path.write_bytes(line)
+    with (
+        pytest.raises(OutputError, match=r"p\.png\.partial: there is a file that no render has left"),
+        open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT),
+    ):
+        pass
+    assert path.read_bytes() == line
+    assert begun_with(tmp_path / "p.png") is None
+
+
+def test_files_of_other_versions_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.png.partial"
+    path.write_bytes(b'{"seed": 1, "bundle": "a"}\n')
+    with (
+        pytest.raises(OutputError, match=r"another version of ourgan_sdk has left.*or remove the file"),
+        open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("before", "after"), [(SMALL, 100 * SMALL), (SMALL, SMALL // 2)])
+def test_another_default_memory_limit_is_no_other_picture(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    """The same command on the same machine, with more memory free or less: tiles stay what they were."""
+    output = tmp_path / "picture.png"
+    expected = make_canvas(bundle_path, memory_limit=before).read()
+
+    def canvas(available: int) -> Canvas:
+        monkeypatch.setattr(memory, "available_memory", lambda: 4 * available)
+        return Synthesizer(bundle_path, threads=1).canvas(*SIZE, seed=7)
+
+    first = canvas(before)
+    with pytest.raises(RuntimeError, match="enough"):
+        first.save(output, resume=True, progress=stop_after(2, output))
+    second = canvas(after)
+    second.save(output, resume=True)
+    np.testing.assert_array_equal(read(output), expected)
+
+
+def test_a_limit_that_no_default_can_be_is_asked_for_again(tmp_path: Path) -> None:
+    path = tmp_path / "p.png.partial"
+    for limit, taken in ((5, 5), (memory.LARGEST_DEFAULT, memory.LARGEST_DEFAULT), (1 << 40, None)):
+        path.write_text(json.dumps({"memory_limit": limit}) + "\n")
+        assert begun_with(tmp_path / "p.png") == taken
+    for text in ("0", "-1", "1.5", '"5"', "true", "null"):
+        path.write_text(f'{{"memory_limit": {text}}}\n')
+        assert begun_with(tmp_path / "p.png") is None
+
+
+@pytest.mark.parametrize("number", LOCKS)
+def test_file_systems_that_cannot_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    def fail(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    leave_bands(tmp_path / "p.png")
+    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT) as finished:
+        assert finished.rows == 6
+    assert [record.message.partition(" (")[0] for record in caplog.records] == [
+        f"{tmp_path / 'p.png.partial'} cannot be locked"
+    ] * 2
+
+
+def test_locks_that_fail_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with (
+        pytest.raises(OutputError, match=r"p\.png\.partial: Input/output error"),
+        open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT),
+    ):
+        pass
+
+
+def test_a_file_that_cannot_be_removed_undoes_no_picture(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_path: Path, missing_ok: bool = False) -> None:  # noqa: ARG001
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    output = tmp_path / "picture.png"
+    with monkeypatch.context() as context:
+        context.setattr(Path, "unlink", fail)
+        make_canvas(bundle_path).save(output, resume=True)
+    assert "picture.png.partial, which is no longer needed: Operation not permitted" in caplog.text
+    expected = make_canvas(bundle_path).read()
+    np.testing.assert_array_equal(read(output), expected)
+    stats = RenderStats()
+    make_canvas(bundle_path).save(output, resume=True, stats=stats)  # from what is there
+    assert stats.tiles == 0
+    np.testing.assert_array_equal(read(output), expected)
+
+
+def test_files_whose_names_tell_another_number_than_they(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on some network shares; whether another render has removed them cannot be told, and is not so."""
+    monkeypatch.setattr(os.path, "samestat", lambda _one, _other: False)
+    leave_bands(tmp_path / "p.png")
+    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT) as finished:
+        assert finished.rows == 6
+    assert "has another number whenever it is looked at" in caplog.text
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:
@@ -177,7 +376,7 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     path.write_bytes(b"a novel\nwithout end")
     with (
         pytest.raises(OutputError, match="no render has left"),
-        open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8),
+        open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT),
     ):
         pass
     assert path.read_bytes() == b"a novel\nwithout end"
@@ -185,10 +384,10 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
 def test_two_renders_of_one_file(tmp_path: Path) -> None:
-    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8):
+    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT):
         with (
             pytest.raises(OutputError, match="another render is writing it"),
-            open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8),
+            open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT),
         ):
             pass
         assert (tmp_path / "p.png.partial").exists()
@@ -271,7 +470,7 @@ def test_the_lock_is_on_the_file_that_bears_the_name(tmp_path: Path, monkeypatch
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", remove_first)
-    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8):
+    with open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT):
         assert (tmp_path / "p.png.partial").exists()
 
 

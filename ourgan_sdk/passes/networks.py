@@ -29,6 +29,11 @@ class Networks:
         self._lock = threading.Lock()
 
     @property
+    def memory_limit(self) -> int | None:
+        """In bytes, where somebody has set one."""
+        return self._options.memory_limit
+
+    @property
     def opened(self) -> Opened:
         """The upscalers; raises EngineError if no engine can be used."""
         with self._lock:

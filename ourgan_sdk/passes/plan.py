@@ -112,7 +112,7 @@ def _smallest_limit(too_small: int, plan_within: Callable[[int], Plan]) -> int:
             return False
         return True
 
-    enough = 2 * too_small
+    enough = max(1, 2 * too_small)
     while enough < LARGEST_MEMORY_LIMIT and not will_do(enough):
         too_small, enough = enough, 2 * enough
     while enough - too_small > too_small // 64 + 1:
