@@ -6,7 +6,6 @@ python export/to_onnx.py CHECKPOINT.pt    writes CHECKPOINT.onnx beside it
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -17,18 +16,19 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import log_to_stderr, say, steady_streams, warn
 from trainers.bundling.onnx_export import ExportError, export_checkpoint
 from trainers.runs.restore import RestoreError
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        description="Export trained networks to ONNX and compare them with PyTorch."
-    )
+    parser = Parser(description="Export trained networks to ONNX and compare them with PyTorch.")
     parser.add_argument("source", type=Path, metavar="RUN_OR_CHECKPOINT")
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s")
+    log_to_stderr(logging.WARNING, "%(message)s")
     logging.getLogger("trainers").setLevel(logging.INFO)
     source: Path = options.source
     if source.is_dir():
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             target.parent.mkdir(exist_ok=True)
             with atomic_file(target) as temporary:
                 temporary.write_bytes(data)
-            print(target)
+            say(str(target))
     except (RestoreError, ExportError, OurganError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        warn(f"error: {e}")
         return 1
     return 0
 

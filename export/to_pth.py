@@ -6,7 +6,6 @@ python export/to_pth.py CHECKPOINT.pt -o upscaler.pth  any other, such as checkp
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +17,16 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import say, steady_streams, warn
 from trainers.runs.restore import RestoreError, restore_upscaler
 from trainers.upscalers.esrgan import SUFFIXES, LayoutError, public_state
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(description="Save an upscaler in the public ESRGAN layout.")
+    parser = Parser(description="Save an upscaler in the public ESRGAN layout.")
     parser.add_argument("source", type=Path, metavar="RUN_OR_CHECKPOINT")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .pth file to write")
     options = parser.parse_args(arguments)
@@ -39,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with atomic_file(options.output) as temporary:
             torch.save(state, temporary)
     except (RestoreError, LayoutError, OurganError, OSError, RuntimeError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        warn(f"error: {e}")
         return 1
-    print(f"{options.output}: RRDB x4, {network.features} features, {network.blocks} blocks")
+    say(f"{options.output}: RRDB x4, {network.features} features, {network.blocks} blocks")
     return 0
 
 

@@ -26,6 +26,8 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 
 from export.plans import BuiltPlan, PlanBuilder, check_gpu, pick_capabilities
 from ourgan_sdk import Bundle, BundleError, EngineError, OurganError, OutputError, SizeError
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import say, steady_streams, warn
 from ourgan_sdk.bundle import EngineRecord, Manifest, Window, add_engines
 from ourgan_sdk.engines.gpu_memory import (
     bytes_per_pixel,
@@ -271,7 +273,7 @@ def _check_window(manifest: Manifest, window: Window) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Build TensorRT engines into a bundle.")
+    parser = Parser(description="Build TensorRT engines into a bundle.")
     parser.add_argument(
         "bundle",
         nargs="?",
@@ -330,28 +332,29 @@ def run(options: argparse.Namespace) -> None:
         _check_window(bundle.manifest, options.window)
     runtime = pick_runtime(options.runtime, options.gpu)
     capabilities = pick_capabilities(runtime, options.gpu, options.precision)
-    print(f"bundle: {bundle.path}")
-    print(f"{runtime.title} {runtime.version()}, {options.precision}, for GPUs of {', '.join(capabilities)}")
+    say(f"bundle: {bundle.path}")
+    say(f"{runtime.title} {runtime.version()}, {options.precision}, for GPUs of {', '.join(capabilities)}")
     builder = PlanBuilder(runtime, capabilities)
     job = Job(bundle, builder, options.precision, options.window, options.memory or MEMORY)
     total = len(job.files) * (2 if options.window else 3)
     with reporting(not options.quiet, total, description="build") as advance:
         engines = build_engines(job, advance)
     write_engines(job, engines, target)
-    print(table(engines))
-    print(f"written: {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    say(table(engines))
+    say(f"written: {target} ({target.stat().st_size / 1e6:.1f} MB)")
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
     try:
         run(options)
     except (OurganError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        warn(f"error: {e}")
         return 1
     except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+        warn("stopped; nothing was written")
         return 130
     return 0
 

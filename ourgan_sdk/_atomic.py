@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ._streams import occupy_closed_streams
 from .errors import OutputError
 
 if sys.platform != "win32":
@@ -70,6 +71,7 @@ def atomic_outputs(path: Path, outputs: dict[str, Path]) -> Iterator[Path]:
     under their names is removed then. Otherwise as `atomic_file`; errors name `path`.
     """
     target = next(iter(outputs.values()))
+    occupy_closed_streams()
     with _naming(path):
         _remove_abandoned(target)
         folder, lock = _make_temporary(target)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._streams import Tolerant
+
 if TYPE_CHECKING:
     from ._bar import Bar
 
@@ -73,6 +75,7 @@ def progress_bar(
         unit=unit or "it",
         delay=delay,
         bar_format=kind.SHARE if unit is None else kind.COUNTED,
+        file=Tolerant(stream),
         **hidden,
     )
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ._atomic import is_unsupported
+from ._streams import occupy_closed_streams
 from .arrays import Picture
 from .errors import OutputError
 from .memory import LARGEST_DEFAULT, LARGEST_MEMORY_LIMIT
@@ -181,6 +182,7 @@ def open_finished(
     it, or if it cannot be written.
     """
     path = _partial(output)
+    occupy_closed_streams()
     with contextlib.ExitStack() as stack:
         with _naming(path):
             file = stack.enter_context(_open_locked(path))

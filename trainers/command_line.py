@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ourgan_sdk import OurganError
+from ourgan_sdk._streams import log_to_stderr, warn
 
 from .bundling.onnx_export import ExportError
 from .networks.vgg import VGGFeatures, find_weights
@@ -29,21 +29,19 @@ def exit_status(train: Callable[[], object]) -> int:
 
     It is 1 where something was wrong, and 130 after Ctrl-C.
     """
-    logging.basicConfig(format="%(message)s")
+    log_to_stderr(logging.WARNING, "%(message)s")
     log.setLevel(logging.INFO)
     try:
         train()
     except (RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        warn(f"error: {e}")
         return 1
     except (torch.OutOfMemoryError, MemoryError) as e:
         reason = str(e).partition("\n")[0]
-        print(
-            f"error: out of memory ({reason}); a smaller preset, or --device cpu, needs less", file=sys.stderr
-        )
+        warn(f"error: out of memory ({reason}); a smaller preset, or --device cpu, needs less")
         return 1
     except KeyboardInterrupt:
-        print("stopped; go on with --resume and the run directory above", file=sys.stderr)
+        warn("stopped; go on with --resume and the run directory above")
         return 130
     return 0
 

@@ -8,7 +8,6 @@ training first, and says here where it lies and how long that took.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from ourgan_sdk import Bundle, BundleError, OurganError, Synthesizer
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import say, steady_streams, warn
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import sample_bundle
 
@@ -44,7 +45,7 @@ class Steps:
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Times a step and says that it begins."""
-        print(f"== {name}", flush=True)
+        say(f"== {name}")
         started = time.perf_counter()
         yield
         self.rows.append((name, time.perf_counter() - started))
@@ -54,9 +55,10 @@ class Steps:
         return "\n".join(f"{name:<30} {minutes(seconds)}" for name, seconds in rows)
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m trainers.demo", description="Photograph to picture.")
+    parser = Parser(prog="python -m trainers.demo", description="Photograph to picture.")
     parser.add_argument("image", nargs="?", type=Path)
     parser.add_argument("--size", default="7680x4320")
     parser.add_argument("--first", type=Path, help="the picture that was rendered without training")
@@ -82,14 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with steps("render from the bundle"):
             Synthesizer(bundle).render(*size, out=picture, progress=True)
     except (OurganError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        warn(f"error: {e}")
         return 1
     except KeyboardInterrupt:
         return 130
-    print(f"\n{steps}\n")
+    say(f"\n{steps}\n")
     if options.first:
-        print(f"without training: {options.first}")
-    print(f"trained:          {picture}\nbundle:           {bundle}")
+        say(f"without training: {options.first}")
+    say(f"trained:          {picture}\nbundle:           {bundle}")
     return 0
 
 

@@ -30,6 +30,8 @@ from torch import Tensor
 
 from ourgan_sdk import OurganError, Synthesizer, __version__
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import log_to_stderr, say, steady_streams, warn
 from ourgan_sdk.progress import progress_bar
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import DetailMode
@@ -59,28 +61,29 @@ FEWEST_SAMPLES, MOST_SAMPLES = 4, 10_000
 MOST_FULL_SEEDS = 100
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
-    logging.basicConfig(format="%(message)s")
+    log_to_stderr(logging.WARNING, "%(message)s")
     try:
         report = evaluate(options)
     except (OurganError, ValueError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        warn(f"error: {e}")
         return 1
     except (torch.OutOfMemoryError, MemoryError) as e:
         reason = str(e).partition("\n")[0]
-        print(f"error: out of memory ({reason}); fewer --passes, or --device cpu, need less", file=sys.stderr)
+        warn(f"error: out of memory ({reason}); fewer --passes, or --device cpu, need less")
         return 1
     except KeyboardInterrupt:
         return 130
-    print(table(report))
+    say(table(report))
     return 0
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m trainers.evaluate", description="Compare a bundle's samples with its photograph."
     )
     add = parser.add_argument

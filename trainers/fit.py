@@ -18,6 +18,9 @@ from pathlib import Path
 
 import torch
 
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import steady_streams
+
 from .bundling.assemble import Trained, assemble
 from .command_line import (
     VGG_HELP,
@@ -40,6 +43,7 @@ from .upscalers.upscaler import train_upscalers
 log = logging.getLogger("trainers")
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
@@ -48,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainers.fit", description="Fit a bundle to one photograph."
-    )
+    parser = Parser(prog="python -m trainers.fit", description="Fit a bundle to one photograph.")
     parser.add_argument("image", nargs="?", type=Path, help="the photograph (JPEG, PNG, TIFF, WebP, ...)")
     parser.add_argument(
         "-o", "--output", type=Path, help="the bundle to write (default: IMAGE's name, .ourgan)"

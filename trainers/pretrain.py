@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import steady_streams
 
 from .command_line import (
     VGG_HELP,
@@ -58,6 +60,7 @@ def validate(network: RRDBNet, tasks: Sequence[Task]) -> Scores:
     return mean_scores([score(upscale, task) for task in tasks])
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m trainers.pretrain", description="Pre-train an upscaler on a folder of photographs."
     )
     parser.add_argument("folder", nargs="?", type=Path, help="searched for photographs with all its folders")

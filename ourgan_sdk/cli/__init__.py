@@ -3,44 +3,46 @@
 import argparse
 import contextlib
 import logging
-import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 
 from .._compiled import BudgetError, NonFiniteError
+from .._parser import Parser
+from .._streams import log_to_stderr, steady_streams, warn
 from .._version import __version__
 from ..errors import OurganError
 from . import calibrate, doctor, info, learn, preview, render
 
 __all__ = ["main"]
 
+_VERBOSE = "log what happens to stderr"
 
+
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code.
 
     That is 0, 1 after an error, or as after a signal: 130 after Ctrl-C, 143 after SIGTERM, 141 when nobody
-    reads what is printed. (2 is argparse's.)
+    reads what the command was run for. (2 is argparse's.)
     """
     options = _parser().parse_args(arguments)
     if options.verbose:
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        log_to_stderr(logging.INFO, "%(name)s: %(message)s")
+    else:
+        log_to_stderr(logging.WARNING, "%(message)s")
     try:
         with _terminable():
             options.run(options)
-        print(end="", flush=True)  # a reader that has gone is noticed here, not when the interpreter ends
     except KeyboardInterrupt:
-        print("ourgan: interrupted", file=sys.stderr)
+        warn("ourgan: interrupted")
         return 130
     except _Terminated:
-        print("ourgan: terminated", file=sys.stderr)
+        warn("ourgan: terminated")
         return 143
     except BrokenPipeError:
-        # What is still in the buffer has to go somewhere when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (OurganError, BudgetError, NonFiniteError, MemoryError) as error:
-        print("ourgan: error:", " ".join(str(error).split()) or "out of memory", file=sys.stderr)
+        warn(f"ourgan: error: {' '.join(str(error).split()) or 'out of memory'}")
         return 1
     return 0
 
@@ -62,12 +64,12 @@ def _terminable() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ourgan", description="Render new pictures of the kind of one photograph."
-    )
+    parser = Parser(prog="ourgan", description="Render new pictures of the kind of one photograph.")
     parser.add_argument("--version", action="version", version=f"ourgan_sdk {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
+    parser.add_argument("-v", "--verbose", action="store_true", help=_VERBOSE)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (render, preview, learn, calibrate, doctor, info):
         command.add_to(commands)
+    for one in commands.choices.values():  # there it counts, too, and is not taken back
+        one.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=_VERBOSE)
     return parser

@@ -2,13 +2,14 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from .._core import BudgetError
+from .._streams import say, show
 from .._vips import import_vips
 from ..arrays import Tensor
 from ..bundle import Erf, Manifest, Upscaler, write_bundle
@@ -84,11 +85,13 @@ def run(options: argparse.Namespace) -> None:
         calibration, erf = _measure(upscaler, network, pictures, theoretical_radius(data))
         update = {"halo": calibration.halo, "seam_error": calibration.error, "erf": erf}
         upscalers.append(upscaler.model_copy(update=update))
-        _print_table(bundle.manifest, index, calibration, erf, memory)
+        tell = show if output is None else say  # the table is what the command was run for, or a bundle
+        for line in _table(bundle.manifest, index, calibration, erf, memory):
+            tell(line)
     if output is not None:
         manifest = bundle.manifest.model_copy(update={"upscalers": upscalers})
         write_bundle(output, manifest, {name: bundle.read(name) for name in manifest.files})
-        print(f"written: {output}")
+        say(f"written: {output}")
 
 
 def _measure(
@@ -158,25 +161,25 @@ def _as_tensor(picture: npt.NDArray[np.float32]) -> Tensor:
     return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
-def _print_table(
+def _table(
     manifest: Manifest, index: int, calibration: Calibration, erf: Erf, memory_limit: int
-) -> None:
+) -> Iterator[str]:
     upscaler = manifest.upscalers[index]
     theoretical = "unknown" if erf.theoretical is None else f"{erf.theoretical} px"
-    print(f"{upscaler.file}: halo {calibration.halo} px (in the bundle: {upscaler.halo})")
-    print(
+    yield f"{upscaler.file}: halo {calibration.halo} px (in the bundle: {upscaler.halo})"
+    yield (
         f"  effective receptive field: {erf.radius_9545} px (95.45 % of the energy), {erf.radius_999} px "
         f"(99.9 %); theoretical: {theoretical}"
     )
     costs = [f"{width} x {height}" for width, height in _COSTS_AT]
-    print(f"  {'':>6}{'seam error, 8-bit levels':>26}{'differ after':>14}{'pixels computed again at':>32}")
-    print(f"  {'halo':>6}{'max':>12}{'99.99th pct.':>14}{'rounding':>14}{costs[0]:>16}{costs[1]:>16}")
+    yield f"  {'':>6}{'seam error, 8-bit levels':>26}{'differ after':>14}{'pixels computed again at':>32}"
+    yield f"  {'halo':>6}{'max':>12}{'99.99th pct.':>14}{'rounding':>14}{costs[0]:>16}{costs[1]:>16}"
     for halo, error in calibration.errors.items():
         mark = "*" if halo == calibration.halo else ""
         row = f"  {mark + str(halo):>6}{error.maximum:12.3f}{error.p9999:14.3f}{error.share_different:14.4%}"
         for size in _COSTS_AT:
             row += f"{_recomputation(manifest, index, halo, size, memory_limit):>16}"
-        print(row)
+        yield row
 
 
 def _recomputation(

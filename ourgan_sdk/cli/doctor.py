@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 
 from .._core import Box, CudaDevice, Grid
+from .._streams import show
 from .._version import __version__
 from ..arrays import Picture
 from ..bundle import Bundle, Upscaler
@@ -59,17 +60,17 @@ def run(options: argparse.Namespace) -> None:
     bundle = open_source(options.bundle)
     asked = Options(options.device, options.precision, options.threads, allow_plans=options.allow_plans)
     _print_machine()
-    print(f"{'bundle':<12} {bundle.path}")
+    show(f"{'bundle':<12} {bundle.path}")
     usable = []
     for kind in ENGINES:
         diagnosis = diagnose(bundle, kind, asked)
-        print(_describe(diagnosis))
+        show(_describe(diagnosis))
         if diagnosis.problem is None:
             usable.append(kind)
     kinds = [kind for kind in candidates(options.engine, asked) if kind in usable]
     if not kinds:
         raise OurganError("no engine can render this bundle here")
-    print(f"{'chosen':<12} {kinds[0].NAME} on {kinds[0].DEVICE}: {_reason(options.engine)}")
+    show(f"{'chosen':<12} {kinds[0].NAME} on {kinds[0].DEVICE}: {_reason(options.engine)}")
 
 
 def diagnose(bundle: Bundle, kind: type[Engine], options: Options) -> Diagnosis:
@@ -145,21 +146,21 @@ def _as_band(picture: Picture) -> Bands:
 
 def _print_machine() -> None:
     memory = psutil.virtual_memory()
-    print(f"{'ourgan_sdk':<12} {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    print(
+    show(f"{'ourgan_sdk':<12} {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    show(
         f"{'processor':<12} {platform.processor() or platform.machine()}, {os.cpu_count()} threads; "
         f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB of memory available"
     )
     gpus = [CudaDevice(ordinal) for ordinal in range(CudaDevice.count())]
     for gpu in gpus:
         major, minor = gpu.compute_capability
-        print(
+        show(
             f"{f'cuda:{gpu.ordinal}':<12} {gpu.name}, compute capability {major}.{minor}, "
             f"{gpu.free_memory() / 2**30:.1f} of {gpu.total_memory / 2**30:.1f} GiB free, driver for CUDA "
             f"{gpu.driver_version // 1000}.{gpu.driver_version % 1000 // 10}"
         )
     if not gpus:
-        print(f"{'GPU':<12} none, or no driver for it")
+        show(f"{'GPU':<12} none, or no driver for it")
 
 
 def _describe(diagnosis: Diagnosis) -> str:

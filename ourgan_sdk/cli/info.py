@@ -2,6 +2,7 @@
 
 import argparse
 
+from .._streams import show
 from ..bundle import Bundle, EngineRecord, Manifest
 from ..learning import open_source
 from ..progress import RenderStats
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
         )
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():
-        print(f"{name + ':':<24} {text}")
+        show(f"{name + ':':<24} {text}")
 
 
 def _training(manifest: Manifest) -> str:

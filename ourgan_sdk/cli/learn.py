@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from .._streams import say
 from ..bundle import save_bundle
 from ..errors import OurganError
 from ..learning import learn
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
         raise OurganError(f"expected a name that ends in .ourgan for the bundle, got {output}")
     bundle = save_bundle(learn(options.photograph), output)
     photo = bundle.manifest.photo
-    print(
+    say(
         f"{output}: learned {photo.width} x {photo.height} pixels in {time.perf_counter() - started:.1f} s; "
         f"next: ourgan render {output} 8k -o picture.png"
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar, get_args
 
+from .._parser import Parser
 from ..detail import EXTENTS
 from ..engines import PRECISIONS, engine_names
 from ..errors import OurganError
@@ -33,7 +34,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """What a subcommand is added to."""
 
 

@@ -5,6 +5,7 @@ import argparse
 import numpy as np
 
 from .._atomic import check_is_not
+from .._streams import say
 from ..arrays import Picture
 from ..errors import OurganError
 from ..progress import reporting
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
                 band[:cell_height, x : x + cell_width] = _picture(synthesizer, seed, layout, options)
                 advance(1)
             writer.write(band)
-    print(f"{options.output}: seeds {seeds[0]} to {seeds[-1]}, {columns} in a row")
+    say(f"{options.output}: seeds {seeds[0]} to {seeds[-1]}, {columns} in a row")
 
 
 def _size(synthesizer: Synthesizer, options: argparse.Namespace) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._streams import say
 from ..progress import RenderStats
 from ..sizes import parse_size
 from .options import (
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
         stats=stats,
     )
     seconds = time.perf_counter() - started
-    print(f"{output}: {width} x {height}, seed {options.seed}, in {seconds:.1f} s{_copied(stats)}")
+    say(f"{output}: {width} x {height}, seed {options.seed}, in {seconds:.1f} s{_copied(stats)}")
 
 
 def _copied(stats: RenderStats) -> str:

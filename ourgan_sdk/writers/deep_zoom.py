@@ -1,6 +1,7 @@
 """Deep Zoom: a small file beside a folder with the tiles of all resolutions, as viewers in browsers read."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,4 +39,4 @@ def save_deep_zoom(image: Any, output: Path, properties: Properties) -> None:
     else:
         suffix = f".jpg[Q={properties.quality},profile=srgb]"
     # Tiles keep the profile alone: the rest of the metadata can be larger than a tile.
-    image.dzsave(str(output), layout="dz", suffix=suffix, properties=True, keep="icc")
+    image.dzsave(os.fsencode(output), layout="dz", suffix=suffix, properties=True, keep="icc")

@@ -5,6 +5,7 @@ BigTIFF strictly from front to back. So the bands are served as such a file, whi
 header made up front, then the pixels as they come.
 """
 
+import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ def encode_image(
 
 def save_png(image: Any, output: Path, _properties: Properties) -> None:
     """PNG, 8 or 16 bits."""
-    image.pngsave(str(output), compression=PNG_LEVEL, profile="srgb")
+    image.pngsave(os.fsencode(output), compression=PNG_LEVEL, profile="srgb")
 
 
 def save_tiff(image: Any, output: Path, properties: Properties) -> None:
@@ -76,7 +77,7 @@ def save_tiff(image: Any, output: Path, properties: Properties) -> None:
     """
     size = properties.height * properties.width * 3 * properties.dtype.itemsize
     image.tiffsave(
-        str(output),
+        os.fsencode(output),
         compression="deflate",
         level=TIFF_LEVEL,
         predictor="horizontal",
@@ -92,14 +93,14 @@ def save_tiff(image: Any, output: Path, properties: Properties) -> None:
 
 def save_jpeg(image: Any, output: Path, properties: Properties) -> None:
     """JPEG of the given quality."""
-    image.jpegsave(str(output), Q=properties.quality, profile="srgb")
+    image.jpegsave(os.fsencode(output), Q=properties.quality, profile="srgb")
 
 
 def save_webp(image: Any, output: Path, properties: Properties) -> None:
     """WebP of the given quality; 100: lossless. libwebp holds the whole picture in memory."""
     lossless = properties.quality == 100
     quality = WEBP_LOSSLESS_EFFORT if lossless else properties.quality  # what libwebp calls both
-    image.webpsave(str(output), Q=quality, lossless=lossless, effort=WEBP_EFFORT, profile="srgb")
+    image.webpsave(os.fsencode(output), Q=quality, lossless=lossless, effort=WEBP_EFFORT, profile="srgb")
 
 
 class _BandSource:

@@ -63,4 +63,4 @@ def _growth(network: bytes, height: int, width: int) -> int:
 
 
 if __name__ == "__main__":
-    print(_growth(sys.stdin.buffer.read(), int(sys.argv[1]), int(sys.argv[2])))
+    sys.stdout.write(f"{_growth(sys.stdin.buffer.read(), int(sys.argv[1]), int(sys.argv[2]))}\n")

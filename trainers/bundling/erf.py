@@ -11,7 +11,6 @@ same is measured without gradients, through any runtime, by
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,8 @@ from torch import Tensor, nn
 
 from ourgan_sdk import OurganError
 from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk._parser import Parser
+from ourgan_sdk._streams import say, steady_streams, warn
 from ourgan_sdk.arrays import Tensor as Array
 from ourgan_sdk.bundle import Erf
 from ourgan_sdk.calibration.halo import cut_windows
@@ -130,15 +131,16 @@ def measure_run(run: Run) -> None:
         energy, erf = measure_erf(network, pictures, SIDE, deviation, theoretical)
         path = plot_path(run.directory, name)
         plot_erf(path, name, energy, erf)
-        print(
+        say(
             f"{name}: {erf.radius_9545} px (95.45 %), {erf.radius_999} px (99.9 %), theoretical "
             f"{erf.theoretical} px; {path}"
         )
 
 
+@steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m trainers.bundling.erf",
         description="Measure and plot how far the upscalers of a run look.",
     )
@@ -148,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         measure_run(Run.open(options.run, torch.device("cpu")))
     except (RestoreError, RunError, ExportError, OurganError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        warn(f"error: {e}")
         return 1
     return 0
 
