@@ -1,11 +1,8 @@
 """How much memory a render may take where nobody says."""
 
-import contextlib
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
 import psutil
+
+from ._groups import room_in_groups
 
 __all__ = ["LARGEST_DEFAULT", "LARGEST_MEMORY_LIMIT", "available_memory", "default_memory_limit"]
 
@@ -18,12 +15,6 @@ LARGEST_MEMORY_LIMIT = 1 << 62
 
 _SHARE = 4
 
-_GROUP = Path("/sys/fs/cgroup")
-_CGROUPS = (  # limit, usage and statistics of the group of processes that a container is
-    ("memory.max", "memory.current", "memory.stat"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
-)
-
 
 def default_memory_limit() -> int:
     """768 MiB, or a quarter of the memory that is available now, where that is less; in bytes."""
@@ -32,13 +23,5 @@ def default_memory_limit() -> int:
 
 def available_memory() -> int:
     """Bytes that this process can still take without swapping, in its container as on its machine."""
-    return int(min([psutil.virtual_memory().available, *_rooms_in_groups()]))
-
-
-def _rooms_in_groups() -> Iterator[int]:
-    for names in _CGROUPS:
-        with contextlib.suppress(OSError, ValueError):  # there is no such group, or its limit is "max"
-            limit, usage, statistics = ((_GROUP / name).read_text() for name in names)
-            # Files that were read count as usage, and go as soon as anybody needs the memory.
-            cached = re.search(r"^inactive_file (\d+)$", statistics, re.MULTILINE)
-            yield max(0, int(limit) - int(usage) + (int(cached[1]) if cached else 0))
+    available, room = int(psutil.virtual_memory().available), room_in_groups()
+    return available if room is None else min(available, room)

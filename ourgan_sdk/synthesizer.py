@@ -22,6 +22,7 @@ from .learning import open_source, sample_bundle
 from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .mirroring import MirroredRenderer, half_of
 from .passes.networks import Networks
+from .processors import available_processors, engine_threads
 from .progress import Progress, RenderStats
 from .rendering import Renderer, detail_renderer, network_renderer
 from .sizes import check_integer, check_size
@@ -105,9 +106,9 @@ class Synthesizer:
             threads = check_integer("threads", threads, MOST_THREADS)
         if memory_limit is not None:
             memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
-        options = Options(device, precision, threads, memory_limit, allow_plans)
+        options = Options(device, precision, engine_threads(threads), memory_limit, allow_plans)
         self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
-        self._threads = threads or 0
+        self._threads = threads or available_processors()
         self._networks = Networks(open_source(source), engine, options)
         manifest = self.bundle.manifest
         for wanted, purpose, otherwise in (

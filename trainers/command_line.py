@@ -12,6 +12,7 @@ import torch
 
 from ourgan_sdk import OurganError
 from ourgan_sdk._streams import log_to_stderr, warn
+from ourgan_sdk.processors import available_processors
 
 from .bundling.onnx_export import ExportError
 from .networks.vgg import VGGFeatures, find_weights
@@ -31,6 +32,7 @@ def exit_status(train: Callable[[], object]) -> int:
     """
     log_to_stderr(logging.WARNING, "%(message)s")
     log.setLevel(logging.INFO)
+    limit_threads()
     try:
         train()
     except (RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
@@ -44,6 +46,11 @@ def exit_status(train: Callable[[], object]) -> int:
         warn("stopped; go on with --resume and the run directory above")
         return 130
     return 0
+
+
+def limit_threads() -> None:
+    """Keeps torch to the processors that this process may use: of control groups it knows nothing."""
+    torch.set_num_threads(min(torch.get_num_threads(), available_processors()))
 
 
 def refuse_settled(

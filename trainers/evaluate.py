@@ -36,7 +36,7 @@ from ourgan_sdk.progress import progress_bar
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import DetailMode
 
-from .command_line import parse_seed, pick_device
+from .command_line import limit_threads, parse_seed, pick_device
 from .metrics import inception
 from .metrics.canvases import CanvasComparison
 from .metrics.comparison import (
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
     log_to_stderr(logging.WARNING, "%(message)s")
+    limit_threads()
     try:
         report = evaluate(options)
     except (OurganError, ValueError, OSError) as e:

@@ -21,6 +21,7 @@ from ..errors import OurganError, OutputError
 from ..learning import is_photograph
 from ..memory import default_memory_limit
 from ..passes.plan import from_structure, make_plan
+from ..processors import engine_threads
 from ..progress import reporting
 from ..synthesizer import Synthesizer
 from .options import Commands, add_command, add_engine_options
@@ -62,7 +63,8 @@ def run(options: argparse.Namespace) -> None:
     if output is not None and not os.access(output.parent, os.W_OK):
         raise OutputError(f"cannot write {output}: there is no folder {output.parent}, or it is read-only")
     memory = default_memory_limit() if options.memory is None else options.memory
-    asked = Options("cpu", options.precision, options.threads)  # engines there take inputs of any size
+    # Engines there take inputs of any size.
+    asked = Options("cpu", options.precision, engine_threads(options.threads))
     synthesizer = Synthesizer(
         options.bundle,
         engine=options.engine,

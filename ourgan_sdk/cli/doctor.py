@@ -17,9 +17,11 @@ from ..bundle import Bundle, Upscaler
 from ..engines import ENGINES, Engine, HostEngine, Options, candidates, open_first
 from ..errors import EngineError, OurganError
 from ..learning import open_source
+from ..memory import available_memory
 from ..passes.networks import Networks
 from ..passes.one_pass import Bands, Pass
 from ..passes.tile_loop import run_pass
+from ..processors import available_processors, engine_threads
 from ..progress import RenderStats
 from ..synthesizer import Synthesizer
 from .options import Commands, add_command, add_engine_options
@@ -58,7 +60,8 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print what is here and how each engine fared; raises OurganError if none can render."""
     bundle = open_source(options.bundle)
-    asked = Options(options.device, options.precision, options.threads, allow_plans=options.allow_plans)
+    threads = engine_threads(options.threads)
+    asked = Options(options.device, options.precision, threads, allow_plans=options.allow_plans)
     _print_machine()
     show(f"{'bundle':<12} {bundle.path}")
     usable = []
@@ -145,11 +148,12 @@ def _as_band(picture: Picture) -> Bands:
 
 
 def _print_machine() -> None:
-    memory = psutil.virtual_memory()
+    total = psutil.virtual_memory().total
     show(f"{'ourgan_sdk':<12} {__version__}, Python {platform.python_version()}, {platform.platform()}")
     show(
-        f"{'processor':<12} {platform.processor() or platform.machine()}, {os.cpu_count()} threads; "
-        f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB of memory available"
+        f"{'processor':<12} {platform.processor() or platform.machine()}, {available_processors()} of "
+        f"{os.cpu_count()} threads; {available_memory() / 2**30:.1f} of {total / 2**30:.1f} GiB of memory "
+        "available"
     )
     gpus = [CudaDevice(ordinal) for ordinal in range(CudaDevice.count())]
     for gpu in gpus:

@@ -64,7 +64,7 @@ def candidates(engine: str, options: Options) -> list[type[Engine]]:
     Raises EngineError if there is none.
     """
     if engine == "auto":
-        engine = os.environ.get(_OVERRIDE, "auto")
+        engine = os.environ.get(_OVERRIDE) or "auto"
     if engine not in ("auto", *engine_names()):
         raise EngineError(f"expected an engine of auto, {', '.join(engine_names())}; got {engine!r}")
     device = options.device.partition(":")[0]

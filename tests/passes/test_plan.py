@@ -70,20 +70,12 @@ def test_too_small_a_limit() -> None:
             sample_plan(width, 4320, enough * 31 // 32 - 2)
 
 
-def test_default_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < available_memory() <= psutil.virtual_memory().total
     monkeypatch.setattr(memory, "available_memory", lambda: 10 << 30)
     assert default_memory_limit() == LARGEST_DEFAULT
     monkeypatch.setattr(memory, "available_memory", lambda: 1 << 30)
     assert default_memory_limit() == 256 << 20
-    monkeypatch.undo()
-    monkeypatch.setattr(memory, "_GROUP", tmp_path)  # a container with a limit
-    (tmp_path / "memory.max").write_text("1000000\n")
-    (tmp_path / "memory.current").write_text("600000\n")
-    (tmp_path / "memory.stat").write_text("active_file 7\ninactive_file 100000\n")
-    assert available_memory() == 500_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert available_memory() > 500_000
 
 
 class Starving:

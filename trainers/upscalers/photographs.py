@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +15,7 @@ import numpy as np
 
 from ourgan_sdk import photograph
 from ourgan_sdk.photograph import PhotographError
+from ourgan_sdk.processors import available_processors
 
 from ..metrics.restoration import Task, make_task
 from ..networks.rrdb import SCALE
@@ -151,7 +151,7 @@ class Pool:
     @contextlib.contextmanager
     def open(cls, folder: Folder) -> Iterator[Pool]:
         """A pool, whose threads end with the block."""
-        executor = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+        executor = ThreadPoolExecutor(min(4, available_processors()))
         try:
             yield cls(folder, executor)
         finally:
