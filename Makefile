@@ -17,6 +17,7 @@ demo:
 	@image="$(IMAGE)"; name=$$(basename "$${image:-sample}"); picture="output/$${name%.*}-at-once.png"; \
 	start=$$(date +%s); \
 	test -z "$$image" || test -r "$$image" || { echo "error: cannot read $$image" >&2; exit 1; }; \
+	test ! -e "$$picture" || picture="output/$${name%.*}-at-once-$$start.png"; \
 	mkdir -p output && $(MAKE) --no-print-directory $(VENV)/.render && installed=$$(date +%s) \
 	&& $(BIN)/ourgan render $${image:+"$$image"} "$(SIZE)" --structure patches -o "$$picture" && rendered=$$(date +%s) \
 	&& echo "== $$picture: here $$((rendered - start)) s after make demo; training comes next" \

@@ -27,6 +27,7 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 from export.plans import BuiltPlan, PlanBuilder, check_gpu, pick_capabilities
 from ourgan_sdk import Bundle, BundleError, EngineError, OurganError, OutputError, SizeError
 from ourgan_sdk._parser import Parser
+from ourgan_sdk._replacing import FORCE_HELP, check_replaceable_bundle
 from ourgan_sdk._streams import say, steady_streams, warn
 from ourgan_sdk.bundle import EngineRecord, Manifest, Window, add_engines
 from ourgan_sdk.engines.gpu_memory import (
@@ -41,8 +42,9 @@ from ourgan_sdk.engines.own_plans import remember_plan
 from ourgan_sdk.engines.protocol import PRECISIONS, Precision
 from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime, cache_folder
 from ourgan_sdk.errors import EngineUnavailableError
+from ourgan_sdk.memory import LARGEST_MEMORY_LIMIT
 from ourgan_sdk.progress import reporting
-from ourgan_sdk.sizes import parse_bytes, parse_size
+from ourgan_sdk.sizes import check_bytes, parse_size
 from ourgan_sdk.synthesizer import sample_bundle
 
 MEMORY = 3 << 30  # bytes, what a card of 4 GB has to spare
@@ -301,6 +303,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="SM",
         help="such as sm86,sm89,sm120 (default: all that the runtime knows)",
     )
+    parser.add_argument("--force", action="store_true", help=FORCE_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     if options.window and options.memory:
@@ -320,7 +323,7 @@ def _window(text: str) -> Window | None:
 
 def _memory(text: str) -> int:
     try:
-        return parse_bytes(text)
+        return check_bytes("the memory", text, LARGEST_MEMORY_LIMIT)
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
 
@@ -328,6 +331,9 @@ def _memory(text: str) -> int:
 def run(options: argparse.Namespace) -> None:
     """Builds, writes and reports."""
     bundle, target = pick_bundle(options.bundle, options.output)
+    if options.output is not None:
+        photo, trained = bundle.manifest.photo, bundle.manifest.training is not None
+        check_replaceable_bundle(target, photo.sha256, trained=trained, force=options.force)
     if options.window:
         _check_window(bundle.manifest, options.window)
     runtime = pick_runtime(options.runtime, options.gpu)

@@ -213,6 +213,8 @@ def _remove(path: Path) -> None:
 
 def _open_locked(path: Path) -> RawIOBase:
     """Open the file, and lock it until it is closed, so that no two renders write it (not on Windows)."""
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write {path}: it is there, and no file")  # of a pipe the end never comes
     for _ in range(_TRIES):
         file = os.fdopen(_open(path), "r+b", buffering=0)
         try:

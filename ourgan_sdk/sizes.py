@@ -10,6 +10,7 @@ from .errors import SizeError
 
 __all__ = [
     "LARGEST_SIDE",
+    "check_bytes",
     "check_integer",
     "check_size",
     "parse_bytes",
@@ -63,6 +64,11 @@ def parse_bytes(text: str) -> int:
     if match is None:
         raise ValueError(f"expected an amount of memory such as 512MiB or 2G, got {text!r}")
     return int(Fraction(match[1]) * _UNITS[match[2]])
+
+
+def check_bytes(name: str, value: SupportsIndex | str, largest: int) -> int:
+    """A number of bytes, or a text that `parse_bytes` reads, as a plain int; raises as `check_integer`."""
+    return check_integer(name, parse_bytes(value) if isinstance(value, str) else value, largest)
 
 
 def picture_sizes(height: int, width: int, trained_height: int, trained_width: int) -> list[tuple[int, int]]:

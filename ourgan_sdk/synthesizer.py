@@ -25,7 +25,7 @@ from .passes.networks import Networks
 from .processors import available_processors, engine_threads
 from .progress import Progress, RenderStats
 from .rendering import Renderer, detail_renderer, network_renderer
-from .sizes import check_integer, check_size
+from .sizes import check_bytes, check_integer, check_size
 from .structure import Layout, NetworkSource, PatchesSource, StructureSource
 from .thumbnails import thumbnail_size
 
@@ -59,7 +59,7 @@ class Synthesizer:
         engine: str = "auto",
         device: str = "auto",
         precision: Precision | Literal["auto"] = "auto",
-        memory_limit: SupportsIndex | None = None,
+        memory_limit: SupportsIndex | str | None = None,
         threads: SupportsIndex | None = None,
         detail: DetailMode = "auto",
         structure: StructureMode = "auto",
@@ -75,9 +75,10 @@ class Synthesizer:
                 which that is; the environment variable OURGAN_ENGINE decides in its place.
             device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if an engine can use one.
             precision: "fp32", "fp16", "bf16", or "auto" for the engine's own choice.
-            memory_limit: Bytes for the tiles and bands of one render, at most 2^62, whatever the picture's
-                size; by default 768 MiB, or a quarter of the memory available now where that is less. It
-                holds for the memory of the host, and as much again for that of the GPU.
+            memory_limit: Bytes, or a text such as "512MiB", for the tiles and bands of one render, at most
+                2^62 bytes, whatever the picture's size; by default 768 MiB, or a quarter of the memory
+                available now where that is less. It holds for the memory of the host, and as much again for
+                that of the GPU.
             threads: Threads of an engine on the CPU and of gathering detail, from 1 to 1024; by default an
                 engine chooses itself, and detail takes all.
             detail: Where a picture's detail comes from: "photograph", its own pixels, which the bundle has
@@ -105,7 +106,7 @@ class Synthesizer:
         if threads is not None:
             threads = check_integer("threads", threads, MOST_THREADS)
         if memory_limit is not None:
-            memory_limit = check_integer("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
+            memory_limit = check_bytes("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
         options = Options(device, precision, engine_threads(threads), memory_limit, allow_plans)
         self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
         self._threads = threads or available_processors()

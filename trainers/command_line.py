@@ -18,7 +18,7 @@ from .bundling.onnx_export import ExportError
 from .networks.vgg import VGGFeatures, find_weights
 from .presets import Preset
 from .runs.restore import RestoreError
-from .runs.run import RunError
+from .runs.run import RunError, Terminated, terminable
 
 log = logging.getLogger("trainers")
 
@@ -28,13 +28,14 @@ VGG_HELP = "torchvision's VGG19 weight file, for perceptual features (default: t
 def exit_status(train: Callable[[], object]) -> int:
     """Runs what a training command does; where that ends early, one line says why.
 
-    It is 1 where something was wrong, and 130 after Ctrl-C.
+    It is 1 where something was wrong, 130 after Ctrl-C, and 143 after SIGTERM.
     """
     log_to_stderr(logging.WARNING, "%(message)s")
     log.setLevel(logging.INFO)
     limit_threads()
     try:
-        train()
+        with terminable():
+            train()
     except (RestoreError, RunError, ExportError, OurganError, ValueError, OSError) as e:
         warn(f"error: {e}")
         return 1
@@ -42,9 +43,9 @@ def exit_status(train: Callable[[], object]) -> int:
         reason = str(e).partition("\n")[0]
         warn(f"error: out of memory ({reason}); a smaller preset, or --device cpu, needs less")
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         warn("stopped; go on with --resume and the run directory above")
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     return 0
 
 

@@ -8,6 +8,8 @@ training first, and says here where it lies and how long that took.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,7 @@ from pathlib import Path
 from ourgan_sdk import Bundle, BundleError, OurganError, Synthesizer
 from ourgan_sdk._atomic import atomic_file
 from ourgan_sdk._parser import Parser
+from ourgan_sdk._replacing import reason_to_keep
 from ourgan_sdk._streams import say, steady_streams, warn
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import sample_bundle
@@ -75,12 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = parse_size(options.size)
         OUTPUT.mkdir(exist_ok=True)
         image = options.image or sample_photograph()
-        bundle = OUTPUT / f"{image.stem}.ourgan"
+        name = free_name(image)
+        bundle = OUTPUT / f"{name}.ourgan"
         with steps("fit a draft bundle"):
             status = fit.main([str(image), "--preset", "draft", "-o", str(bundle)])
         if status:
             return status
-        picture = OUTPUT / f"{image.stem}-{size[0]}x{size[1]}.png"
+        picture = OUTPUT / f"{name}-{size[0]}x{size[1]}.png"
         with steps("render from the bundle"):
             Synthesizer(bundle).render(*size, out=picture, progress=True)
     except (OurganError, OSError) as e:
@@ -93,6 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"without training: {options.first}")
     say(f"trained:          {picture}\nbundle:           {bundle}")
     return 0
+
+
+def free_name(image: Path) -> str:
+    """What the results are called: as the photograph, with a number where another one's are called so."""
+    sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
+    names = (image.stem if number == 1 else f"{image.stem}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not reason_to_keep(OUTPUT / f"{name}.ourgan", sha256, trained=True))
 
 
 def sample_photograph() -> Path:

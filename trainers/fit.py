@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from ourgan_sdk._parser import Parser
+from ourgan_sdk._replacing import FORCE_HELP, check_replaceable_bundle
 from ourgan_sdk._streams import steady_streams
 
 from .bundling.assemble import Trained, assemble
@@ -64,6 +65,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
     parser.add_argument("--run", type=Path, help="the run directory (default: runs/NAME-PRESET)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
+    parser.add_argument(
+        "--image",
+        type=Path,
+        metavar="PATH",
+        dest="moved",
+        help="with --resume: where the photograph is now, if it was moved",
+    )
+    parser.add_argument("--force", action="store_true", help=FORCE_HELP)
     parser.add_argument("--vgg", type=Path, help=VGG_HELP)
     parser.add_argument(
         "--init",
@@ -101,6 +110,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             options,
             ("preset", "seed", "run", "vgg", "init", "init_first", "from_scratch", "no_photograph"),
         )
+    if options.moved and not options.resume:
+        parser.error("--image tells where the photograph of a run is that goes on: give it with --resume RUN")
     if options.init and options.from_scratch:
         parser.error("give either --init or --from-scratch")
     if options.init_first and not options.init:
@@ -118,11 +129,9 @@ def fit(options: argparse.Namespace) -> Path:
     )
     config = run.config
     output = options.output if options.resume and options.output else Path(config["output"])
-    check_output(output)
+    check_output(output, config["photo"]["sha256"], force=options.force)
     preset = run.preset
-    photo = load_photo(config["photo"]["path"])
-    if photo.sha256 != config["photo"]["sha256"]:
-        raise RunError(f"{config['photo']['path']} is not the photograph this run was started with")
+    photo = load_again(options.moved or Path(config["photo"]["path"]), config["photo"]["sha256"])
     vgg = load_vgg(config["vgg"], device)
     init, init_first = kept(run, "init"), kept(run, "init_first")
     log.info("run directory: %s (%s, %s, seed %d)", run.directory, preset.name, device, config["seed"])
@@ -136,6 +145,7 @@ def fit(options: argparse.Namespace) -> Path:
             init=init,
             init_first=init_first,
         )
+    check_output(output, photo.sha256, force=options.force)  # again: other runs end, too
     assemble(run, photo, Trained(structure, first, later), output)
     log.info(
         "bundle: %s (%.1f MB), trained for %s", output, output.stat().st_size / 1e6, minutes(run.seconds)
@@ -150,7 +160,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     photo = load_photo(image)
     check_photo(photo, preset.structure, preset.upscaler.patch, preset.upscaler.held_out)
     output: Path = options.output or Path(f"{image.stem}.ourgan")
-    check_output(output)
+    check_output(output, photo.sha256, force=options.force)
     vgg = check_vgg(options.vgg)
     pretrained = {name: read_pretrained(path) for name, path in starting_points(options, preset).items()}
     preset = replace(preset, upscaler=adopt_size(preset.upscaler, pretrained.values()))
@@ -178,14 +188,34 @@ def starting_points(options: argparse.Namespace, preset: Preset) -> dict[str, Pa
     return OURS if preset.upscaler.pretrained and not options.from_scratch else {}
 
 
-def check_output(path: Path) -> None:
-    """Raises RunError unless a bundle can be written under ``path``."""
+def load_again(path: Path, sha256: str) -> Photo:
+    """The photograph of a run that is resumed.
+
+    Raises:
+        RunError: there is none, or it is another one.
+    """
+    if not path.is_file():
+        raise RunError(f"there is no photograph {path} any more: say where it is with --image PATH")
+    photo = load_photo(path)
+    if photo.sha256 != sha256:
+        raise RunError(
+            f"{path} is not the photograph this run was started with: say where that is with --image PATH"
+        )
+    return photo
+
+
+def check_output(path: Path, sha256: str, *, force: bool) -> None:
+    """Raises RunError unless the bundle of a photograph of that SHA-256 can be written under ``path``.
+
+    OutputError, without ``force``, if that would replace another photograph's.
+    """
     if path.suffix != ".ourgan":
         raise RunError(f"cannot write {path}: a bundle's name ends in .ourgan")
     if not path.parent.is_dir():
         raise RunError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise RunError(f"cannot write {path}: it is a folder, or the folder it lies in is read-only")
+    check_replaceable_bundle(path, sha256, trained=True, force=force)
 
 
 def describe(photo: Photo, path: Path) -> dict[str, object]:

@@ -85,6 +85,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
     parser.add_argument("--run", type=Path, help="the run directory (default: runs/FOLDER-PRESET)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="PATH",
+        dest="moved",
+        help="with --resume: where the folder is now, if it was moved",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace a checkpoint that has the default name already"
+    )
     parser.add_argument("--vgg", type=Path, help=VGG_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
@@ -93,6 +103,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.resume:
         settled = ("preset", "l1_steps", "gan_steps", "noise", "init", "seed", "run", "vgg")
         refuse_settled(parser, options, settled)
+    if options.moved and not options.resume:
+        parser.error("--folder tells where that of a run is that goes on: give it with --resume RUN")
     for name in ("l1_steps", "gan_steps"):
         if (getattr(options, name) or 0) < 0:
             parser.error(f"--{name.replace('_', '-')}: expected 0 or more, got {getattr(options, name)}")
@@ -112,9 +124,12 @@ def pretrain(options: argparse.Namespace) -> Path:
     output = options.output if options.resume and options.output else Path(settings["output"])
     check_output(output)
     config = run.preset.upscaler
-    folder = Folder(Path(settings["folder"]), config, seed)
+    folder = Folder(options.moved or Path(settings["folder"]), config, seed)
     if folder.listing() != settings["listing"]:
-        raise RunError(f"the photographs in {folder.path} are not those that this run was started with")
+        raise RunError(
+            f"the photographs in {folder.path} are not those that this run was started with: say where those "
+            "are with --folder PATH"
+        )
     vgg, init = load_vgg(settings["vgg"], device), kept(run, "init")
     log.info("run directory: %s (%d files, %s, seed %d)", run.directory, len(folder.files), device, seed)
     torch.manual_seed(seed)
@@ -142,6 +157,11 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     source: Path = options.folder.resolve()
     output: Path = options.output or Path(f"{source.name}.pth")
     check_output(output)
+    if options.output is None and output.exists() and not options.force:
+        raise RunError(
+            f"cannot write {output}: it is there, and may be of another folder; give a name with --output, "
+            "or replace it with --force"
+        )
     given = {"l1_steps": options.l1_steps, "gan_steps": options.gan_steps}
     config = replace(preset.upscaler, **{name: steps for name, steps in given.items() if steps is not None})
     if config.l1_steps + config.gan_steps == 0:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._core import BudgetError
+from .._replacing import FORCE_HELP, check_replaceable_bundle
 from .._streams import say, show
-from .._vips import import_vips
-from ..arrays import Tensor
+from ..arrays import Picture, Tensor
 from ..bundle import Erf, Manifest, Upscaler, write_bundle
 from ..calibration.halo import Calibration, Network, calibrate, cut_windows
 from ..calibration.receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
@@ -21,9 +21,11 @@ from ..errors import OurganError, OutputError
 from ..learning import is_photograph
 from ..memory import default_memory_limit
 from ..passes.plan import from_structure, make_plan
+from ..photograph import read_photograph
 from ..processors import engine_threads
 from ..progress import reporting
 from ..synthesizer import Synthesizer
+from ..thumbnails import reduce_picture
 from .options import Commands, add_command, add_engine_options
 
 __all__ = ["add_to", "run"]
@@ -47,6 +49,7 @@ def add_to(commands: Commands) -> None:
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--write", action="store_true", help="write what was measured into the bundle")
     target.add_argument("-o", "--output", type=Path, help="write a bundle with what was measured")
+    parser.add_argument("--force", action="store_true", help=FORCE_HELP)
     add_engine_options(parser)
 
 
@@ -62,6 +65,7 @@ def run(options: argparse.Namespace) -> None:
     output = options.bundle if options.write else options.output
     if output is not None and not os.access(output.parent, os.W_OK):
         raise OutputError(f"cannot write {output}: there is no folder {output.parent}, or it is read-only")
+    photograph = None if options.photo is None else read_photograph(options.photo).pixels
     memory = default_memory_limit() if options.memory is None else options.memory
     # Engines there take inputs of any size.
     asked = Options("cpu", options.precision, engine_threads(options.threads))
@@ -74,15 +78,20 @@ def run(options: argparse.Namespace) -> None:
         threads=asked.threads,
     )
     bundle = synthesizer.bundle
+    if output is not None:
+        trained = bundle.manifest.training is not None
+        check_replaceable_bundle(
+            output, bundle.manifest.photo.sha256, trained=trained, force=options.force or options.write
+        )
     opened = open_first(bundle, candidates(options.engine, asked), asked)
     upscalers = []
     for index, upscaler in enumerate(bundle.manifest.upscalers):
         data = bundle.read(upscaler.file)
         check_local(upscaler.file, data)
-        if options.photo is None:
+        if photograph is None:
             pictures = _rendered(synthesizer, index)
         else:
-            pictures = _reductions(options.photo, index, bundle.manifest)
+            pictures = _reductions(photograph, index, bundle.manifest)
         network = _as_function(opened.engine(upscaler, np.dtype(np.uint8)))
         calibration, erf = _measure(upscaler, network, pictures, theoretical_radius(data))
         update = {"halo": calibration.halo, "seam_error": calibration.error, "erf": erf}
@@ -124,38 +133,19 @@ def _rendered(synthesizer: Synthesizer, index: int) -> list[Tensor]:
     return [_as_tensor(canvas.read() / np.float32(65535)) for canvas in canvases]
 
 
-def _reductions(path: Path, index: int, manifest: Manifest) -> list[Tensor]:
+def _reductions(photograph: Picture, index: int, manifest: Manifest) -> list[Tensor]:
     """The photograph at the sizes that upscaler `index` gets to see, which are those it was trained on.
 
     In pass 1 that is the structure's size and somewhat more and less; later, a quarter of the photograph's
     and every half octave down to the structure's.
     """
-    pyvips = import_vips()
-
-    base = max(manifest.base_size)
-    try:
-        photo = pyvips.Image.new_from_file(str(path))
-        native = max(photo.width, photo.height)
-        if index == 0:
-            sides = [base * factor for factor in (0.8, 1.0, 1.25)]
-        else:
-            octaves = [native / 4 / 2 ** (i / 2) for i in range(12)]
-            sides = [side for side in octaves if side >= base] or octaves[:1]
-        return [_as_tensor(_reduced(path, round(side)) / np.float32(255)) for side in sides]
-    except pyvips.Error as error:
-        raise OurganError(f"cannot read the photograph {path}: {error}") from error
-
-
-def _reduced(path: Path, side: int) -> npt.NDArray[np.uint8]:
-    """A photograph, upright and in sRGB, whose long side is `side` or, if it is smaller, its own."""
-    pyvips = import_vips()
-
-    image = pyvips.Image.thumbnail(str(path), side, height=side, size="down", output_profile="srgb")
-    image = image.colourspace("srgb")
-    if image.hasalpha():
-        image = image.flatten(background=[255, 255, 255])
-    pixels: npt.NDArray[np.uint8] = image.cast("uchar").numpy()
-    return pixels
+    base, native = max(manifest.base_size), max(photograph.shape)
+    if index == 0:
+        sides = [base * factor for factor in (0.8, 1.0, 1.25)]
+    else:
+        octaves = [native / 4 / 2 ** (i / 2) for i in range(12)]
+        sides = [side for side in octaves if side >= base] or octaves[:1]
+    return [_as_tensor(reduce_picture(photograph, round(side)) / np.float32(255)) for side in sides]
 
 
 def _as_tensor(picture: npt.NDArray[np.float32]) -> Tensor:

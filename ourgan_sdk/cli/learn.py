@@ -4,6 +4,8 @@ import argparse
 import time
 from pathlib import Path
 
+from .._atomic import check_is_not
+from .._replacing import FORCE_HELP, check_replaceable_bundle
 from .._streams import say
 from ..bundle import save_bundle
 from ..errors import OurganError
@@ -20,6 +22,7 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("photograph", type=Path, help="a JPEG, PNG, TIFF, WebP, AVIF or GIF file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .ourgan file")
+    parser.add_argument("--force", action="store_true", help=FORCE_HELP)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,7 +31,11 @@ def run(options: argparse.Namespace) -> None:
     output: Path = options.output
     if output.suffix.lower() != ".ourgan":
         raise OurganError(f"expected a name that ends in .ourgan for the bundle, got {output}")
-    bundle = save_bundle(learn(options.photograph), output)
+    learned = learn(options.photograph)
+    check_is_not(output, options.photograph)
+    sha256 = learned.manifest.photo.sha256
+    check_replaceable_bundle(output, sha256, trained=False, force=options.force)
+    bundle = save_bundle(learned, output)
     photo = bundle.manifest.photo
     say(
         f"{output}: learned {photo.width} x {photo.height} pixels in {time.perf_counter() - started:.1f} s; "

@@ -12,7 +12,7 @@ from ..detail import EXTENTS
 from ..engines import PRECISIONS, engine_names
 from ..errors import OurganError
 from ..memory import LARGEST_MEMORY_LIMIT
-from ..sizes import check_integer, parse_bytes
+from ..sizes import check_bytes, check_integer
 from ..structure.layout import VARIETY, VERTICAL, Axes, Layout
 from ..synthesizer import MOST_THREADS, DetailMode, StructureMode, Synthesizer
 from ..writers import SUFFIXES
@@ -200,7 +200,7 @@ def _threads(text: str) -> int:
 
 
 def _memory(text: str) -> int:
-    return check_integer("the memory", parse_bytes(text), LARGEST_MEMORY_LIMIT)
+    return check_bytes("the memory", text, LARGEST_MEMORY_LIMIT)
 
 
 def open_synthesizer(options: argparse.Namespace) -> Synthesizer:

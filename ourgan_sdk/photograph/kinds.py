@@ -58,12 +58,15 @@ def unreadable(head: bytes) -> str:
     """Why a file that begins so is no photograph that can be read; empty if it may be one."""
     for pattern, name in _NAMED:
         if re.match(pattern, head, re.DOTALL):
-            return cannot_read(name)
+            return f"is {name} picture, which is not read: convert it to JPEG, PNG or TIFF"
     if any(re.match(pattern, head, re.DOTALL) for pattern, _ in _READ):
         return ""
     return "is not a picture that can be read (expected JPEG, PNG, TIFF, WebP, ...)"
 
 
 def cannot_read(name: str) -> str:
-    """The reason for which a picture of this kind, "a JPEG XL" say, is refused."""
-    return f"is {name} picture; this build of libvips cannot read it: convert it to JPEG, PNG or TIFF"
+    """The reason for which a picture of this kind, "a HEIC" say, is refused where libvips has no decoder."""
+    return (
+        f"is {name} picture; this build of libvips cannot read it: convert it to JPEG, PNG or TIFF, or "
+        "install the system's libvips, with a decoder for it, and pyvips without [binary]"
+    )

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._vips import import_vips
 from ..arrays import Picture
+from ..errors import OutputError
 from .base import Properties
 
 __all__ = ["encode_image", "save_jpeg", "save_png", "save_tiff", "save_webp"]
@@ -46,7 +47,7 @@ def encode_image(
     """Encode by `save(image, output, properties)`, which is given the picture as a libvips image.
 
     The image bears resolution and description, the latter in the fields of all formats. Raises OutputError if
-    libvips is missing, and pyvips.Error if it fails or the bands end early.
+    libvips is missing or lacks the format, and pyvips.Error if it fails or the bands end early.
     """
     pyvips = import_vips()
     source = _BandSource(bands, properties.shape, properties.dtype)
@@ -62,7 +63,13 @@ def encode_image(
     if properties.description:
         for field in DESCRIPTION_FIELDS:
             image.set_type(pyvips.GValue.gstr_type, field, properties.description)
-    save(image, output, properties)
+    try:
+        save(image, output, properties)
+    except AttributeError as error:  # how pyvips says that there is no such operation
+        raise OutputError(
+            "this build of libvips cannot write such files: choose another format, or install the system's "
+            "libvips, with an encoder for it, and pyvips without [binary]"
+        ) from error
 
 
 def save_png(image: Any, output: Path, _properties: Properties) -> None:

@@ -296,7 +296,7 @@ def test_command_refuses_and_leaves_the_bundle(
     for options, words in (
         ([str(path), "--write"], "upscaler_later.onnx cannot be tiled: its node"),
         ([str(path), "--photo", absent], f"cannot read the photograph {absent}"),
-        ([str(path), "--photo", str(path)], "cannot read the photograph"),
+        ([str(path), "--photo", str(path)], "is not a picture that can be read"),
         (["--write"], "expected the bundle to write into"),
     ):
         assert main(["calibrate", *options]) == 1

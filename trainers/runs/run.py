@@ -47,6 +47,29 @@ class RunError(RuntimeError):
     """A run directory cannot be used as asked."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come; otherwise as Ctrl-C."""
+
+
+def terminate(_number: int, _frame: FrameType | None) -> None:
+    """What SIGTERM does in a training command, as Python's own handler for Ctrl-C."""
+    raise Terminated
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Within, SIGTERM raises Terminated, unless this is no main thread or somebody else handles it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def place(module: M, device: torch.device) -> M:
     """``module`` on ``device``, its weights in the layout that convolutions like (channels last)."""
     module.to(device)
@@ -86,7 +109,7 @@ class Run:
         self.quiet = quiet
         self._last_checkpoint = self._started = time.monotonic()
         self._seconds_before = 0.0  # of earlier sessions that this one resumes
-        self._interrupted = False
+        self._interruption: type[KeyboardInterrupt] | None = None  # that waits for the next checkpoint
         self._tensorboard = self._open_tensorboard()
 
     @classmethod
@@ -184,7 +207,7 @@ class Run:
 
         Raises:
             RunError: the disk did not take it.
-            KeyboardInterrupt: Ctrl-C was waiting for this (:meth:`saving_when_interrupted`).
+            KeyboardInterrupt: Ctrl-C or SIGTERM was waiting for this (:meth:`saving_when_interrupted`).
         """
         whole = {
             **state,
@@ -195,8 +218,8 @@ class Run:
         }
         self.write_checkpoint(name, whole)
         self._last_checkpoint = time.monotonic()
-        if self._interrupted and not PART.search(name):
-            raise KeyboardInterrupt
+        if self._interruption is not None and not PART.search(name):
+            raise self._interruption
 
     def write_checkpoint(self, name: str, content: Mapping[str, Any]) -> None:
         """Writes ``content`` and nothing else as checkpoint ``name``, atomically.
@@ -232,37 +255,42 @@ class Run:
         """Whether the last whole step should be saved now.
 
         One that is not ``sound``, as it may have begun to diverge, waits for some time, though not for ever:
-        errors may also rise and stay there. It does not wait where Ctrl-C waits for it.
+        errors may also rise and stay there. It does not wait where Ctrl-C or SIGTERM waits for it.
         """
         interval = CHECKPOINT_SECONDS if sound else UNSOUND_SECONDS
-        return self._interrupted or time.monotonic() - self._last_checkpoint > interval
+        is_awaited = self._interruption is not None
+        return is_awaited or time.monotonic() - self._last_checkpoint > interval
 
     @contextlib.contextmanager
     def saving_when_interrupted(self) -> Iterator[None]:
-        """Within, Ctrl-C ends training only once the next checkpoint is due and saved: after the step.
+        """Within, Ctrl-C and SIGTERM end training once the next checkpoint is due and saved: after the step.
 
-        A second one ends it at once. Nothing changes where Ctrl-C does not raise KeyboardInterrupt: in other
-        threads than the main one, and where somebody else handles or ignores it.
+        A second one ends it at once. Nothing changes where Ctrl-C does not raise KeyboardInterrupt, or
+        SIGTERM not Terminated: in other threads than the main one, and where somebody else handles or
+        ignores it.
         """
-        usual = signal.getsignal(signal.SIGINT)
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or usual is not signal.default_int_handler
-        ):
-            yield
-            return
+        is_main = threading.current_thread() is threading.main_thread()
+        raising = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminate}
+        usual = {
+            number: one for number, one in raising.items() if is_main and signal.getsignal(number) is one
+        }
 
-        def interrupt(_number: int, _frame: FrameType | None) -> None:
-            self._interrupted = True
-            signal.signal(signal.SIGINT, usual)
+        def restore() -> None:
+            for number, handler in usual.items():
+                signal.signal(number, handler)
 
-        signal.signal(signal.SIGINT, interrupt)
+        def interrupt(number: int, _frame: FrameType | None) -> None:
+            self._interruption = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            restore()
+
+        for number in usual:
+            signal.signal(number, interrupt)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, usual)
-        if self._interrupted:
-            raise KeyboardInterrupt
+            restore()
+        if self._interruption is not None:
+            raise self._interruption
 
     def save_samples(self, name: str, pictures: Tensor, columns: int = 4) -> None:
         """A grid of ``pictures`` (N, 3, H, W) in [0, 1] as samples/NAME.png."""
