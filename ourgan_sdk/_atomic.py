@@ -24,7 +24,15 @@ from .errors import OutputError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["atomic_file", "atomic_outputs", "check_is_not", "check_replaceable", "follow", "is_unsupported"]
+__all__ = [
+    "atomic_file",
+    "atomic_outputs",
+    "check_is_not",
+    "check_no_folder",
+    "check_replaceable",
+    "follow",
+    "is_unsupported",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +65,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     block runs, if the folder cannot be written to, and after it if the disk did not take the file.
     """
     target = follow(path)
-    if target.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder")
+    check_no_folder(path, target)
     with atomic_outputs(path, {"file": target}) as folder:
         yield folder / "file"
 
@@ -89,8 +96,9 @@ def _remove(folder: Path) -> None:
     """Remove a folder, to which threads of a failed writer may still be adding files."""
     for _ in range(100):
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
+        with contextlib.suppress(OSError):  # of a disk that does not say what there is
+            if not folder.exists():
+                return
         time.sleep(0.02)
 
 
@@ -104,6 +112,14 @@ def follow(path: Path) -> Path:
         except RuntimeError as error:  # until Python 3.12, for links that lead in a circle
             raise OutputError(f"cannot write {path}: {error}") from error
     return target
+
+
+def check_no_folder(path: Path, target: Path) -> None:
+    """Raise OutputError about `path` if `target` is a folder."""
+    with _naming(path):
+        is_folder = target.is_dir()
+    if is_folder:
+        raise OutputError(f"cannot write {path}: it is a folder")
 
 
 def check_replaceable(path: Path, folder: Path, marks: Collection[str]) -> None:

@@ -25,11 +25,11 @@ def check_replaceable_bundle(path: Path, sha256: str, *, trained: bool, force: b
 
 def reason_to_keep(path: Path, sha256: str, *, trained: bool) -> str:
     """Why what is called `path` is not to be replaced by such a bundle; empty if it may be."""
-    if not path.is_file():
-        return ""
     try:
+        if not path.is_file():
+            return ""
         manifest: Manifest = Bundle.open(path).manifest
-    except BundleError:
+    except (BundleError, OSError):
         return "is there, and no bundle that can be read"
     if manifest.photo.sha256 != sha256:
         return "is the bundle of another photograph"

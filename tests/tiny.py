@@ -60,15 +60,16 @@ def train_step_by_step(arguments: list[str]) -> None:
 
 
 class InterruptedBackward:
-    """``torch.autograd.backward``, in whose call number ``stop_at`` comes Ctrl-C."""
+    """``torch.autograd.backward``, in whose call number ``stop_at`` comes Ctrl-C, or another signal."""
 
-    def __init__(self, stop_at: int) -> None:
+    def __init__(self, stop_at: int, number: signal.Signals = signal.SIGINT) -> None:
         self.backward, self.stop_at, self.calls = torch.autograd.backward, stop_at, 0
+        self.number = number
 
     def __call__(self, loss: torch.Tensor) -> None:
         self.calls += 1
         if self.calls == self.stop_at:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
         self.backward(loss)
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .._atomic import atomic_outputs, check_replaceable, follow
-from ..errors import OutputError
+from .._atomic import atomic_outputs, check_no_folder, check_replaceable, follow
 from .base import Properties
 from .vips import PNG_LEVEL
 
@@ -21,8 +20,7 @@ def atomic_deep_zoom(path: Path) -> Iterator[Path]:
     As `atomic_file`. Raises OutputError also if there is a folder of that name with something else in it.
     """
     target = follow(path)
-    if target.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder")
+    check_no_folder(path, target)
     tiles = target.with_name(f"{target.stem}_files")
     check_replaceable(path, tiles, ("0", "vips-properties.xml"))
     with atomic_outputs(path, {"picture_files": tiles, "picture.dzi": target}) as folder:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ourgan_sdk import learn, save_bundle
+from ourgan_sdk import Bundle, learn, save_bundle
+from tests.tiny import write_photo
 from trainers import demo
 
 
@@ -30,6 +31,21 @@ def test_learns_the_samples_photograph_and_renders(capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "trained:          output/sample-160x96.png\nbundle:           output/sample.ourgan\n" in printed
     assert "without training" not in printed
+
+
+def test_photographs_of_one_name_keep_their_results(tmp_path: Path) -> None:
+    for folder, height in (("a", 200), ("b", 202)):
+        (tmp_path / folder).mkdir()
+        write_photo(tmp_path / folder / "IMG_0001.png", height, 300)
+    for folder in ("a", "b", "a", "b"):
+        assert demo.main([f"{folder}/IMG_0001.png", "--size", "64x48"]) == 0
+    assert sorted(path.name for path in Path("output").iterdir()) == [
+        "IMG_0001-2-64x48.png",
+        "IMG_0001-2.ourgan",
+        "IMG_0001-64x48.png",
+        "IMG_0001.ourgan",
+    ]
+    assert Bundle.open("output/IMG_0001-2.ourgan").manifest.photo.height == 202
 
 
 def test_table_holds_the_steps_before(

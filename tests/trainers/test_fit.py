@@ -4,6 +4,7 @@ import io
 import json
 import multiprocessing
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ourgan_sdk import Bundle, BundleError, Synthesizer
+from ourgan_sdk import Bundle, BundleError, Synthesizer, learn, save_bundle
 from tests.tiny import TINY, InterruptedBackward, train_step_by_step, write_photo
 from trainers import fit
 from trainers.presets import DRAFT, PAPER, STANDARD, Preset
@@ -173,10 +174,14 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
 
 @pytest.mark.parametrize(
-    ("stop_at", "phase", "scale", "step"),
-    [(2, "structure", 0, 2), (15, "structure", 2, 2), (46, "upscaler-later", None, 9)],
+    ("stop_at", "phase", "scale", "step", "number", "code"),
+    [
+        (2, "structure", 0, 2, signal.SIGINT, 130),
+        (15, "structure", 2, 2, signal.SIGTERM, 143),
+        (46, "upscaler-later", None, 9, signal.SIGINT, 130),
+    ],
 )
-def test_ctrl_c_saves_the_step_that_it_comes_in(
+def test_ctrl_c_and_sigterm_save_the_step_that_it_comes_in(
     finished: Path,
     photo: Path,
     tmp_path: Path,
@@ -185,13 +190,16 @@ def test_ctrl_c_saves_the_step_that_it_comes_in(
     phase: str,
     scale: int | None,
     step: int,
+    number: signal.Signals,
+    code: int,
 ) -> None:
     """A patch-VAE scale, a patch-GAN scale, an upscaler; ``stop_at`` counts what goes backward."""
     monkeypatch.setattr(fit, "assemble", lambda _run, _photo, _trained, output: output.touch())
-    backward = InterruptedBackward(stop_at)
+    backward = InterruptedBackward(stop_at, number)
     monkeypatch.setattr(torch.autograd, "backward", backward)
     directory = tmp_path / "part"
-    assert fit.main(arguments(photo, directory)) == 130
+    assert fit.main(arguments(photo, directory)) == code
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     saved = max((directory / "checkpoints").glob("*.pt"), key=lambda path: path.stat().st_mtime_ns)
     state = torch.load(saved, weights_only=True)
     assert (state["phase"], state.get("scale"), state["step"]) == (phase, scale, step)
@@ -200,19 +208,89 @@ def test_ctrl_c_saves_the_step_that_it_comes_in(
     assert_same_weights(directory, finished)
 
 
-def test_a_second_ctrl_c_stops_at_once(finished: Path) -> None:
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_stops_at_once(finished: Path, first: signal.Signals, second: signal.Signals) -> None:
     started = run.Run.open(finished, torch.device("cpu"))
 
     def interrupt_twice() -> None:
-        with started.saving_when_interrupted():
-            signal.raise_signal(signal.SIGINT)
+        with run.terminable(), started.saving_when_interrupted():
+            signal.raise_signal(first)
             assert started.checkpoint_due()
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(second)
             pytest.fail("training went on")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(run.Terminated if second == signal.SIGTERM else KeyboardInterrupt):
         interrupt_twice()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_signals_that_somebody_else_handles_are_left_alone(finished: Path) -> None:
+    started = run.Run.open(finished, torch.device("cpu"))
+    seen: list[int] = []
+    usual = signal.signal(signal.SIGTERM, lambda number, _frame: seen.append(number))
+    try:
+        with run.terminable(), started.saving_when_interrupted():
+            signal.raise_signal(signal.SIGTERM)
+            assert not started.checkpoint_due()
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    assert seen == [signal.SIGTERM]
+
+
+def test_a_fit_that_nobody_hears_and_whose_photograph_has_moved(
+    finished: Path, photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stdout and stderr closed it trains until SIGTERM comes, and saves; told where, it goes on."""
+    monkeypatch.setattr(fit, "assemble", lambda _run, _photo, _trained, output: output.touch())
+    script = Path(__file__).parents[1] / "tiny.py"
+    directory = tmp_path / "moved"
+    own = tmp_path / "hills.png"
+    own.write_bytes(photo.read_bytes())
+    command = [sys.executable, script, *arguments(own, directory)]
+    process = subprocess.Popen(["bash", "-c", 'exec "$@" >&- 2>&-', "bash", *command])
+    deadline = time.monotonic() + 120
+    while not (directory / "checkpoints" / "structure-1.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) == 143
+    assert not directory.with_suffix(".ourgan").exists()
+    elsewhere = own.rename(tmp_path / "elsewhere.png")
+    resume = ["--resume", str(directory), "--device", "cpu", "--quiet"]
+    assert fit.main(resume) == 1
+    assert f"there is no photograph {own} any more: say where it is with --image" in capsys.readouterr().err
+    other = write_photo(tmp_path / "other.png", 200, 302)
+    assert fit.main([*resume, "--image", str(other)]) == 1
+    assert f"{other} is not the photograph this run was started with" in capsys.readouterr().err
+    assert fit.main([*resume, "--image", str(elsewhere)]) == 0
+    assert_same_weights(directory, finished)
+    with pytest.raises(SystemExit):
+        fit.main([str(photo), "--image", str(elsewhere)])
+    assert "--image tells where the photograph of a run is that goes on" in capsys.readouterr().err
+
+
+def test_a_bundle_that_came_meanwhile_is_kept(
+    finished: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs of two photographs of one name: the second to end keeps its checkpoints, and says so."""
+    directory = tmp_path / "late"
+    shutil.copytree(finished, directory)
+    config = json.loads((directory / "config.json").read_text())
+    config["output"] = str(tmp_path / "hills.ourgan")
+    (directory / "config.json").write_text(json.dumps(config))
+    trained = fit.train_upscalers
+
+    def another_ends_first(*arguments: Any, **options: Any) -> Any:
+        other = write_photo(tmp_path / "hills.png", 200, 302)
+        save_bundle(learn(other), config["output"])
+        return trained(*arguments, **options)
+
+    monkeypatch.setattr(fit, "train_upscalers", another_ends_first)
+    resume = ["--resume", str(directory), "--device", "cpu", "--quiet"]
+    assert fit.main(resume) == 1
+    assert "it is the bundle of another photograph" in capsys.readouterr().err
+    assert Bundle.open(config["output"]).manifest.photo.width == 302
 
 
 def test_killed_and_resumed_makes_the_bundle_where_asked(

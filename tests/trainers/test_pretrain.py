@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,38 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert pretrain.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
     ours, theirs = final_weights(directory), final_weights(finished)
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_sigterm_saves_and_a_folder_that_has_moved_is_told(
+    finished: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    own = tmp_path / "photos"
+    shutil.copytree(photos, own)
+    monkeypatch.setattr(torch.autograd, "backward", InterruptedBackward(3, signal.SIGTERM))
+    directory = tmp_path / "part"
+    assert pretrain.main(arguments(own, directory)) == 143
+    elsewhere = own.rename(tmp_path / "elsewhere")
+    resume = ["--resume", str(directory), "--device", "cpu", "--quiet"]
+    assert pretrain.main(resume) == 1
+    assert f"{own} is not a folder" in capsys.readouterr().err
+    assert pretrain.main([*resume, "--folder", str(elsewhere)]) == 0
+    ours, theirs = final_weights(directory), final_weights(finished)
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_a_checkpoint_of_the_default_name_is_not_replaced(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"{photos.name}.pth"
+    path.write_bytes(b"of another folder of that name")
+    assert pretrain.main([str(photos), "--preset", "draft", "--quiet"]) == 1
+    assert "it is there, and may be of another folder" in capsys.readouterr().err
+    assert path.read_bytes() == b"of another folder of that name"
 
 
 def test_bad_folders_end_with_one_line(photos: Path, tmp_path: Path, capsys: Any) -> None:
