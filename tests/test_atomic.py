@@ -1,10 +1,11 @@
 """Writers that are killed, that fail while they publish, and that share a target."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,6 +134,76 @@ def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             with atomic_file(tmp_path / "a.txt") as inner:
                 inner.write_text("inner")
     assert names(tmp_path) == ["a.txt"]
+
+
+def failing(number: int) -> Callable[..., None]:
+    def fail(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+UNSUPPORTED = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF]
+FAILURES = [errno.EIO, errno.ENOSPC, errno.EDQUOT]
+
+
+@posix
+@pytest.mark.parametrize("number", UNSUPPORTED)
+@pytest.mark.parametrize("suffix", [".png", ".dzi"])
+def test_what_a_file_system_does_not_do_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, suffix: str
+) -> None:
+    """It cannot lock, nor flush folders, nor files; the picture is there all the same."""
+    monkeypatch.setattr(_atomic.fcntl, "flock", failing(number))
+    monkeypatch.setattr(os, "fsync", failing(number))
+    for _ in range(2):
+        assert names(tmp_path) == [] or (tmp_path / f"a{suffix}").exists()
+        own = write(tmp_path / f"a{suffix}")
+        assert set(names(tmp_path)) == set(own)
+
+
+@posix
+@pytest.mark.parametrize("number", FAILURES)
+@pytest.mark.parametrize(("module", "function"), [("fcntl", "flock"), ("os", "fsync"), ("os", "replace")])
+def test_what_fails_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, module: str, function: str
+) -> None:
+    (tmp_path / "a.png").write_text("old")
+    monkeypatch.setattr(getattr(_atomic, module), function, failing(number))
+    with pytest.raises(OutputError, match=rf"a\.png: {os.strerror(number)}"):
+        write(tmp_path / "a.png")
+    assert texts(tmp_path) == {"a.png": "old"}
+    assert names(tmp_path) == ["a.png"]
+
+
+@posix
+@pytest.mark.parametrize("suffix", [".png", ".dzi"])
+def test_a_disk_that_does_not_say_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """At whichever question: an error of this package, or a whole output."""
+    stat, left = os.stat, 0
+
+    def fail(*arguments: object, **options: object) -> os.stat_result:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return stat(*arguments, **options)  # type: ignore[arg-type]
+
+    path, outcomes = tmp_path / f"a{suffix}", set()
+    for count in range(1, 40):
+        left = count
+        monkeypatch.setattr(os, "stat", fail)
+        try:
+            write(path)
+        except OutputError as error:
+            outcomes.add(str(error))
+        else:
+            outcomes.add("")
+        monkeypatch.undo()
+    assert outcomes == {"", f"cannot write {path}: Input/output error"}
+    assert path.exists()
 
 
 def fill(folder: Path, text: str) -> None:

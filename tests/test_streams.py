@@ -6,17 +6,21 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from export import to_onnx, to_pth, to_trt
 from ourgan_sdk import OutputError, Synthesizer, _streams
 from ourgan_sdk._parser import Parser
+from ourgan_sdk.cli import main
 from ourgan_sdk.progress import progress_bar, reporting
 from tests.tiny import write_photo
+from trainers import evaluate, fit, pretrain
+from trainers.bundling import erf
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="redirects as shells of Unix do")
 
@@ -195,6 +199,38 @@ def test_streams_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         with _streams.steady_streams(), contextlib.suppress(SystemExit):
             Parser(prog="p").parse_args(["--none"])
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (evaluate.main, ["none.ourgan", "none.jpg"]),
+        (fit.main, ["none.jpg"]),
+        (pretrain.main, ["none"]),
+        (erf.main, ["none"]),
+        (to_onnx.main, ["none.pt"]),
+        (to_pth.main, ["none.pt", "-o", "a.pth"]),
+        (to_trt.main, ["none.ourgan"]),
+        (main, ["render", "none.ourgan", "64x48", "-o", "a.png"]),
+    ],
+)
+def test_errors_that_nobody_hears(
+    command: Callable[[list[str]], int],
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    codes = set()
+    for stream in streams():
+        with monkeypatch.context() as context:
+            context.setattr(sys, "stderr", stream)
+            context.setattr(sys, "stdout", stream)
+            codes.add(command(arguments))
+            with pytest.raises(SystemExit) as usage:
+                command(["--nothing-of-the-kind"])
+            codes.add(usage.value.code)
+    assert codes == {1, 2}
 
 
 def test_a_descriptor_that_is_open_is_left_alone() -> None:

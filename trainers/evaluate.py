@@ -133,6 +133,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--device", default="auto", help="that metrics are computed on: cpu, cuda, ... (default: cuda if any)"
     )
+    add("--force", action="store_true", help="replace a report, of the default name, on another photograph")
     add("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args(arguments)
 
@@ -168,6 +169,8 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     features = InceptionFeatures.load(options.inception).to(device) if options.inception else None
     lpips = LPIPS.load(*options.lpips).to(device) if options.lpips else None
     photo = load_photo(options.photo)
+    if options.output is None and not options.force:
+        check_report(output, photo)
     synthesizer = Synthesizer(options.bundle, detail="network")
     canvases = prepare_canvases(options, photo)
     passes = options.passes if options.passes is not None else (2 if features else 1)
@@ -215,6 +218,19 @@ def check_outputs(inputs: Sequence[Path], report: Path, sheet: Path | None) -> N
             )
     if sheet and sheet.suffix.lower() not in SHEET_FORMATS:
         raise ValueError(f"cannot write {sheet}: a sheet's name ends in {', '.join(SHEET_FORMATS)}")
+
+
+def check_report(path: Path, photo: Photo) -> None:
+    """Raises ValueError where ``path`` is a report on another photograph: bundles may share a name."""
+    try:
+        is_another = json.loads(path.read_text())["photo"]["sha256"] != photo.sha256
+    except (OSError, ValueError, LookupError, TypeError):  # there is none, or it is no report
+        is_another = False
+    if is_another:
+        raise ValueError(
+            f"cannot write {path}: it is the report on another photograph; give another name with --output, "
+            "or replace it with --force"
+        )
 
 
 def learned(synthesizer: Synthesizer, photo: Photo) -> bool:

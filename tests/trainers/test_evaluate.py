@@ -175,6 +175,27 @@ def test_the_default_report_lies_here(
     assert (tmp_path / "hills-metrics.json").exists()
 
 
+def test_the_default_report_replaces_none_on_another_photograph(
+    bundle: Path,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = tmp_path / f"{bundle.stem}-metrics.json"
+    command = [str(bundle), str(photo), "--samples", "4", "--passes", "0", "--quiet"]
+    report.write_text('{"photo": {"sha256": "another"}}')
+    assert evaluate.main(command) == 1
+    assert "it is the report on another photograph" in capsys.readouterr().err
+    assert report.read_text() == '{"photo": {"sha256": "another"}}'
+    for text in ("[", "[]", '{"photo": 5}'):
+        report.write_text(text)
+        evaluate.check_report(report, load_photo(photo))
+    assert evaluate.main(command) == 0
+    assert evaluate.main(command) == 0
+
+
 def test_bad_input_ends_with_one_line_before_anything_is_rendered(
     bundle: Path,
     photo: Path,
