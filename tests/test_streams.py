@@ -46,7 +46,7 @@ def run(
         errors="surrogateescape",
         check=False,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "ORT_DISABLE_TELEMETRY": "1"} | environment,
         timeout=120,
     )
 
