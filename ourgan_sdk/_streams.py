@@ -71,6 +71,22 @@ def log_to_stderr(level: int, layout: str) -> None:
     logging.basicConfig(level=level, format=layout, handlers=[logging.StreamHandler(Tolerant(sys.stderr))])
 
 
+class _LastResort(logging.Handler):
+    """Shows this package's warnings where nobody has set up a log, as Python's own does where it can.
+
+    That one fails where `sys.stderr` has been closed, and with it what has only warned.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message, unless somebody else handles it."""
+        if not logging.getLogger().handlers and _package_log.handlers == [self]:
+            warn(self.format(record))
+
+
+_package_log = logging.getLogger(__package__)
+_package_log.addHandler(_LastResort(logging.WARNING))
+
+
 @contextlib.contextmanager
 def steady_streams() -> Iterator[None]:
     """Around a command: its exit code does not tell of its standard streams."""

@@ -536,3 +536,17 @@ def test_killed_fifty_times(bundle_path: Path, tmp_path: Path) -> None:
     make_canvas(bundle_path).save(output, resume=True)
     np.testing.assert_array_equal(read(output), expected)
     assert [path.name for path in tmp_path.iterdir()] == ["picture.tif"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
+    """Of a pipe that nobody writes into, the first line never comes."""
+    path = tmp_path / "p.png.partial"
+    for make in (os.mkfifo, os.mkdir):
+        make(path)
+        with (
+            pytest.raises(OutputError, match=r"p\.png\.partial: it is there, and no file"),
+            open_finished(tmp_path / "p.png", PICTURE, SHAPE, UINT8, LIMIT),
+        ):
+            pass
+        os.unlink(path) if make is os.mkfifo else os.rmdir(path)  # noqa: PTH106, PTH108

@@ -234,6 +234,19 @@ def test_errors_that_nobody_hears(
     assert codes == {1, 2}
 
 
+@pytest.mark.parametrize("configured", ["", "logging.basicConfig(stream=sys.stdout, format='%(message)s');"])
+def test_warnings_where_nobody_has_set_up_a_log(configured: str) -> None:
+    """They are shown once, and where they cannot be, nothing else changes."""
+    for closing, expected in (("", "take care"), ("sys.stderr.close();", "take care" if configured else "")):
+        script = (
+            f"import logging, sys, ourgan_sdk; {configured} {closing}"
+            "logging.getLogger('ourgan_sdk.x').warning('take %s', 'care'); print('went on')"
+        )
+        result = run([sys.executable, "-c", script])
+        assert (result.returncode, "went on" in result.stdout) == (0, True)
+        assert (result.stdout + result.stderr).replace("went on", "").strip() == expected
+
+
 def test_a_descriptor_that_is_open_is_left_alone() -> None:
     before = [os.fstat(descriptor) for descriptor in range(3)]
     opened = len([*Path("/proc/self/fd").iterdir()])
