@@ -261,7 +261,7 @@ class TorchEngine(Engine):
         rules = WindowRules(bytes_per_pixel=ACTIVATIONS, on_device=True, slots=DEVICE_SLOTS, format=tile)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "upscaler.onnx"
-            path.write_bytes(bundle.read(upscaler.file))
+            path.write_bytes(bundle.network(upscaler.file).data)
             return cls(load_network(path), open_device(options.ordinal), rules)
 
     def bind(self, pipeline: Pipeline, slot: int) -> Callable[[], None]:

@@ -48,7 +48,7 @@ def prepare(network: str, folder: Path) -> Upscaler:
     np.save(folder / "picture.npy", picture)
     if network == "sample":
         upscaler = synthesizer.bundle.manifest.upscalers[-1]
-        data = synthesizer.bundle.read(upscaler.file)
+        data = synthesizer.bundle.network(upscaler.file).data
     else:
         torch.manual_seed(0)
         data = export_upscaler(random_network())

@@ -78,7 +78,7 @@ def make_cases() -> list[Case]:
     bundle = synthesizer.bundle
     canvases = [synthesizer.canvas(384 << 2 * i, 256 << 2 * i, seed=1, dtype=np.uint16) for i in range(2)]
     windows = [busiest_window(canvas.read() / np.float32(65535)) for canvas in canvases]
-    networks = {upscaler.file: bundle.read(upscaler.file) for upscaler in bundle.manifest.upscalers}
+    networks = {upscaler.file: bundle.network(upscaler.file).data for upscaler in bundle.manifest.upscalers}
     deviations = [upscaler.noise_deviation for upscaler in bundle.manifest.upscalers]
     noise = np.random.default_rng(0).normal(0, 1, windows[0].shape).astype(np.float32)
     inputs = [window + np.float32(d) * noise for window, d in zip(windows, deviations, strict=True)]

@@ -91,7 +91,7 @@ class Job:
         """All upscalers' engines, for windows of up to that size; ``advance`` is called after each."""
         engines = []
         for file in self.files:
-            network = self.bundle.read(file)
+            network = self.bundle.network(file).data
             smallest = self.window or self._smallest_window(file)
             size = (self.window.height, self.window.width) if self.window else None
             for output in outputs:

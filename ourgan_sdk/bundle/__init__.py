@@ -21,15 +21,18 @@ from .manifest import (
     Upscaler,
     Window,
 )
+from .networks import CheckSizes, Network
 from .writing import add_engines, bundle_in_memory, save_bundle, write_bundle
 
 __all__ = [
     "Bundle",
+    "CheckSizes",
     "Checkpoint",
     "EngineRecord",
     "Erf",
     "FileEntry",
     "Manifest",
+    "Network",
     "Photo",
     "Scale",
     "SeamError",

@@ -21,6 +21,7 @@ from .manifest import (
     check_networks,
     parse_manifest,
 )
+from .networks import Network, check_network
 
 __all__ = ["Bundle"]
 
@@ -35,8 +36,11 @@ _ZIP_ERRORS = (
     OverflowError,
     struct.error,
 )
-# The signature and the lengths of what follows: name and extra fields here, the archive's comment there.
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_FLAGS = {0x1: "is encrypted", 0x8: "has a data descriptor; its sizes belong before it"}
+# The signature, then what the directory says as well: flags, method, CRC-32, both sizes; then the lengths of
+# name and extra fields. Version and time are left out.
+_LOCAL_HEADER = struct.Struct("<4s2xHH4xIIIHH")
+# The signature and the length of the archive's comment.
 _END_RECORD = struct.Struct("<4s16xH")
 
 
@@ -53,6 +57,7 @@ class Bundle:
     manifest: Manifest
     sha256: str
     _members: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)  # without a file
+    _networks: dict[str, Network] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Bundle":
@@ -69,6 +74,22 @@ class Bundle:
     def is_in_memory(self) -> bool:
         """Whether it was not saved; `path` is then what it was made from."""
         return self._members is not None
+
+    def network(self, name: str) -> Network:
+        """The network in member `name` for a runtime: checked, which is done once, and written anew.
+
+        Raises BundleError if it is missing, damaged, not what a structure or an upscaler may be or not as the
+        manifest says, and EngineUnavailableError where the package is missing that it is parsed with.
+        """
+        if name not in self._networks:
+            structure, manifest = self.manifest.structure, self.manifest
+            self._networks[name] = check_network(
+                f"{self.path}: member {name!r}",
+                self.read(name),
+                structure if structure is not None and structure.file == name else None,
+                [upscaler for upscaler in manifest.upscalers if upscaler.file == name],
+            )
+        return self._networks[name]
 
     def read(self, name: str) -> bytes:
         """The content of member `name`; raises BundleError if it is missing or not as declared."""
@@ -122,17 +143,9 @@ def _check_directory(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> di
     sizes: dict[str, int] = {}
     for entry in entries:
         where = f"{path}: member {entry.filename!r}"
-        if not MEMBER_NAME.fullmatch(entry.filename):
-            raise BundleError(f"{where}: its name is not a plain relative path")
         if entry.filename in sizes:
             raise BundleError(f"{where}: appears twice")
-        if entry.flag_bits & 0x1:
-            raise BundleError(f"{where}: is encrypted")
-        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
-            raise BundleError(f"{where}: is compressed; a bundle's members are stored as they are")
-        limit = LARGEST_MANIFEST if entry.filename == MANIFEST else LARGEST_MEMBER
-        if entry.file_size > limit:
-            raise BundleError(f"{where}: declares {entry.file_size} bytes, more than the {limit} allowed")
+        _check_entry(where, entry)
         sizes[entry.filename] = entry.file_size
     total, available = sum(sizes.values()), file.seek(0, os.SEEK_END)
     if total > available:
@@ -143,26 +156,56 @@ def _check_directory(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> di
     return sizes
 
 
+def _check_entry(where: str, entry: zipfile.ZipInfo) -> None:
+    """Check what the directory says of a member; `where` begins the error."""
+    if not MEMBER_NAME.fullmatch(entry.filename):
+        raise BundleError(f"{where}: its name is not a plain relative path")
+    for bit, what in _FLAGS.items():
+        if entry.flag_bits & bit:
+            raise BundleError(f"{where}: {what}")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+        raise BundleError(f"{where}: is compressed; a bundle's members are stored as they are")
+    limit = LARGEST_MANIFEST if entry.filename == MANIFEST else LARGEST_MEMBER
+    if entry.file_size > limit:
+        raise BundleError(f"{where}: declares {entry.file_size} bytes, more than the {limit} allowed")
+
+
 def _check_layout(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> None:
     """Check that the file is the archive alone, so that no other reader finds something else in it.
 
     From the first byte on, one member follows the other, then the directory (which `zipfile` places right
-    before its end record), then the end record, without a comment, up to the last byte.
+    before its end record), then the end record, without a comment, up to the last byte. What stands before a
+    member says the same of it as the directory.
     """
     position = 0
     for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
         if entry.header_offset != position:
             break
         file.seek(position)
-        signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-        if signature != b"PK\x03\x04":
+        header = file.read(_LOCAL_HEADER.size)
+        if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
             break
+        _, *told, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        _check_header(path, entry, told, file.read(name_length))
         position += _LOCAL_HEADER.size + name_length + extra_length + entry.compress_size
     else:
         file.seek(-_END_RECORD.size, os.SEEK_END)
         if position == archive.start_dir and _END_RECORD.unpack(file.read()) == (b"PK\x05\x06", 0):
             return
     raise BundleError(f"{path}: is not a bundle: it holds bytes that belong to no member, from {position} on")
+
+
+def _check_header(path: Path, entry: zipfile.ZipInfo, told: list[int], name: bytes) -> None:
+    """Check that a member's own header agrees with the directory: readers go by the one or the other."""
+    names = ("flags", "method", "CRC-32", "stored size", "size")
+    listed = (entry.flag_bits, entry.compress_type, entry.CRC, entry.compress_size, entry.file_size)
+    pairs = [*zip(names, told, listed, strict=True), ("name", name, entry.filename.encode())]
+    for what, here, there in pairs:
+        if here != there:
+            raise BundleError(
+                f"{path}: member {entry.filename!r}: is damaged: its header says {what} {here!r}, the ZIP "
+                f"directory {there!r}"
+            )
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str, size: int) -> bytes:

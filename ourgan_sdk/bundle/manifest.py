@@ -42,7 +42,9 @@ photograph, 4 without a structure network, 1 otherwise; earlier releases read th
 PHOTOGRAPH_VERSION = 3
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20
-LARGEST_MEMBER = 1 << 31  # ONNX, being protobuf, ends there as well
+LARGEST_MEMBER = (
+    2_000_000_000  # ZIP notes larger sizes elsewhere, and ONNX, being protobuf, ends there as well
+)
 MOST_MEMBERS = 256
 MOST_SCALES = 255  # each draws its noise from a stream of its own; those from 256 on belong to the passes
 MOST_NOISE = 1 << 28  # a gigabyte of float32

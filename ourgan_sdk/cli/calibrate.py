@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
     opened = open_first(bundle, candidates(options.engine, asked), asked)
     upscalers = []
     for index, upscaler in enumerate(bundle.manifest.upscalers):
-        data = bundle.read(upscaler.file)
+        data = bundle.network(upscaler.file).data
         check_local(upscaler.file, data)
         if photograph is None:
             pictures = _rendered(synthesizer, index)

@@ -1,6 +1,5 @@
 """ONNX Runtime on the CPU."""
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..arrays import Tensor
-from ..bundle import Bundle, Upscaler
+from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
-from .protocol import HostEngine, Options, Precision
+from .protocol import HostEngine, Options, Precision, any_sizes
 from .rules import WindowRules
 
 __all__ = ["OnnxRuntimeEngine", "import_onnxruntime"]
@@ -33,7 +32,9 @@ class OnnxRuntimeEngine(HostEngine):
     precision: Precision = "fp32"
     rules = WindowRules()
 
-    def __init__(self, network: bytes, threads: int | None = None) -> None:
+    def __init__(self, network: bytes, threads: int | None = None, check: CheckSizes = any_sizes) -> None:
+        """`check` is called with the sizes of inputs before anything is done for them."""
+        self._check = check
         self._ort = import_onnxruntime()
         options = self._ort.SessionOptions()
         options.log_severity_level = _SILENT
@@ -41,9 +42,6 @@ class OnnxRuntimeEngine(HostEngine):
         options.use_deterministic_compute = True
         # Patterns would make it hold its peak of activations twice, and gain no time.
         options.enable_mem_pattern = False
-        # A bundle's networks hold their own weights. Weights in files would be looked for in the working
-        # directory; below a device there are none.
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         try:
             self._session = self._ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
@@ -63,10 +61,12 @@ class OnnxRuntimeEngine(HostEngine):
         del dtype  # tiles are float32, whatever becomes of them
         if options.precision not in ("auto", cls.precision):
             raise EngineUnavailableError(f"computes in {cls.precision}, not in {options.precision}")
-        return cls(bundle.read(upscaler.file), options.threads)
+        network = bundle.network(upscaler.file)
+        return cls(network.data, options.threads, network.check_sizes)
 
     def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
         """The network's first output for inputs of any size, by name."""
+        self._check([feed.shape[2:] for feed in feeds.values()])
 
         def call(options: Any) -> Tensor:
             output: Tensor = self._session.run(None, dict(feeds), options)[0]
@@ -76,6 +76,7 @@ class OnnxRuntimeEngine(HostEngine):
 
     def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
         """A function that runs the network from `tile` into `result`."""
+        self._check([tile.shape[2:]])
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise EngineError(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from .._core import CudaDevice, Pipeline
-from ..bundle import Bundle, Upscaler
+from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
 from .devices import open_device
 from .graphs.even_strips import ALIGNMENT
 from .graphs.precision import convert_upscaler
 from .onnxruntime import import_onnxruntime
-from .protocol import Engine, Options, Precision
+from .protocol import Engine, Options, Precision, any_sizes
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 
 __all__ = ["OnnxRuntimeCudaEngine"]
@@ -54,8 +54,19 @@ class OnnxRuntimeCudaEngine(Engine):
 
     device: CudaDevice
 
-    def __init__(self, network: bytes, device: CudaDevice, precision: Precision, rules: WindowRules) -> None:
-        """`network` is what `convert_upscaler` made; raises EngineError if it cannot be loaded."""
+    def __init__(
+        self,
+        network: bytes,
+        device: CudaDevice,
+        precision: Precision,
+        rules: WindowRules,
+        check: CheckSizes = any_sizes,
+    ) -> None:
+        """`network` is what `convert_upscaler` made; `check` is called with the sizes of windows.
+
+        Raises EngineError if it cannot be loaded.
+        """
+        self._check = check
         self._ort = import_onnxruntime()
         _load_libraries(self._ort)
         self.device = device
@@ -90,9 +101,8 @@ class OnnxRuntimeCudaEngine(Engine):
             raise EngineUnavailableError("computes in fp32 or fp16, not in bf16")
         wide: TileType = "float32" if precision == "fp32" else "float16"
         tile_format = TileFormat(wide, "uint8" if dtype == np.uint8 else wide, interleaved=True)
-        network = convert_upscaler(
-            bundle.read(upscaler.file), precision, np.dtype(tile_format.output_type), window=None
-        )
+        network = bundle.network(upscaler.file)
+        converted = convert_upscaler(network.data, precision, np.dtype(tile_format.output_type), window=None)
         # As many bytes for half precision as for single: half of them for cuDNN's workspaces.
         rules = WindowRules(
             largest_tensor=_LARGEST_TENSOR,
@@ -101,10 +111,11 @@ class OnnxRuntimeCudaEngine(Engine):
             format=tile_format,
             alignment=ALIGNMENT,
         )
-        return cls(_lower(network), device, precision, rules)
+        return cls(_lower(converted), device, precision, rules, network.check_sizes)
 
     def bind(self, pipeline: Pipeline, slot: int) -> Callable[[], None]:
         """A function that queues the network's work on the tile in `slot`."""
+        self._check([pipeline.input(slot).shape[1:3]])
         self._tune(pipeline, slot)
         binding = self._binding(self._session, pipeline, slot)
         options = self._ort.RunOptions()

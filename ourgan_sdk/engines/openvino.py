@@ -14,12 +14,12 @@ import numpy as np
 
 from .._core import normal, resample
 from ..arrays import Tensor
-from ..bundle import Bundle, Upscaler
+from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
 from ..photograph import decode_photograph
 from .onnxruntime import OnnxRuntimeEngine
 from .openvino_bf16 import convert_body
-from .protocol import HostEngine, Options, Precision
+from .protocol import HostEngine, Options, Precision, any_sizes
 from .rules import WindowRules
 
 __all__ = ["OpenVinoEngine"]
@@ -35,9 +35,6 @@ SIDE = 48
 _MOST_WINDOWS = 4
 """Window sizes for which the network is kept compiled: weights are repacked for each. A render takes one or
 two of each upscaler."""
-
-_EXTERNAL = b"\x0a\x08location\x12"
-"""How ONNX files begin to say where a weight lies that is not in them: an entry with the key "location"."""
 
 _POLL_MILLISECONDS = 100
 
@@ -56,14 +53,21 @@ class OpenVinoEngine(HostEngine):
 
     rules = WindowRules()
 
-    def __init__(self, network: bytes, precision: Precision = "fp32", threads: int | None = None) -> None:
-        """Raises EngineUnavailableError if there is no such precision here, EngineError."""
+    def __init__(
+        self,
+        network: bytes,
+        precision: Precision = "fp32",
+        threads: int | None = None,
+        check: CheckSizes = any_sizes,
+    ) -> None:
+        """`check` is called with the sizes of inputs before anything is done for them.
+
+        Raises EngineUnavailableError if there is no such precision here, EngineError.
+        """
         _check_precision(precision)
         self.precision: Precision = precision
+        self._check = check
         self._core = _core()
-        # OpenVINO would look for weights in other files wherever the network says that they are.
-        if _EXTERNAL in network:
-            raise EngineError("expected a network that holds its own weights; this one may refer to files")
         with _errors("cannot load the network"):
             self._model = self._core.read_model(network)
             inputs, outputs = len(self._model.inputs), len(self._model.outputs)
@@ -93,11 +97,13 @@ class OpenVinoEngine(HostEngine):
     ) -> "OpenVinoEngine":
         """The engine of `upscaler`; "auto" is bf16 where that is fast and looks the same, else fp32."""
         del dtype  # tiles are float32, whatever becomes of them
-        network = bundle.read(upscaler.file)
+        _import_openvino()  # which is told first, where it is missing
+        network = bundle.network(upscaler.file)
+        opened = functools.partial(cls, network.data, threads=options.threads, check=network.check_sizes)
         if options.precision != "auto":
-            return cls(network, options.precision, options.threads)
+            return opened(options.precision)
         if "BF16" in _capabilities():
-            engine = cls(network, "bf16", options.threads)
+            engine = opened("bf16")
             share = engine._share_within_a_level(bundle, upscaler)
             is_close = share >= SHARE_WITHIN_A_LEVEL
             _log.info(
@@ -106,10 +112,11 @@ class OpenVinoEngine(HostEngine):
             )
             if is_close:
                 return engine
-        return cls(network, "fp32", options.threads)
+        return opened("fp32")
 
     def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
         """A function that runs the network from `tile` into `result`."""
+        self._check([tile.shape[2:]])
         tensor = _import_openvino().Tensor
         with _errors("cannot compile the network"):
             request = self._compile(tile.shape).create_infer_request()
@@ -138,7 +145,7 @@ class OpenVinoEngine(HostEngine):
         example = _example(bundle, upscaler)
         one, other = (
             np.clip(engine.enlarge(example), 0, 1)
-            for engine in (self, OnnxRuntimeEngine(bundle.read(upscaler.file)))
+            for engine in (self, OnnxRuntimeEngine(bundle.network(upscaler.file).data))
         )
         self._compiled.clear()  # no render has windows of this size
         return float(np.mean(np.abs(one - other).max(axis=1) <= 1 / 255))
@@ -183,7 +190,7 @@ def _example(bundle: Bundle, upscaler: Upscaler) -> Tensor:
     first = bundle.manifest.upscalers[0]
     picture = _middle(_structure(bundle), SIDE)
     if upscaler.file != first.file:
-        picture = OnnxRuntimeEngine(bundle.read(first.file)).enlarge(_middle(picture, SIDE // 2))
+        picture = OnnxRuntimeEngine(bundle.network(first.file).data).enlarge(_middle(picture, SIDE // 2))
         picture = _middle(np.clip(picture, 0, 1), SIDE)
     _, channels, height, width = picture.shape
     return picture + normal(channels, height, width, 1, 0, deviation=upscaler.noise_deviation)
@@ -201,7 +208,8 @@ def _structure(bundle: Bundle) -> Tensor:
         for i, scale in enumerate(structure.scales)
     }
     feeds = {name: maps[np.newaxis] for name, maps in noise.items()}
-    return OnnxRuntimeEngine(bundle.read(structure.file)).run(feeds)
+    network = bundle.network(structure.file)
+    return OnnxRuntimeEngine(network.data, check=network.check_sizes).run(feeds)
 
 
 def _middle(picture: Tensor, side: int) -> Tensor:

@@ -1,7 +1,7 @@
 """What every engine can do, and what those on the host have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,11 +13,15 @@ from ..bundle import Bundle, Upscaler
 from ..errors import EngineError
 from .rules import WindowRules
 
-__all__ = ["PRECISIONS", "Engine", "HostEngine", "Options", "Precision"]
+__all__ = ["PRECISIONS", "Engine", "HostEngine", "Options", "Precision", "any_sizes"]
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
+
+
+def any_sizes(_sizes: Sequence[tuple[int, int]]) -> None:
+    """For networks that come from no bundle: whoever runs them knows what they take."""
 
 
 @dataclass(frozen=True)

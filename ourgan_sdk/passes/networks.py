@@ -51,5 +51,8 @@ class Networks:
         """The network of member `file` in float32 on the CPU, opened by the first thread that asks."""
         with self._lock:
             if file not in self._on_cpu:
-                self._on_cpu[file] = OnnxRuntimeEngine(self.bundle.read(file), self._options.threads)
+                network = self.bundle.network(file)
+                self._on_cpu[file] = OnnxRuntimeEngine(
+                    network.data, self._options.threads, network.check_sizes
+                )
             return self._on_cpu[file]

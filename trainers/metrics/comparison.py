@@ -153,7 +153,7 @@ def evaluate_upscalers(bundle: Bundle, photo: Photo) -> tuple[list[dict[str, Any
                 "share_of_width": share,
                 "photo_long_side": long_side,
                 "noise_deviation": upscaler.noise_deviation,
-                "upscaler": asdict(score(as_upscale(bundle.read(upscaler.file)), task)),
+                "upscaler": asdict(score(as_upscale(bundle.network(upscaler.file).data), task)),
                 "bicubic": asdict(score(bicubic, task)),
             }
         )

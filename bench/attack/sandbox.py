@@ -1,0 +1,124 @@
+"""A process that faults are tried in: it may crash, hang or grow, and is started anew."""
+
+import json
+import os
+import resource
+import select
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from ourgan_sdk import NonFiniteError, OurganError
+from ourgan_sdk._core import BudgetError
+
+from .counts import Counts
+
+__all__ = ["Verdict", "growth_of", "serve", "try_all"]
+
+Verdict = Literal["refused", "harmless", "silent", "crashed", "bloated"]
+
+_SECONDS = 120
+"""For one fault, on a machine that does other things as well."""
+
+_ADDRESS_SPACE = 24 << 30
+"""Of such a process, so that one that grows ends, not the machine. Runtimes reserve more than they use."""
+
+_OWN_ERRORS = (OurganError, NonFiniteError, BudgetError)
+
+
+def try_all(kind: str, module: str, arguments: Sequence[str], count: int, folder: Path) -> Counts:
+    """Have `python -m module arguments` try the faults 0 to `count` - 1; it calls `serve`.
+
+    What it writes to stderr by itself counts as a crash, since somebody would have to read it.
+    """
+    counts = Counts(kind)
+    errors = folder / "stderr"
+    process = None
+    with errors.open("wb") as stderr:
+        for index in range(count):
+            if process is None or process.poll() is not None:
+                process = _start([sys.executable, "-m", module, *arguments], stderr)
+            before = errors.stat().st_size
+            answer = _ask(process, index)
+            said = errors.read_bytes()[before:].decode(errors="replace").strip()
+            if answer is None:
+                outcome: Any = "hung" if process.poll() is None else "crashed"
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+                counts.add(outcome, f"{kind} {index}: {said[-300:] or f'status {process.returncode}'}")
+            elif said:
+                counts.add("crashed", f"{kind} {index}: on stderr: {said[-300:]}")
+            else:
+                counts.add(answer["verdict"], f"{kind} {index}: {answer['fault']}")
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            process.wait()
+    return counts
+
+
+def _start(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
+    return process
+
+
+def _ask(process: "subprocess.Popen[bytes]", index: int) -> dict[str, Any] | None:
+    """What the process says of a fault; None if it died or does not answer in time."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(f"{index}\n".encode())
+        process.stdin.flush()
+    except BrokenPipeError:
+        process.wait()
+        return None
+    deadline = time.monotonic() + _SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([process.stdout], [], [], left)[0]:
+            line = process.stdout.readline()
+            if not line:
+                process.wait()
+                return None
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+    return None
+
+
+def serve(attempt: Callable[[int], tuple[Verdict, str]]) -> None:
+    """In the process: call `attempt` for each number on stdin, and answer with what came of it.
+
+    It returns the verdict and which fault it was. An error of this package that it raises is a refusal, any
+    other a crash.
+    """
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what runtimes print is not an answer
+    for line in sys.stdin:
+        try:
+            verdict, fault = attempt(int(line))
+        except _OWN_ERRORS as error:
+            verdict, fault = "refused", f"{type(error).__name__}: {error}"
+        except Exception:  # noqa: BLE001 - which is what is looked for
+            verdict, fault = "crashed", traceback.format_exc()[-600:]
+        print(json.dumps({"verdict": verdict, "fault": fault}), file=answers, flush=True)
+
+
+def growth_of(work: Callable[[], object]) -> tuple[int, Exception | None]:
+    """Bytes by which this process was at most larger while `work` ran than before; and what that raised."""
+    Path("/proc/self/clear_refs").write_text("5")  # which sets the highest back to the present
+    before, raised = _status("VmRSS"), None
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - for the caller to judge
+        raised = error
+    return _status("VmHWM") - before, raised
+
+
+def _status(name: str) -> int:
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) << 10

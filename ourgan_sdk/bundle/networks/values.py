@@ -1,0 +1,64 @@
+"""What is known of a tensor without running the network."""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy.typing as npt
+
+from .parsing import DTYPES
+
+__all__ = ["MOST_NUMBERS", "Origin", "Place", "Value"]
+
+MOST_NUMBERS = 64
+"""Elements of a tensor whose numbers are followed: sizes, and where to cut."""
+
+
+class Origin(Enum):
+    """What a tensor is computed from."""
+
+    WEIGHTS = "weights"
+    SIZES = "sizes"
+    PICTURE = "a picture"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor of an upscaler lies with respect to the whole picture it is computed from.
+
+    It holds the rows from `top` and the columns from `left` on of that picture, enlarged `scale` times, and
+    every pixel of it depends on inputs that are at most `radius` input pixels away.
+    """
+
+    scale: int = 1
+    top: int = 0
+    left: int = 0
+    radius: float = 0.0
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor: its type and shape, for given sizes of the inputs; `numbers` are its elements, where known.
+
+    `place` is what pictures in upscalers have.
+    """
+
+    dtype: int
+    shape: tuple[int, ...]
+    origin: Origin
+    numbers: npt.NDArray[Any] | None = None
+    place: Place | None = None
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """In memory."""
+        return self.size * DTYPES[self.dtype].itemsize
+
+    def __str__(self) -> str:
+        return f"{DTYPES[self.dtype]} {self.shape}"
