@@ -253,7 +253,10 @@ def _drop_node(model: ModelProto, _: str, generator: Generator) -> None:
 
 def _insert(model: ModelProto, generator: Generator, *nodes: NodeProto) -> None:
     """Between a node and what reads its output: "in" and "out" in `nodes` are the ends."""
-    index = _pick(model.graph.node, generator)
+    _insert_behind(model, _pick(model.graph.node, generator), nodes)
+
+
+def _insert_behind(model: ModelProto, index: int, nodes: Sequence[NodeProto]) -> None:
     output = model.graph.node[index].output[0]
     model.graph.node[index].output[0] = "fault_in"
     names = {"in": "fault_in", "out": output}
@@ -334,12 +337,82 @@ def _insert_bloat(model: ModelProto, _: str, generator: Generator) -> None:
 
 def _insert_work(model: ModelProto, _: str, generator: Generator) -> None:
     """A convolution by a kernel that is large, or far apart."""
-    size, dilation = int(generator.choice([3, 31, 301])), int(generator.choice([1, 7, 4000]))
+    size, dilation = int(generator.choice([3, 31, 65])), int(generator.choice([1, 7, 4000]))
     channels = int(generator.choice([3, 16, 48]))
     kernel = _constant(model, np.zeros((channels, channels, size, size)), np.float32)
     pad = dilation * (size // 2)
     node = helper.make_node("Conv", ["in", kernel], ["out"], pads=[pad] * 4, dilations=[dilation] * 2)
     _insert(model, generator, node)
+
+
+def _insert_allowed(model: ModelProto, _: str, generator: Generator) -> None:
+    """Of what networks may have, with attributes as they may be, so that runtimes get to see it."""
+    shapes = {weight.name.removesuffix("_half"): weight.dims for weight in model.graph.initializer}
+    found = [
+        (index, int(shapes[node.input[1]][0]))
+        for index, node in enumerate(model.graph.node)
+        if node.op_type == "Conv" and len(shapes.get(node.input[1], ())) == 4
+    ]
+    if not found:
+        return
+    index, channels = found[_pick(found, generator)]
+    size, dilation = int(generator.choice([1, 2, 3, 4, 5, 9, 31])), int(generator.choice([1, 1, 2, 3, 16]))
+    reach = dilation * (size - 1)
+    pads = [reach // 2] * 2 + [reach - reach // 2] * 2
+    group = int(generator.choice([1, channels]))
+    strength = float(generator.choice([0.01, 0.1, 1, 1e20]))
+
+    def random(*shape: int) -> str:
+        return _constant(model, strength * generator.standard_normal(shape), np.float32)
+
+    near = helper.make_node(
+        "Conv", ["in", random(channels, channels // group, size, size)], ["near"], pads=pads, group=group
+    )
+    near.attribute.append(helper.make_attribute("dilations", [dilation] * 2))
+    kind = generator.integers(8)
+    if kind == 0:
+        nodes = [near, helper.make_node(_pick_name(generator, "Tanh", "Sigmoid", "Relu"), ["near"], ["out"])]
+    elif kind == 1:
+        nodes = [
+            near,
+            helper.make_node(_pick_name(generator, "Add", "Max", "Min", "Mul"), ["in", "near"], ["out"]),
+        ]
+    elif kind == 2:
+        nodes = [helper.make_node("PRelu", ["in", random(channels, 1, 1)], ["out"])]
+    elif kind == 3:
+        first = int(generator.integers(0, 5))
+        amounts = _constant(model, [0, 0, first, 1, 0, 0, 2, 3])
+        mode = _pick_name(generator, "constant", "edge", "reflect")
+        kernel = random(channels, 1, first + 3, 5)
+        nodes = [
+            helper.make_node("Pad", ["in", amounts], ["more"], mode=mode),
+            helper.make_node("Conv", ["more", kernel], ["out"], group=channels),
+        ]
+    elif kind == 4:
+        kernel = random(channels, channels // group, size, size)
+        before = [(size - 1) // 2] * 2 + [size - 1 - (size - 1) // 2] * 2
+        nodes = [helper.make_node("ConvTranspose", ["in", kernel], ["out"], pads=before, group=group)]
+    elif kind == 5:
+        widened = random(4 * channels, channels, 1, 1)
+        nodes = [
+            near,
+            helper.make_node("Concat", ["in", "near"], ["both"], axis=1),
+            helper.make_node("Conv", ["both", random(channels, 2 * channels, 1, 1)], ["one"]),
+            helper.make_node("Clip", ["one", _constant(model, -1.0, np.float32)], ["few"]),
+            helper.make_node("Conv", ["few", widened], ["wide"]),
+            helper.make_node("Conv", ["wide", random(channels, 4 * channels, 3, 3)], ["out"], pads=[1] * 4),
+        ]
+    elif kind == 6:
+        scales = _constant(model, [1, 1, 1, 1], np.float32)
+        mode = _pick_name(generator, "nearest", "linear", "cubic")
+        nodes = [helper.make_node("Resize", ["in", "", scales], ["out"], mode=mode)]
+    else:
+        nodes = [helper.make_node("Div", ["in", random(1, channels, 1, 1)], ["out"])]
+    _insert_behind(model, index, nodes)
+
+
+def _pick_name(generator: Generator, *names: str) -> str:
+    return names[_pick(names, generator)]
 
 
 def _repeat(model: ModelProto, _: str, generator: Generator) -> None:
@@ -555,6 +628,7 @@ _FAULTS: tuple[Callable[[ModelProto, str, Generator], None], ...] = (
     _change_outputs,
     _move_node,
     _drop_node,
+    *[_insert_allowed] * 10,
     _insert_any,
     _insert_random,
     _insert_global,

@@ -5,8 +5,9 @@ picture twice, and the slice of it where a region is read alone, within twice th
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -25,11 +26,11 @@ from ourgan_sdk.bundle import (
 )
 from ourgan_sdk.synthesizer import sample_bundle
 
-from .counts import Counts
+from .counts import Counts, Outcome
 from .network_faults import damage
 from .sandbox import Verdict, growth_of, serve, try_all
 
-__all__ = ["Attempts", "attack", "tiny_bundle"]
+__all__ = ["attack", "attack_engine", "tiny_bundle"]
 
 ENGINES = ("onnxruntime", "openvino")
 LIMIT = 64 << 20
@@ -37,45 +38,49 @@ COPIES_OF_WEIGHTS = 6
 """Which the limit is not for: the file's, the parser's, what is written anew, what runtimes arrange."""
 SIZE = (288, 192)
 REGION = (slice(60, 131), slice(101, 222))
-SHARE_OF_SAMPLE = 0.1
-"""Of the faults: those in networks that were trained, which take longer."""
+SHARE_OF_LAST = 0.1
+"""Of the faults: those in networks of the last bundle, which were trained, and take longer."""
+SECRET = "secret"
+"""A file in the folder that the processes work in."""
 
 _SCALES = ((4, 6, 8), (7, 10, 3), (12, 18, 3))
 """(height, width, channels)."""
 
 
 def attack(count: int, seed: int, folder: Path) -> Counts:
-    """Try so many damaged networks with each engine, each of them in a process that may die of it."""
+    """Try so many damaged networks, half of them with each engine."""
+    bundles = [tiny_bundle(folder / "tiny.ourgan"), sample_bundle()]
     total = Counts("networks")
-    tiny_bundle(folder / "tiny.ourgan")
-    (folder / "secret").write_bytes(b"what nobody may read" * 1000)
     for engine in ENGINES:
-        own = folder / engine
-        own.mkdir()
-        arguments = [engine, str(seed), str(folder)]
-        counts = try_all(f"networks in {engine}", "bench.attack.networks", arguments, count, own)
-        print(f"  {counts}", file=sys.stderr)
-        for name in ("refused", "harmless", "silent", "crashed", "hung", "leftover", "bloated"):
+        counts = attack_engine(engine, count // len(ENGINES), seed, folder, bundles)
+        for name in get_args(Outcome):
             setattr(total, name, getattr(total, name) + getattr(counts, name))
         total.examples += counts.examples
     return total
 
 
+def attack_engine(engine: str, count: int, seed: int, folder: Path, bundles: Sequence[Path]) -> Counts:
+    """Try so many in a process that may die of it; most of them are of networks of the first bundle."""
+    (folder / SECRET).write_bytes(b"what nobody may read" * 1000)
+    arguments = [engine, str(seed), *(str(path.resolve()) for path in bundles)]
+    return try_all(f"networks in {engine}", "bench.attack.networks", arguments, count, folder)
+
+
 class Attempts:
     """Tries damaged networks with an engine, one by one; each is drawn from the seed and its number."""
 
-    def __init__(self, engine: str, seed: int, folder: Path) -> None:
-        self._engine, self._seed, self._folder = engine, seed, folder
-        self._bundles = [Bundle.open(folder / "tiny.ourgan"), Bundle.open(sample_bundle())]
+    def __init__(self, engine: str, seed: int, bundles: Sequence[Path]) -> None:
+        self._engine, self._seed = engine, seed
+        self._bundles = [Bundle.open(path) for path in bundles]
         for bundle in self._bundles:  # what is loaded once is not a network's fault
             self._render(bundle, "auto")
 
     def __call__(self, index: int) -> tuple[Verdict, str]:
         """What comes of fault number `index`, and which it is."""
         generator = np.random.default_rng([self._seed, index])
-        bundle = self._bundles[int(generator.random() < SHARE_OF_SAMPLE)]
+        bundle = self._bundles[-1 if generator.random() < SHARE_OF_LAST else 0]
         member = str(generator.choice(bundle.manifest.networks()))
-        network, name = damage(bundle.read(member), "secret", generator)
+        network, name = damage(bundle.read(member), SECRET, generator)
         fault = f"{name} in {member} of {bundle.path.name}"
         members = {file: bundle.read(file) for file in bundle.manifest.networks()} | {member: network}
         precision = str(generator.choice(["auto", "fp32"]))
@@ -191,8 +196,8 @@ def _shuffling_network() -> bytes:
     return data
 
 
-def _work(engine: str, seed: str, folder: str) -> None:
-    serve(Attempts(engine, int(seed), Path(folder)))
+def _work(engine: str, seed: str, *bundles: str) -> None:
+    serve(Attempts(engine, int(seed), [Path(path) for path in bundles]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A process that faults are tried in: it may crash, hang or grow, and is started anew."""
 
+import contextlib
 import json
 import os
 import resource
@@ -21,6 +22,9 @@ __all__ = ["Verdict", "growth_of", "serve", "try_all"]
 
 Verdict = Literal["refused", "harmless", "silent", "crashed", "bloated"]
 
+_ROOT = Path(__file__).resolve().parents[2]
+"""Where this package is."""
+
 _SECONDS = 120
 """For one fault, on a machine that does other things as well."""
 
@@ -31,7 +35,7 @@ _OWN_ERRORS = (OurganError, NonFiniteError, BudgetError)
 
 
 def try_all(kind: str, module: str, arguments: Sequence[str], count: int, folder: Path) -> Counts:
-    """Have `python -m module arguments` try the faults 0 to `count` - 1; it calls `serve`.
+    """Have `python -m module arguments` in `folder` try the faults 0 to `count` - 1; it calls `serve`.
 
     What it writes to stderr by itself counts as a crash, since somebody would have to read it.
     """
@@ -40,29 +44,42 @@ def try_all(kind: str, module: str, arguments: Sequence[str], count: int, folder
     process = None
     with errors.open("wb") as stderr:
         for index in range(count):
-            if process is None or process.poll() is not None:
-                process = _start([sys.executable, "-m", module, *arguments], stderr)
+            process = process or _start([sys.executable, "-m", module, *arguments], folder, stderr)
             before = errors.stat().st_size
             answer = _ask(process, index)
             said = errors.read_bytes()[before:].decode(errors="replace").strip()
             if answer is None:
-                outcome: Any = "hung" if process.poll() is None else "crashed"
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-                counts.add(outcome, f"{kind} {index}: {said[-300:] or f'status {process.returncode}'}")
+                hangs = process.poll() is None
+                process.kill()
+                status = _end(process)
+                process = None
+                counts.add("hung" if hangs else "crashed", f"{kind} {index}: status {status}: {said[-300:]}")
             elif said:
                 counts.add("crashed", f"{kind} {index}: on stderr: {said[-300:]}")
             else:
                 counts.add(answer["verdict"], f"{kind} {index}: {answer['fault']}")
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-            process.wait()
+        if process is not None:
+            _end(process)
     return counts
 
 
-def _start(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
+def _end(process: "subprocess.Popen[bytes]") -> int:
+    """Let it come to its end, at the end of its input or killed; its status."""
+    with contextlib.suppress(BrokenPipeError), process:
+        pass
+    return process.returncode
+
+
+def _start(command: Sequence[str], folder: Path, stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
     resource.prlimit(process.pid, resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
     return process

@@ -16,7 +16,7 @@ from ..bundle import Erf, Manifest, Upscaler, write_bundle
 from ..calibration.halo import Calibration, Network, calibrate, cut_windows
 from ..calibration.receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
 from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
-from ..engines.graphs.reach import check_local, theoretical_radius
+from ..engines.graphs.reach import theoretical_radius
 from ..errors import OurganError, OutputError
 from ..learning import is_photograph
 from ..memory import default_memory_limit
@@ -87,7 +87,6 @@ def run(options: argparse.Namespace) -> None:
     upscalers = []
     for index, upscaler in enumerate(bundle.manifest.upscalers):
         data = bundle.network(upscaler.file).data
-        check_local(upscaler.file, data)
         if photograph is None:
             pictures = _rendered(synthesizer, index)
         else:

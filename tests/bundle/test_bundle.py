@@ -297,6 +297,53 @@ def test_nothing_but_the_archive(path: Path, tmp_path: Path) -> None:
     assert contents(Bundle.open(path)) == MEMBERS
 
 
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [(6, "flags"), (8, "method"), (14, "CRC-32"), (18, "stored size"), (22, "size"), (30, "name")],
+)
+def test_headers_that_disagree_with_the_directory(path: Path, offset: int, words: str) -> None:
+    """A reader that goes by the one would find something else than one that goes by the other."""
+    whole = path.read_bytes()
+    # The manifest, which comes first, speaks of the member as well.
+    header = whole.rindex(b"PK\x03\x04", 0, whole.rindex(MEMBERS["structure.onnx"]))
+    path.write_bytes(flipped(whole, header + offset))
+    with pytest.raises(
+        BundleError, match=rf"'structure\.onnx': is damaged: its header says {words} .*, the ZIP directory "
+    ):
+        Bundle.open(path)
+    for place in (4, 10, 12):  # version and time tell nothing
+        path.write_bytes(flipped(whole, header + place))
+        assert contents(Bundle.open(path)) == MEMBERS
+
+
+def test_data_descriptors(path: Path, tmp_path: Path) -> None:
+    """Sizes behind a member instead of before it, as programs write that do not know them yet."""
+    members = {name: zipfile.ZipFile(path).read(name) for name in ("manifest.json", *MEMBERS)}
+    streamed = tmp_path / "streamed.ourgan"
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def tell(self) -> int:
+            raise io.UnsupportedOperation
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w") as file:
+        for name, content in members.items():
+            file.writestr(zipfile.ZipInfo(name), content)
+    streamed.write_bytes(pipe.getvalue())
+    assert zipfile.ZipFile(streamed).read("manifest.json") == members["manifest.json"]
+    with pytest.raises(
+        BundleError, match=r"'manifest\.json': has a data descriptor; its sizes belong before it"
+    ):
+        Bundle.open(streamed)
+
+
 def test_declared_sizes_are_checked_before_reading(path: Path, tmp_path: Path) -> None:
     """Sizes in the ZIP directory of gigabytes that are not there must not make anyone allocate them."""
     huge = archive(tmp_path / "a.ourgan", {"manifest.json": b" " * (1 << 20) + b" "})

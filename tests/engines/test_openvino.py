@@ -12,9 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto
 
 from ourgan_sdk import Bundle, EngineError
 from ourgan_sdk.calibration.halo import cut_windows, seam_error
@@ -24,7 +22,6 @@ from ourgan_sdk.engines.openvino import OpenVinoEngine
 from ourgan_sdk.engines.protocol import Precision
 from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
 from ourgan_sdk.synthesizer import sample_bundle
-from tests.conftest import Graph
 
 try:
     BF16 = "BF16" in openvino._capabilities()
@@ -223,26 +220,6 @@ def test_refuses_what_is_no_upscaler(networks: dict[str, bytes]) -> None:
         OpenVinoEngine(networks["upscaler.onnx"]).bind_arrays(picture(8, 9), picture(32, 35))
     with pytest.raises(EngineError, match=r"^OpenVINO cannot compile the network: \w"):
         OpenVinoEngine(networks["upscaler.onnx"]).enlarge(np.zeros((1, 5, 8, 8), np.float32))
-
-
-def test_reads_no_other_file(tmp_path: Path) -> None:
-    """A network that says that its weights lie in a file, which is there."""
-    path = tmp_path / "secret"
-    path.write_bytes(bytes(3 * 16 * 4))
-    graph = Graph(0)
-    weights = TensorProto(name="weights", data_type=TensorProto.FLOAT, dims=[1, 3, 4, 4])
-    graph.add("ConvTranspose", "picture", "weights", strides=[4, 4], output="upscaled", group=3)
-    weights.dims[:] = [3, 1, 4, 4]
-    weights.raw_data = bytes(3 * 16 * 4)
-    graph.weights.append(weights)
-    network = graph.model({"picture": 3}, "upscaled")
-    OpenVinoEngine(network).enlarge(picture(3, 3))
-    model = onnx.load_from_string(network)
-    model.graph.initializer[0].ClearField("raw_data")
-    model.graph.initializer[0].data_location = TensorProto.EXTERNAL
-    model.graph.initializer[0].external_data.add(key="location", value=str(path))
-    with pytest.raises(EngineError, match="expected a network that holds its own weights"):
-        OpenVinoEngine(model.SerializeToString())
 
 
 def test_precisions(sample: Bundle, upscaler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """What a network would do, worked out for inputs of given sizes: shapes, memory, multiplications."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,7 +8,7 @@ from .operators import OPERATORS, Call, apply
 from .parsing import FLOAT, Graph, NetworkError, Node
 from .values import MOST_NUMBERS, Origin, Place, Value
 
-__all__ = ["Outline", "Size", "Work", "work"]
+__all__ = ["Outline", "Size", "Work", "calls", "work"]
 
 Size: TypeAlias = tuple[int, int]
 
@@ -56,16 +56,10 @@ def work(outline: Outline, sizes: Sequence[Size], *, tiled: bool) -> Work:
 
     `tiled`: of an upscaler.
     """
-    values: dict[str, Value | None] = {"": None, **outline.weights}
-    for (name, channels), size in zip(outline.inputs.items(), sizes, strict=True):
-        values[name] = Value(FLOAT, (1, channels, *size), Origin.PICTURE, place=Place() if tiled else None)
+    values: dict[str, Value] = {}
     live = peak = multiplications = folded = 0
-    for index, node in enumerate(outline.nodes):
-        call = Call(node, [values[name] for name in node.inputs], tiled)
-        try:
-            result = apply(call)
-        except NetworkError as error:
-            raise NetworkError(f"{node}: {error}") from error
+    for index, (call, result) in enumerate(calls(outline, sizes, tiled=tiled)):
+        node = call.node
         values[node.output] = result
         multiplications += _multiplications(call, result)
         if result.origin is Origin.WEIGHTS:
@@ -74,16 +68,27 @@ def work(outline: Outline, sizes: Sequence[Size], *, tiled: bool) -> Work:
         if node.output != outline.output:
             live += result.bytes
         peak = max(peak, live + _scratch(call))
-        for name in {*node.inputs} - {*outline.inputs}:
-            value = values[name]
-            if value and value.origin is not Origin.WEIGHTS and outline.last_uses[name] == index:
-                live -= value.bytes
+        for name in {*node.inputs} & {*values}:
+            if values[name].origin is not Origin.WEIGHTS and outline.last_uses[name] == index:
+                live -= values[name].bytes
         if node.output not in outline.last_uses and node.output != outline.output:
             live -= result.bytes
-    output = values[outline.output]
-    if output is None:
-        raise NetworkError("has no output")
-    return Work(output, peak, multiplications, folded)
+    return Work(values[outline.output], peak, multiplications, folded)
+
+
+def calls(outline: Outline, sizes: Sequence[Size], *, tiled: bool) -> Iterator[tuple[Call, Value]]:
+    """Every node with what is known of its inputs, and of its output; as for `work`."""
+    values: dict[str, Value | None] = {"": None, **outline.weights}
+    for (name, channels), size in zip(outline.inputs.items(), sizes, strict=True):
+        values[name] = Value(FLOAT, (1, channels, *size), Origin.PICTURE, place=Place() if tiled else None)
+    for node in outline.nodes:
+        call = Call(node, [values[name] for name in node.inputs], tiled)
+        try:
+            result = apply(call)
+        except NetworkError as error:
+            raise NetworkError(f"{node}: {error}") from error
+        values[node.output] = result
+        yield call, result
 
 
 def _multiplications(call: Call, result: Value) -> int:

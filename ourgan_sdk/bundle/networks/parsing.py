@@ -42,6 +42,9 @@ MOST_NODES = 4096
 _LARGEST_DESCRIPTION = 1 << 21
 """Bytes of a network beside its weights. Each may become 50 in memory when it is parsed."""
 
+_MOST_FIELDS = 1 << 14
+"""Of one message, as many as nodes, weights and what is said of tensors take."""
+
 _LONGEST_NAME = 512
 _MOST_AXES = 5
 _LARGEST_AXIS = 1 << 31
@@ -200,7 +203,7 @@ def _check_description(data: bytes) -> None:
 def _payloads(message: memoryview, wanted: int) -> Iterator[memoryview]:
     """What the fields number `wanted` of a protobuf message hold, if they are of bytes."""
     position = 0
-    for _ in range(_LARGEST_DESCRIPTION):
+    for _ in range(_MOST_FIELDS):
         if position >= len(message):
             return
         key, position = _varint(message, position)
@@ -214,9 +217,9 @@ def _payloads(message: memoryview, wanted: int) -> Iterator[memoryview]:
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:  # of groups, which ONNX has none of
-            break
+            raise NetworkError("is no ONNX file: it cannot be parsed")
         position += length
-    raise NetworkError("is no ONNX file: it cannot be parsed")
+    raise NetworkError(f"has a message of more than the {_MOST_FIELDS} fields allowed")
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
@@ -346,7 +349,7 @@ def _weight(tensor: "TensorProto") -> Weight:
 
 def _node(node: "NodeProto") -> Node:
     names = [_text(name) for name in (node.op_type, node.name, *node.input, *node.output)]
-    where = f"node {(node.name or names[-1])!r} ({node.op_type})"
+    where = f"node {(node.name or next(iter(node.output), ''))!r} ({node.op_type})"
     _check_fields(node, where)
     if node.domain not in ("", "ai.onnx"):
         raise NetworkError(f"{where}: is of {_shown(node.domain)}, not of ONNX")

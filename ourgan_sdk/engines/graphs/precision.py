@@ -8,7 +8,7 @@ two ends that let tiles cross the bus as pixels lie in pictures:
     check     (1,)            float32: the sum of the absolute values of what the network gave before that.
                               It is finite where all of them are, which 8 bits could not tell.
 
-Needs the `onnx` package, which is no dependency of this one.
+Needs the `onnx` package. For networks that are trusted, or that `Bundle.network` has checked.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
 """What an ONNX upscaler's graph tells without running it: how far it can look, and whether it can be tiled.
 
-Needs the `onnx` package, which is no dependency of this one: where it is missing, nothing is told.
+Needs the `onnx` package. For networks that are trusted, or that `Bundle.network` has checked.
 """
 
 import functools
@@ -56,8 +56,6 @@ def check_local(file: str, network: bytes) -> None:
     does not tell, the measurement does (`calibration.halo`). `file` is the network's name in the error.
     """
     graph = _load(network)
-    if graph is None:
-        return
     for node in graph.nodes:
         if any(length % side == 0 for length in _lengths_mixed(node, graph) for side in _SIDES):
             raise OurganError(
@@ -70,11 +68,9 @@ def theoretical_radius(network: bytes) -> int | None:
     """How far away, in pixels, an input may lie and still reach an output of the ONNX upscaler `network`.
 
     Exact: the outputs over one input pixel are followed back through the graph. None if it has nodes whose
-    reach is not known here, or if `onnx` is not installed.
+    reach is not known here.
     """
     graph = _load(network)
-    if graph is None:
-        return None
     outputs = 0, _SCALE - 1
     needed: dict[str, list[Span]] = {graph.output: [outputs, outputs]}
     for node in reversed(graph.nodes):
@@ -125,12 +121,10 @@ class _UnknownError(Exception):
     """A node's reach is not known."""
 
 
-def _load(network: bytes) -> _Graph | None:
-    """The graph of an ONNX network of one input (1, C, h, w); None where `onnx` is not installed."""
-    try:
-        import onnx  # noqa: PLC0415 - optional, and slow to import
-    except ImportError:
-        return None
+def _load(network: bytes) -> _Graph:
+    """The graph of an ONNX network of one input (1, C, h, w)."""
+    import onnx  # noqa: PLC0415 - optional, and slow to import
+
     model = onnx.load_model_from_string(network)
     for dimension, side in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], _SIDES, strict=True):
         dimension.dim_value = side
