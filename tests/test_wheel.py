@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 RENDER = """
 import importlib.util, sys
 from ourgan_sdk import Synthesizer
-for name in ("torch", "onnx", "trainers", "export"):
+for name in ("torch", "trainers", "export"):
     assert importlib.util.find_spec(name) is None, name
 picture = Synthesizer(sys.argv[1]).render(300, 200, seed=3)
 assert picture.shape == (200, 300, 3)

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from ourgan_sdk.bundle.networks import check_network
+from tests.conftest import make_manifest
 from trainers.bundling import onnx_export
 from trainers.bundling.activation_memory import measure_bytes_per_pixel
+from trainers.bundling.assemble import describe_structure
 from trainers.bundling.strips import STRIPS, run_tail_in_strips
 from trainers.bundling.weights import round_weights
 from trainers.networks import RRDBNet, Structure
@@ -54,6 +57,7 @@ def test_exported_structure_samples_as_training_does(padding: Padding, upsamplin
     for module in (model.network, model.encoder):
         module.train()  # as while training
     data = onnx_export.export_structure(model.network, model.sizes)
+    data = check_network("structure.onnx", data, describe_structure(model), []).data  # as a render gets it
     model.network.train()
     for seed in range(3):
         torch.manual_seed(seed)
@@ -98,9 +102,11 @@ def test_structure_export_fails_where_onnx_would_differ(monkeypatch: pytest.Monk
 
 
 def test_upscaler_takes_other_sizes(upscaler: RRDBNet, upscaler_onnx: bytes) -> None:
+    told = make_manifest().upscalers[0]
+    checked = check_network("upscaler.onnx", upscaler_onnx, None, [told]).data
     for size in ((5, 9), (64, 48)):
         x = torch.rand(1, 3, *size)
-        (got,) = session(upscaler_onnx).run(None, {"picture": x.numpy()})
+        (got,) = session(checked).run(None, {"picture": x.numpy()})
         with torch.no_grad():
             assert np.abs(got - upscaler(x).numpy()).max() < 1e-4
 
