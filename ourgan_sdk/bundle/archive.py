@@ -21,7 +21,7 @@ from .manifest import (
     check_networks,
     parse_manifest,
 )
-from .networks import Network, check_network
+from .networks import LARGEST_NETWORK, Network, check_network
 
 __all__ = ["Bundle"]
 
@@ -82,14 +82,22 @@ class Bundle:
         manifest says, and EngineUnavailableError where the package is missing that it is parsed with.
         """
         if name not in self._networks:
-            structure, manifest = self.manifest.structure, self.manifest
-            self._networks[name] = check_network(
-                f"{self.path}: member {name!r}",
-                self.read(name),
-                structure if structure is not None and structure.file == name else None,
-                [upscaler for upscaler in manifest.upscalers if upscaler.file == name],
-            )
+            self._networks[name] = self._check_network(name)
         return self._networks[name]
+
+    def _check_network(self, name: str) -> Network:
+        where, entry = f"{self.path}: member {name!r}", self.manifest.files.get(name)
+        structure = self.manifest.structure
+        if entry is not None and entry.size > LARGEST_NETWORK:
+            raise BundleError(
+                f"{where}: has {entry.size} bytes, more than the {LARGEST_NETWORK} of a network"
+            )
+        return check_network(
+            where,
+            self.read(name),
+            structure if structure is not None and structure.file == name else None,
+            [upscaler for upscaler in self.manifest.upscalers if upscaler.file == name],
+        )
 
     def read(self, name: str) -> bytes:
         """The content of member `name`; raises BundleError if it is missing or not as declared."""

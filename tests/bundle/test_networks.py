@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,11 @@ ALLOWED: dict[str, bytes] = {
         node("Conv", "padded", "kernel"),
         weights={"pads": integers(0, 0, 1, 1, 0, 0, 1, 1), "kernel": floats(16, 16, 3, 3)},
     ),
+    "reflecting": inserted(
+        node("Pad", "in", "pads", output="padded", mode="reflect"),
+        node("Conv", "padded", "kernel"),
+        weights={"pads": integers(0, 0, 2, 2, 0, 0, 2, 2), "kernel": floats(16, 16, 5, 5)},
+    ),
     "transposed": inserted(
         node("ConvTranspose", "in", "kernel", pads=[1] * 4), weights={"kernel": floats(16, 16, 3, 3)}
     ),
@@ -237,7 +243,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         r"\(Expand\): is not for pictures in an upscaler",
     ),
     "Loop": (endless_network(), r"node 'upscaled' \(Loop\): attribute 'body': holds g, which no network may"),
-    "many nodes": (repeated(60_000), "has a message of more than the 16384 fields allowed"),
+    "many nodes": (repeated(60_000), "has 60008 nodes, more than the 4096 allowed|bytes beside its weights"),
     "more nodes": (repeated(5000), "has 5008 nodes, more than the 4096 allowed"),
     "nested If": (
         within("If", then_branch=branch(8), else_branch=branch()),
@@ -260,7 +266,11 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "cut short": (upscaler_network()[:-50], "is no ONNX file: it cannot be parsed"),
     "many messages": (
         b"\x08\x0a\x3a\x80\x92\xf4\x01" + b"\x0a\x00" * 2_000_000,
-        "has a message of more than the 16384 fields allowed",
+        "has more than the 65536 fields allowed",
+    ),
+    "many fields of weights": (
+        b"\x08\x0a\x3a\x80\x92\xf4\x01" + (b"\x2a\x7e" + b"\x08\x01" * 63) * 31_250,
+        "has more than the 65536 fields allowed",
     ),
     "future opset": (
         changed(lambda model: setattr(model.opset_import[0], "version", 21)),
@@ -607,6 +617,15 @@ def test_what_is_not_known_is_not_handed_on() -> None:
     more = changed(lambda model: model.graph.node[0].metadata_props.add(key="a", value="remark"), data)
     assert checked(more + b"\xfa\x7f\x04more").data == checked(data).data
     assert b"remark" not in checked(more).data
+
+
+def test_too_large_to_be_read(bundle_path: Path) -> None:
+    bundle = Bundle.open(bundle_path)
+    entry = bundle.manifest.files["upscaler.onnx"].model_copy(update={"size": (1 << 28) + 1})
+    files = bundle.manifest.files | {"upscaler.onnx": entry}
+    larger = replace(bundle, manifest=bundle.manifest.model_copy(update={"files": files}))
+    with pytest.raises(BundleError, match="has 268435457 bytes, more than the 268435456 of a network"):
+        larger.network("upscaler.onnx")
 
 
 def test_bundles_pickle_with_their_networks(bundle_path: Path) -> None:

@@ -7,5 +7,6 @@ list of what an upscaler or a structure may contain (`operators`), and what it w
 """
 
 from .checking import CheckSizes, Network, check_network
+from .parsing import LARGEST_NETWORK
 
-__all__ = ["CheckSizes", "Network", "check_network"]
+__all__ = ["LARGEST_NETWORK", "CheckSizes", "Network", "check_network"]

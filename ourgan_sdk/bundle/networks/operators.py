@@ -6,6 +6,7 @@ pictures in place (`values.Place`); structures, which are computed whole, may do
 """
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -101,24 +102,24 @@ class Operator:
 def apply(call: Call) -> Value:
     """What a node gives; raises NetworkError if it is not allowed, or not for such inputs."""
     node = call.node
-    operator = OPERATORS.get(node.kind)
-    if operator is None:
+    allowed = OPERATORS.get(node.kind)
+    if allowed is None:
         raise NetworkError("is no operator that networks may have")
-    low, high = operator.inputs
+    low, high = allowed.inputs
     if not low <= len(node.inputs) <= high:
         raise NetworkError(f"expected {low} to {high} inputs, found {len(node.inputs)}")
     for name, value in node.attributes.items():
-        check = operator.attributes.get(name)
+        check = allowed.attributes.get(name)
         if check is None or not check(value):
             raise NetworkError(f"may not have the attribute {name}={_shown(value)}")
-    if call.tiled and not operator.on_pictures and call.origin is Origin.PICTURE:
+    if call.tiled and not allowed.on_pictures and call.origin is Origin.PICTURE:
         raise NetworkError("is not for pictures in an upscaler, whose tiles would differ from the whole")
     if node.kind != "Cast" and any(value.dtype == FLOAT16 for value in call.present):
         raise NetworkError("expected float32: float16 is what weights are stored in, for a Cast to read")
     if node.kind != "Concat" and any(value.size == 0 for value in call.present):
         raise NetworkError("has an empty input")
     try:
-        result = operator.result(call)
+        result = allowed.result(call)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise NetworkError(f"does not go with its inputs, {_listed(call)}: {error}") from error
     # Of pictures that are lower than the strips are many, some strips are empty when they are cut to size.
@@ -440,9 +441,8 @@ def _padded(call: Call) -> Value:
         raise NetworkError(f"cannot pad {call[0]} by {pads}")
     if call.has(2) and (call[2].dtype != FLOAT or call[2].size != 1 or call[2].origin is not Origin.WEIGHTS):
         raise NetworkError(f"expected a number to pad with, found {call[2]}")
-    most = min(shape) if call.node.attributes.get("mode") == "reflect" else _MOST_PADDING + 1
-    if max(pads) >= most:
-        raise NetworkError(f"cannot pad {call[0]} by {pads}")
+    if call.node.attributes.get("mode") == "reflect" and any(map(operator.ge, pads, 2 * shape)):
+        raise NetworkError(f"cannot reflect {call[0]} by {pads}")
     place = call[0].place
     if place is not None:
         if any((*before[:2], *after[:2])):

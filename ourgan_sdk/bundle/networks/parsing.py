@@ -42,8 +42,8 @@ MOST_NODES = 4096
 _LARGEST_DESCRIPTION = 1 << 21
 """Bytes of a network beside its weights. Each may become 50 in memory when it is parsed."""
 
-_MOST_FIELDS = 1 << 14
-"""Of one message, as many as nodes, weights and what is said of tensors take."""
+_MOST_FIELDS = 1 << 16
+"""Of model, graph and weights, more than so many nodes and weights take."""
 
 _LONGEST_NAME = 512
 _MOST_AXES = 5
@@ -138,8 +138,6 @@ class Graph:
 
 def parse(data: bytes) -> Graph:
     """The network in an ONNX file; raises NetworkError, or EngineUnavailableError where `onnx` is missing."""
-    if len(data) > LARGEST_NETWORK:
-        raise NetworkError(f"has {len(data)} bytes, more than the {LARGEST_NETWORK} allowed")
     _check_description(data)
     onnx = _import_onnx()
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with onnx
@@ -186,12 +184,12 @@ def _import_onnx() -> Any:
 
 def _check_description(data: bytes) -> None:
     """Raise NetworkError if there is more beside the weights than is parsed without fear for memory."""
-    view = memoryview(data)
+    budget = iter(range(_MOST_FIELDS))
     weights = sum(
         len(raw)
-        for graph in _payloads(view, _GRAPH)
-        for tensor in _payloads(graph, _INITIALIZER)
-        for raw in _payloads(tensor, _RAW_DATA)
+        for graph in _payloads(memoryview(data), _GRAPH, budget)
+        for tensor in _payloads(graph, _INITIALIZER, budget)
+        for raw in _payloads(tensor, _RAW_DATA, budget)
     )
     if len(data) - weights > _LARGEST_DESCRIPTION:
         raise NetworkError(
@@ -200,10 +198,10 @@ def _check_description(data: bytes) -> None:
         )
 
 
-def _payloads(message: memoryview, wanted: int) -> Iterator[memoryview]:
-    """What the fields number `wanted` of a protobuf message hold, if they are of bytes."""
+def _payloads(message: memoryview, wanted: int, budget: Iterator[int]) -> Iterator[memoryview]:
+    """What the fields number `wanted` of a protobuf message hold; each field takes one of `budget`."""
     position = 0
-    for _ in range(_MOST_FIELDS):
+    for _ in budget:
         if position >= len(message):
             return
         key, position = _varint(message, position)
@@ -219,7 +217,7 @@ def _payloads(message: memoryview, wanted: int) -> Iterator[memoryview]:
         else:  # of groups, which ONNX has none of
             raise NetworkError("is no ONNX file: it cannot be parsed")
         position += length
-    raise NetworkError(f"has a message of more than the {_MOST_FIELDS} fields allowed")
+    raise NetworkError(f"has more than the {_MOST_FIELDS} fields allowed")
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
