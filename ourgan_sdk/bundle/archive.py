@@ -57,7 +57,7 @@ class Bundle:
     manifest: Manifest
     sha256: str
     _members: Mapping[str, bytes] | None = field(default=None, repr=False, compare=False)  # without a file
-    _networks: dict[str, Network] = field(default_factory=dict, repr=False, compare=False)
+    _networks: dict[str, Network] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Bundle":

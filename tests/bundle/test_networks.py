@@ -259,7 +259,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "no UTF-8": (text_that_is_none(ModelProto.FromString(upscaler_network())), "no printable UTF-8: b'"),
     "no text": (
         attribute("Resize", "mode", "Q").replace(b"\x22\x01Q", b"\x22\x01\xff"),
-        "holds a text that is not UTF-8",
+        r"\(Resize\): attribute 'mode': is no UTF-8: b'.xff'",
     ),
     # of the same kind
     "nothing": (b"", "expected one opset of 18 to 20, found none"),
@@ -324,6 +324,14 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "two outputs": (
         changed(lambda model: model.graph.node[1].output.append("more")),
         r"node 'value_1' \(Relu\): expected one output, found 2",
+    ),
+    "output of other channels": (
+        changed(lambda model: setattr(model.graph.output[0].type.tensor_type.shape.dim[1], "dim_value", 7)),
+        r"expected one output of 3 channels, found \[7\]",
+    ),
+    "two inputs of one name": (
+        changed(lambda model: model.graph.input.append(model.graph.input[0])),
+        "has two inputs or weights of one name",
     ),
     "double attribute": (
         changed(lambda model: model.graph.node[0].attribute.append(model.graph.node[0].attribute[0])),
@@ -623,6 +631,7 @@ def test_too_large_to_be_read(bundle_path: Path) -> None:
     bundle = Bundle.open(bundle_path)
     entry = bundle.manifest.files["upscaler.onnx"].model_copy(update={"size": (1 << 28) + 1})
     files = bundle.manifest.files | {"upscaler.onnx": entry}
+    bundle.network("upscaler.onnx")  # which says nothing of another manifest
     larger = replace(bundle, manifest=bundle.manifest.model_copy(update={"files": files}))
     with pytest.raises(BundleError, match="has 268435457 bytes, more than the 268435456 of a network"):
         larger.network("upscaler.onnx")

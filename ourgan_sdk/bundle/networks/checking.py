@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ...errors import BundleError
 from ..manifest import Structure, Upscaler
 from .inference import Outline, Size, Work, work
-from .parsing import NetworkError, parse, serialise
+from .parsing import COLORS, NetworkError, parse, serialise
 
 __all__ = ["CheckSizes", "Network", "check_network"]
 
@@ -99,7 +99,7 @@ class _Bounds:
 
     def _expect(self, work: Work, what: str, size: Size, memory: int, multiplications: int) -> None:
         """Raise NetworkError unless an output of `size` is made within bounds."""
-        expected = (1, 3, *size)
+        expected = (1, COLORS, *size)
         if work.output.shape != expected:
             raise NetworkError(f"makes {work.output.shape} of {what}, expected {expected}")
         if work.peak > memory:
@@ -121,7 +121,7 @@ class _UpscalerBounds(_Bounds):
     upscaler: Upscaler
 
     def check_all(self) -> None:
-        self._expect_inputs([3])
+        self._expect_inputs([COLORS])
         for window in _WINDOWS:
             done = self._check(window)
         pixel = math.ceil(done.peak / math.prod(window))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 __all__ = [
+    "COLORS",
     "DTYPES",
     "FLOAT",
     "FLOAT16",
@@ -47,10 +48,14 @@ _MOST_FIELDS = 1 << 16
 
 _LONGEST_NAME = 512
 _MOST_AXES = 5
+_MOST_CHANNELS = 4096
 _LARGEST_AXIS = 1 << 31
 _OPSETS = range(18, 21)
 """From the first in which the operators allowed have one form to the latest that bundles were written in."""
 _IR_VERSIONS = range(8, 11)
+
+COLORS = 3
+"""Channels of a picture."""
 
 FLOAT, INT64, FLOAT16 = 1, 7, 10
 """Of `TensorProto.DataType`."""
@@ -126,12 +131,11 @@ class Weight:
 
 @dataclass(frozen=True)
 class Graph:
-    """All of a network: the channels of its inputs, all float32 (1, channels, any, any), and what is done."""
+    """All of a network: the channels of its inputs, float32 (1, channels, any, any), and what is done."""
 
     opset: int
     inputs: Mapping[str, int]
     output: str
-    output_channels: int
     weights: Mapping[str, Weight]
     nodes: Sequence[Node]
 
@@ -146,7 +150,7 @@ def parse(data: bytes) -> Graph:
         return _graph(onnx.ModelProto.FromString(data))
     except DecodeError as error:
         raise NetworkError("is no ONNX file: it cannot be parsed") from error
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError as error:  # of a parser in Python; others give such texts as bytes
         raise NetworkError("holds a text that is not UTF-8") from error
 
 
@@ -159,7 +163,7 @@ def serialise(graph: Graph) -> bytes:
     whole.name = "network"
     for name, channels in graph.inputs.items():
         _write_picture(whole.input.add(name=name), channels)
-    _write_picture(whole.output.add(name=graph.output), graph.output_channels)
+    _write_picture(whole.output.add(name=graph.output), COLORS)
     for name, weight in graph.weights.items():
         whole.initializer.add(name=name, data_type=weight.dtype, dims=weight.shape, raw_data=weight.data)
     for node in graph.nodes:
@@ -246,15 +250,19 @@ def _graph(model: "ModelProto") -> Graph:
     graph = model.graph
     _check_fields(graph, "the graph")
     _check_counts(graph)
-    inputs = {_name(end, "an input"): _channels(end, any_channels=False) for end in graph.input}
-    outputs = {_name(end, "an output"): _channels(end, any_channels=True) for end in graph.output}
-    if len(outputs) != 1:
-        raise NetworkError(f"expected one output, found {len(outputs)}")
+    inputs = {_name(end, "an input"): _channels(end) for end in graph.input}
+    outputs = {_name(end, "an output"): _channels(end) for end in graph.output}
+    if len(outputs) != 1 or {*outputs.values()} - {COLORS, None}:
+        raise NetworkError(f"expected one output of {COLORS} channels, found {list(outputs.values())}")
     weights = {_name(tensor, "a weight"): _weight(tensor) for tensor in graph.initializer}
     nodes = [_node(node) for node in graph.node]
-    ((output, channels),) = outputs.items()
-    parsed = Graph(opsets[0], inputs, output, channels, weights, nodes)
-    _check_names(parsed, len(graph.input) + len(graph.initializer))
+    known = {name: channels for name, channels in inputs.items() if channels is not None}
+    if len(known) < len(inputs):
+        raise NetworkError("has an input that does not say its number of channels")
+    if len(known.keys() | weights.keys()) < len(graph.input) + len(graph.initializer):
+        raise NetworkError("has two inputs or weights of one name")
+    parsed = Graph(opsets[0], known, next(iter(outputs)), weights, nodes)
+    _check_names(parsed)
     return parsed
 
 
@@ -264,11 +272,9 @@ def _check_counts(graph: "GraphProto") -> None:
             raise NetworkError(f"has {count} {what}, more than the {MOST_NODES} allowed")
 
 
-def _check_names(graph: Graph, count: int) -> None:
+def _check_names(graph: Graph) -> None:
     """Raise NetworkError unless every name is given once, and before it is read."""
     given = {*graph.inputs, *graph.weights}
-    if len(given) < count:
-        raise NetworkError("has two inputs or weights of one name")
     for node in graph.nodes:
         for name in node.inputs:
             if name and name not in given:
@@ -295,7 +301,6 @@ def _name(message: "ValueInfoProto | TensorProto", what: str) -> str:
 
 
 def _text(text: str | bytes) -> str:
-    # The parser gives texts that are not UTF-8 as bytes.
     if not isinstance(text, str) or len(text) > _LONGEST_NAME or not text.isprintable():
         raise NetworkError(f"has a name that is too long or no printable UTF-8: {_shown(text)}")
     return text
@@ -305,29 +310,26 @@ def _shown(text: str | bytes) -> str:
     return repr(text[:40])
 
 
-def _channels(end: "ValueInfoProto", *, any_channels: bool) -> int:
-    """Of an input or output, which is float32 (1, channels, any, any)."""
+def _channels(end: "ValueInfoProto") -> int | None:
+    """Of an input or output, which is float32 (1, channels, any, any); None where it does not say."""
     where = f"{_shown(end.name)}, an input or output"
     for message in (end, end.type, end.type.tensor_type, end.type.tensor_type.shape):
         _check_fields(message, where)
-    shape = end.type.tensor_type.shape.dim
-    for dimension in shape:
+    dimensions = end.type.tensor_type.shape.dim
+    for dimension in dimensions:
         _check_fields(dimension, where)
-    lengths = [dimension.dim_value if dimension.HasField("dim_value") else None for dimension in shape]
-    channels = lengths[1] if len(lengths) == 4 else None
-    is_free = any_channels and channels is None  # what it really is shows when shapes are worked out
+    shape = [dimension.dim_value if dimension.HasField("dim_value") else None for dimension in dimensions]
     if (
         end.type.tensor_type.elem_type != FLOAT
-        or len(lengths) != 4
-        or lengths[0] != 1
-        or not (is_free or (channels is not None and 1 <= channels <= MOST_NODES))
-        or (lengths[2:] != [None, None])
+        or len(shape) != 4
+        or (shape[0], *shape[2:]) != (1, None, None)
+        or not (shape[1] is None or 1 <= shape[1] <= _MOST_CHANNELS)
     ):
         raise NetworkError(
             f"{where}: expected float32 (1, channels, any, any), found type "
-            f"{end.type.tensor_type.elem_type} {tuple(lengths)}"
+            f"{end.type.tensor_type.elem_type} {tuple(shape)}"
         )
-    return channels or 0
+    return shape[1]
 
 
 def _weight(tensor: "TensorProto") -> Weight:
@@ -370,11 +372,18 @@ def _attribute(attribute: "AttributeProto", where: str) -> Attribute:
             f"{where}: is of type {attribute.type} and holds {', '.join(sorted(given)) or '-'}"
         )
     if kind == "s":
-        return attribute.s.decode()
+        return _decoded(attribute.s, where)
     if kind == "ints":
         return tuple(attribute.ints)
     value: int | float = getattr(attribute, kind)
     return value
+
+
+def _decoded(text: bytes, where: str) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise NetworkError(f"{where}: is no UTF-8: {_shown(text)}") from error
 
 
 def _write_picture(end: "ValueInfoProto", channels: int) -> None:
