@@ -36,8 +36,6 @@ ENGINES = ("onnxruntime", "openvino")
 LIMIT = 64 << 20
 COPIES_OF_WEIGHTS = 6
 """Which the limit is not for: the file's, the parser's, what is written anew, what runtimes arrange."""
-SIZE = (288, 192)
-REGION = (slice(60, 131), slice(101, 222))
 SHARE_OF_LAST = 0.05
 """Of the faults: those in networks of the last bundle, which were trained, and take longer."""
 SECRET = "secret"
@@ -73,7 +71,7 @@ class Attempts:
         self._engine, self._seed = engine, seed
         self._bundles = [Bundle.open(path) for path in bundles]
         for bundle in self._bundles:  # what is loaded once is not a network's fault
-            self._render(bundle, "auto")
+            self._render(_with(bundle, bundle.manifest.upscalers[0].file, {}), "auto")
 
     def __call__(self, index: int) -> tuple[Verdict, str]:
         """What comes of fault number `index`, and which it is."""
@@ -82,13 +80,11 @@ class Attempts:
         member = str(generator.choice(bundle.manifest.networks()))
         network, name = damage(bundle.read(member), SECRET, generator)
         fault = f"{name} in {member} of {bundle.path.name}"
-        members = {file: bundle.read(file) for file in bundle.manifest.networks()} | {member: network}
         precision = str(generator.choice(["auto", "fp32"]))
         pictures: list[Any] = []
 
         def render() -> None:
-            damaged = bundle_in_memory(bundle.path, bundle.manifest.without_photograph(), members)
-            pictures.extend(self._render(damaged, precision))
+            pictures.extend(self._render(_with(bundle, member, {member: network}), precision))
 
         grown, error = growth_of(render)
         allowed = 2 * LIMIT + COPIES_OF_WEIGHTS * len(network)
@@ -97,7 +93,7 @@ class Attempts:
         if error is not None:
             raise error
         whole, again, region = pictures
-        same = np.array_equal(whole, again) and np.array_equal(region, whole[REGION])
+        same = np.array_equal(whole, again) and np.array_equal(region, whole[_region(bundle)])
         return ("harmless" if same and "external" not in name else "silent"), fault
 
     def _render(self, bundle: Bundle, precision: Any) -> list[Any]:
@@ -111,9 +107,25 @@ class Attempts:
             "detail": "network",
             "structure": "network",
         }
-        one, other = Synthesizer(bundle, **options), Synthesizer(bundle, **options)
-        region = one.canvas(*SIZE, seed=1)[REGION]
-        return [one.canvas(*SIZE, seed=1).read(), other.canvas(*SIZE, seed=1).read(), region]
+        height, width = (4 * side for side in bundle.manifest.base_size)
+        one, other = (Synthesizer(bundle, **options).canvas(width, height, seed=1) for _ in range(2))
+        region = other[_region(bundle)]
+        return [one.read(), other.read(), region]
+
+
+def _with(bundle: Bundle, member: str, networks: dict[str, bytes]) -> Bundle:
+    """The bundle with other networks, and of its upscalers with that of `member`, or the first one, alone."""
+    manifest = bundle.manifest.without_photograph()
+    upscalers = [one for one in manifest.upscalers if one.file == member] or manifest.upscalers
+    manifest = manifest.model_copy(update={"upscalers": upscalers[:1]})
+    members = {file: bundle.read(file) for file in manifest.networks()}
+    return bundle_in_memory(bundle.path, manifest, members | networks)
+
+
+def _region(bundle: Bundle) -> tuple[slice, slice]:
+    """A part of the picture of one pass."""
+    height, width = bundle.manifest.base_size
+    return slice(height, 3 * height), slice(width + 1, 2 * width)
 
 
 def tiny_bundle(path: Path) -> Path:

@@ -7,7 +7,6 @@ import resource
 import select
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +26,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 _SECONDS = 120
 """For one fault, on a machine that does other things as well."""
+
+_SECONDS_TO_START = 600
 
 _ADDRESS_SPACE = 24 << 30
 """Of such a process, so that one that grows ends, not the machine. Runtimes reserve more than they use."""
@@ -71,6 +72,7 @@ def _end(process: "subprocess.Popen[bytes]") -> int:
 
 
 def _start(command: Sequence[str], folder: Path, stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """The process, when it is ready."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
         command,
@@ -82,29 +84,33 @@ def _start(command: Sequence[str], folder: Path, stderr: IO[bytes]) -> "subproce
     )
     resource.prlimit(process.pid, resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
+    if _answer(process, _SECONDS_TO_START) is None:
+        raise RuntimeError(f"{' '.join(command)} does not start: {Path(stderr.name).read_text()[-500:]}")
     return process
 
 
 def _ask(process: "subprocess.Popen[bytes]", index: int) -> dict[str, Any] | None:
     """What the process says of a fault; None if it died or does not answer in time."""
     assert process.stdin is not None
-    assert process.stdout is not None
     try:
         process.stdin.write(f"{index}\n".encode())
         process.stdin.flush()
     except BrokenPipeError:
         process.wait()
         return None
-    deadline = time.monotonic() + _SECONDS
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([process.stdout], [], [], left)[0]:
-            line = process.stdout.readline()
-            if not line:
-                process.wait()
-                return None
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-    return None
+    return _answer(process, _SECONDS)
+
+
+def _answer(process: "subprocess.Popen[bytes]", seconds: float) -> dict[str, Any] | None:
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], seconds)[0]:
+        return None
+    line = process.stdout.readline()
+    if not line:
+        process.wait()
+        return None
+    answer: dict[str, Any] = json.loads(line)
+    return answer
 
 
 def serve(attempt: Callable[[int], tuple[Verdict, str]]) -> None:
@@ -115,6 +121,7 @@ def serve(attempt: Callable[[int], tuple[Verdict, str]]) -> None:
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what runtimes print is not an answer
+    print("{}", file=answers, flush=True)
     for line in sys.stdin:
         try:
             verdict, fault = attempt(int(line))
