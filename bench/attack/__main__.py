@@ -16,7 +16,13 @@ from pathlib import Path
 
 from .counts import Counts, Outcome
 
-KINDS: dict[str, int] = {"driver": 1000}
+KINDS: dict[str, int] = {
+    "networks": 10_000,
+    "bundles": 1500,
+    "resume": 1500,
+    "disks": 600,
+    "driver": 1000,
+}
 """And how many faults of each."""
 
 COLUMNS: tuple[Outcome, ...] = ("refused", "harmless", "silent", "crashed", "hung", "leftover", "bloated")
