@@ -4,18 +4,20 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ._core import Box, BudgetError
+from ._core import Box
 from .arrays import Picture
 from .bundle import Upscaler
 from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
 from .engines import WindowRules
+from .errors import BudgetError
+from .limits import Need
 from .passes.networks import Networks
 from .passes.one_pass import Bands, Pass
 from .passes.plan import Chain, Plan, from_detail, from_structure, make_plan
@@ -45,8 +47,18 @@ class FirstPicture(Protocol):
     def sizes(self) -> Sequence[tuple[int, int]]:
         """(height, width) of its levels, each half the one before, rounded up."""
 
+    @property
+    def copied_share(self) -> float | None:
+        """The share of its structure that is one piece of the photograph; None unless it was made of such."""
+
     def work(self, level: int, box: Box) -> int:
         """What reading a part of a level takes, in pixels."""
+
+    def need(self, dtype: np.dtype[Any]) -> tuple[int, Mapping[Hashable, int]]:
+        """Bytes that reading it in that type takes, and those of parts that renders share, by their names."""
+
+    def close(self) -> None:
+        """Let go of what is kept; nothing is read of it any more."""
 
     def bands(
         self, level: int, box: Box, dtype: np.dtype[Any], stats: RenderStats, advance: Advance
@@ -68,9 +80,13 @@ def network_renderer(
     dtype: np.dtype[Any],
     memory_limit: int,
 ) -> "Renderer":
-    """A renderer of a picture of `size` (height, width) that networks make, from a structure on."""
+    """A renderer of a picture of `size` (height, width) that networks make, from a structure on.
+
+    Raises SizeError where that is too large.
+    """
     chain = from_structure(networks.bundle.manifest, *size, extent)
     first = StructurePicture(structure, chain.sizes[0])
+    check_structure(chain.sizes[0], first.extent)
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
 
@@ -132,7 +148,18 @@ class Renderer:
         """How many photographs wide (by the long sides) the picture is."""
         return self.first.extent
 
-    def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
+    def need(self, *, keep: bool) -> Need:
+        """Bytes that a render takes, with `keep` the tiles that are kept included."""
+        plan = self.plan
+        own, shared = self.first.need(self.first.between if plan.passes else self._dtype)
+        return Need(own + plan.bytes, shared, plan.cache if keep else None)
+
+    def close(self) -> None:
+        """Let go of what is kept; nothing is rendered any more."""
+        self.plan.cache.clear()
+        self.first.close()
+
+    def sources(self, level: int, box: Box, progress: Progress) -> npt.NDArray[np.int32]:
         """From where in the photograph's level each pixel mainly comes: (h, w, 2), (y, x).
 
         Raises ValueError if the level is a network's.
@@ -141,7 +168,7 @@ class Renderer:
             raise ValueError(
                 f"the pixels of level {level} are a network's, and have no place in the photograph"
             )
-        return self.first.sources(level - self.plan.passes, box)
+        return self.first.sources(level - self.plan.passes, box, progress)
 
     def plan_for(self, memory_limit: int) -> None:
         """Plan for `memory_limit` bytes; raises BudgetError if they are too few for any tile."""
@@ -181,6 +208,7 @@ class Renderer:
                 rows += self._follow(route, write, meter, stats)
                 if rows == box.height:
                     meter.finish()
+                    stats.copied_share = self.first.copied_share
                     return
                 route = self._route(level, Box(box.y0 + rows, box.x0, box.y1, box.x1), keep=keep)
                 meter.restart(route.work)

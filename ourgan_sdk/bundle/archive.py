@@ -63,7 +63,7 @@ class Bundle:
             text = _read_member(path, archive, MANIFEST, sizes[MANIFEST])
         manifest = parse_manifest(path, text)
         _check_members(path, manifest, sizes)
-        return cls(path, manifest, hashlib.sha256(text).hexdigest())
+        return cls(path.absolute(), manifest, hashlib.sha256(text).hexdigest())
 
     @property
     def is_in_memory(self) -> bool:

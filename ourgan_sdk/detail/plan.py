@@ -108,12 +108,16 @@ def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> De
     return DetailPlan(tuple(pictures), photographs, max(1, searched), passes, long / scale)
 
 
-def check_structure(size: Size, extent: float) -> None:
-    """Raise SizeError if a structure of `size`, (height, width), is more than a network can make whole."""
+def check_structure(size: Size, extent: float | None = None) -> None:
+    """Raise SizeError if a structure of `size`, (height, width), is more than can be made whole.
+
+    `extent`: of the picture that needs it, if it is for one.
+    """
     if size[0] * size[1] > _LARGEST_STRUCTURE:
+        whose = "" if extent is None else f"a picture {extent:.4g} photographs wide needs "
         raise SizeError(
-            f"a picture {extent:.4g} photographs wide needs a structure of {size[1]} x {size[0]} pixels, "
-            f"more than the {_LARGEST_STRUCTURE} that are made whole: give a smaller extent"
+            f"{whose}a structure of {size[1]} x {size[0]} pixels, more than the {_LARGEST_STRUCTURE} that "
+            f"are made whole: give a smaller {'size' if extent is None else 'extent'}"
         )
 
 

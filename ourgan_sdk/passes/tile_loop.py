@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from .._core import Box, NonFiniteError, Pipeline, Tile, gather, scatter
+from .._core import Box, Pipeline, Tile, gather, scatter
 from ..arrays import Picture
+from ..errors import NonFiniteError
 from ..progress import RenderStats
 from .one_pass import Bands, Pass
 
