@@ -300,7 +300,7 @@ class _Route:
                 cache=self.plan.cache if self.keep else None,
             )
             passes.insert(0, one)
-            if not one.missing:
+            if not one.missing_count:
                 break  # its tiles are all known, so nothing before it is needed
             target = one.source
         return passes
@@ -310,7 +310,7 @@ class _Route:
         """The level of the first picture that is needed, and the part of it; None where nothing is."""
         if not self.passes:
             return max(self.level - self.plan.passes, 0), self.target
-        return (0, self.passes[0].source) if self.passes[0].missing else None
+        return (0, self.passes[0].source) if self.passes[0].missing_count else None
 
     @property
     def work(self) -> int:

@@ -43,7 +43,7 @@ def run_pass(
     Raises NonFiniteError if the network gives NaN or infinity in float32, MemoryError (EngineMemoryError from
     the engine) if there is no room for the windows, EngineError.
     """
-    if not one.missing:
+    if not one.missing_count:
         source.close()
         yield from map(one.known_band, one.tiles)
         return
