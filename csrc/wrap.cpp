@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -303,6 +304,8 @@ void translate_errors(std::exception_ptr thrown) {
     } catch (const ourgan::DeviceMemoryError& error) {
         set_package_error("EngineMemoryError", error);
     } catch (const ourgan::DeviceError& error) {
+        set_package_error("EngineError", error);
+    } catch (const std::system_error& error) {  // of a thread that the system does not give
         set_package_error("EngineError", error);
     }
 }

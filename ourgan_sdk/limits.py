@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import SupportsIndex
 
@@ -165,16 +165,15 @@ def _bytes_of(needs: Sequence[Need]) -> int:
 
 
 def _from_environment() -> tuple[int, int]:
-    memory, renders = (os.environ.get(name, "").strip() for name in (_MEMORY, _RENDERS))
+    return _variable(_MEMORY, parse_bytes, LARGEST_MEMORY_LIMIT), _variable(_RENDERS, int, MOST_RENDERS)
+
+
+def _variable(name: str, parse: Callable[[str], int], largest: int) -> int:
+    text = os.environ.get(name, "").strip()
     try:
-        return (
-            check_integer(_MEMORY, parse_bytes(memory), LARGEST_MEMORY_LIMIT)
-            if memory
-            else LARGEST_MEMORY_LIMIT,
-            check_integer(_RENDERS, int(renders), MOST_RENDERS) if renders else MOST_RENDERS,
-        )
+        return check_integer("it", parse(text), largest) if text else largest
     except ValueError as error:
-        raise OurganError(f"the environment variables {_MEMORY}, {_RENDERS}: {error}") from None
+        raise OurganError(f"the environment variable {name}, {text!r}: {error}") from None
 
 
 _is_rendering: contextvars.ContextVar[bool] = contextvars.ContextVar("ourgan_sdk is rendering", default=False)

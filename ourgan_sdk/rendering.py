@@ -152,7 +152,7 @@ class Renderer:
         """Bytes that a render takes, with `keep` the tiles that are kept included."""
         plan = self.plan
         own, shared = self.first.need(self.first.between if plan.passes else self._dtype)
-        return Need(own + plan.bytes, shared, plan.cache if keep else None)
+        return Need(own + plan.bytes, shared, plan.cache if keep and plan.passes else None)
 
     def close(self) -> None:
         """Let go of what is kept; nothing is rendered any more."""

@@ -36,6 +36,9 @@ extents the extent is less than was asked for."""
 _LARGEST_STRUCTURE = 1 << 22
 """Pixels; a network makes it whole, in some kilobytes of memory per pixel."""
 
+_LONGEST_STRUCTURE = 1 << 16
+"""Pixels of a side: places in a structure of patches are counted in 16 bits."""
+
 _SCALE = 4
 """Of a pass."""
 
@@ -113,11 +116,12 @@ def check_structure(size: Size, extent: float | None = None) -> None:
 
     `extent`: of the picture that needs it, if it is for one.
     """
-    if size[0] * size[1] > _LARGEST_STRUCTURE:
+    if math.prod(size) > _LARGEST_STRUCTURE or max(size) > _LONGEST_STRUCTURE:
         whose = "" if extent is None else f"a picture {extent:.4g} photographs wide needs "
         raise SizeError(
-            f"{whose}a structure of {size[1]} x {size[0]} pixels, more than the {_LARGEST_STRUCTURE} that "
-            f"are made whole: give a smaller {'size' if extent is None else 'extent'}"
+            f"{whose}a structure of {size[1]} x {size[0]} pixels, more than can be made whole, which are "
+            f"{_LARGEST_STRUCTURE}, and {_LONGEST_STRUCTURE} a side: "
+            f"give a smaller {'size' if extent is None else 'extent'}"
         )
 
 
