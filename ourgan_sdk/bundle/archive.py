@@ -76,6 +76,8 @@ class Bundle:
         if entry is None:
             raise BundleError(f"{self.path}: has no member {name!r}; it has {', '.join(self.manifest.files)}")
         if self._members is not None:
+            if name not in self._members:
+                raise BundleError(f"{self.path}: member {name!r} is missing")
             return self._members[name]
         with _open_archive(self.path) as (file, archive):
             # The file may have been replaced since it was opened.
