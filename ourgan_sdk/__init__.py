@@ -16,6 +16,7 @@ from .errors import (
     OutputError,
     PhotographError,
     RenderCancelledError,
+    RenderMemoryError,
     RenderTimeoutError,
     SizeError,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "PhotographError",
     "Progress",
     "RenderCancelledError",
+    "RenderMemoryError",
     "RenderStats",
     "RenderTimeoutError",
     "SizeError",

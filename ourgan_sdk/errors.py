@@ -12,6 +12,7 @@ __all__ = [
     "OutputError",
     "PhotographError",
     "RenderCancelledError",
+    "RenderMemoryError",
     "RenderTimeoutError",
     "SizeError",
 ]
@@ -59,6 +60,10 @@ class PhotographError(OurganError, ValueError):
 
 class RenderCancelledError(OurganError):
     """A render was ended by its `cancel`; nothing of it is left, but for what `resume` keeps."""
+
+
+class RenderMemoryError(OurganError, MemoryError):
+    """A render was refused memory that smaller tiles would not save."""
 
 
 class RenderTimeoutError(OurganError, TimeoutError):

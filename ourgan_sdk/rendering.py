@@ -16,7 +16,7 @@ from .arrays import Picture
 from .bundle import Upscaler
 from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
 from .engines import WindowRules
-from .errors import BudgetError
+from .errors import BudgetError, OurganError, RenderMemoryError
 from .limits import Need
 from .passes.networks import Networks
 from .passes.one_pass import Bands, Pass
@@ -194,7 +194,7 @@ class Renderer:
         """Render `box` of `level`, in its pixels, band by band from top to bottom, into `write`.
 
         With `keep`, tiles are taken from the plan's cache and put there. Raises what engines raise, and
-        MemoryError where there is no room for the smallest windows.
+        RenderMemoryError or EngineMemoryError where there is no room for the smallest windows.
         """
         _log.info(
             "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
@@ -248,13 +248,13 @@ class Renderer:
             if self.plan is not plan:
                 return  # another thread was here first
             if not plan.windows:
-                raise error  # nothing is tiled
+                raise _as_package_error(error) from error  # nothing is tiled
             smaller = plan
             try:
                 while smaller.windows == plan.windows:
                     smaller = self._make_plan(smaller.memory_limit // 2)
             except BudgetError:
-                raise error from None
+                raise _as_package_error(error) from None
             self.plan = smaller
             level = logging.INFO if self._has_warned else logging.WARNING
             self._has_warned = True
@@ -328,6 +328,14 @@ class _Route:
         for one in self.passes:
             bands = run_pass(one, bands, self.seed, stats, advance)
         return bands
+
+
+def _as_package_error(error: MemoryError) -> MemoryError:
+    """The package's own for what the core or NumPy has raised."""
+    if isinstance(error, OurganError):
+        return error
+    reason = " ".join(str(error).split()) or "no reason is given"
+    return RenderMemoryError(f"out of memory ({reason}): give a smaller size or extent, or free memory")
 
 
 class _Meter:

@@ -19,7 +19,7 @@ from .canvas import Canvas, check_dtype, check_seed
 from .detail import EXTENTS, DetailPlan, PhotographSource, check_structure, check_wrap, plan_detail
 from .engines import Options
 from .engines.protocol import Precision
-from .errors import BundleError
+from .errors import BundleError, SizeError
 from .learning import open_source, sample_bundle
 from .limits import Need, memory_for_all, turn
 from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
@@ -262,6 +262,7 @@ class Synthesizer:
             RenderCancelledError: `cancel` was set.
             RenderTimeoutError: `timeout` is over; a TimeoutError, too.
             ClosedError: The synthesizer was closed.
+            RenderMemoryError, EngineMemoryError: There is no room for even the smallest tiles.
             BudgetError: The memory limit is too small for any tile.
             BundleError: A network in the bundle is damaged.
             EngineError: No engine can be used, or it failed.
@@ -359,7 +360,13 @@ class Synthesizer:
             if not self.takes_detail:
                 return self._canvas((height, width), seed, kind, extent, layout).thumbnail(size)
             picture = self._canvas((height, width), seed, kind, extent, layout, at_least=size).read()
-        return resample(picture, *thumbnail_size(height, width, size), threads=self._threads)
+        height, width = thumbnail_size(height, width, size)
+        try:
+            return resample(picture, height, width, threads=self._threads)
+        except MemoryError as error:
+            raise SizeError(
+                f"a thumbnail of {width} x {height} does not fit into memory: give less"
+            ) from error
 
     def _canvas(
         self,
