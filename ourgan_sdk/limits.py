@@ -5,6 +5,7 @@ Renders that would go beyond it wait for their turn, in the order in which they 
 
 import contextlib
 import contextvars
+import ctypes
 import os
 import threading
 import weakref
@@ -26,6 +27,10 @@ MOST_RENDERS = 1 << 20
 _MEMORY = "OURGAN_TOTAL_MEMORY"
 _RENDERS = "OURGAN_MOST_RENDERS"
 """Environment variables: the limits until `set_limits` is called."""
+
+
+_SMALL_SHARE = 16
+"""Renders of less than that part of the limit leave what they have freed to the allocator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +120,8 @@ class _Gate:
                 self._changed.notify_all()
 
     def leave(self, need: Need) -> None:
+        if need.own * _SMALL_SHARE > self.memory:
+            _give_memory_back()  # first, for whoever waits takes it in another thread
         with self._changed:
             if need in self._running:  # Ctrl-C may have come while it waited
                 self._running.remove(need)
@@ -162,6 +169,15 @@ def _bytes_of(needs: Sequence[Need]) -> int:
     shared = {part: size for need in needs for part, size in need.shared.items()}
     caches = {need.cache for need in needs if need.cache is not None}
     return sum(need.own for need in needs) + sum(shared.values()) + sum(cache.limit for cache in caches)
+
+
+def _give_memory_back() -> None:
+    """To the system, what was freed: the allocator keeps it for the thread that had it, and for no other.
+
+    Where it is not glibc's, nobody can tell it to.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _from_environment() -> tuple[int, int]:
