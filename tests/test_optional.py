@@ -40,7 +40,7 @@ USES: dict[str, tuple[Callable[[], object], str, type[OurganError]]] = {
         r'"ourgan-sdk\[tensorrt-rtx\]"',
         EngineUnavailableError,
     ),
-    "platformdirs": (tensorrt._cache_folder, "platformdirs", EngineUnavailableError),
+    "platformdirs": (tensorrt.cache_folder, "platformdirs", EngineUnavailableError),
     "onnx": (lambda: convert_upscaler(b"", "fp16", np.dtype(np.uint8)), "onnx", EngineError),
     "zarr": (write_zarr, r'"ourgan-sdk\[zarr\]"', OutputError),
     "pyvips": (import_vips, r'"pyvips\[binary\]"', OutputError),

@@ -98,15 +98,22 @@ def test_what_was_cancelled_before_does_not_begin(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whatever_does_not_end_it_changes_nothing(synthesizer: Synthesizer, tmp_path: Path) -> None:
-    for call in calls(synthesizer, tmp_path):
+def test_whatever_does_not_end_it_changes_nothing(trained: Synthesizer, tmp_path: Path) -> None:
+    for call in calls(trained, tmp_path):
         np.testing.assert_array_equal(
             call(cancel=threading.Event(), timeout=1000), call(timeout=float("inf"))
         )
 
 
-@pytest.mark.parametrize("suffix", [".png", ".dzi", ".npy"])
-@pytest.mark.parametrize("kind", ["trained", "photographic", "mirrored", "both"])
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [
+        *(("trained", suffix) for suffix in (".png", ".dzi", ".npy")),
+        ("photographic", ".tif"),
+        ("mirrored", ".npy"),
+        ("both", ".png"),
+    ],
+)
 def test_cancelled_at_every_look(
     photograph_path: Path, bundle_path: Path, tmp_path: Path, kind: str, suffix: str
 ) -> None:

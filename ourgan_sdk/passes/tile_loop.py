@@ -71,7 +71,7 @@ def _open_pipeline(one: Pass) -> Pipeline:
 
 def _slots(one: Pass) -> int:
     """No more than there are tiles: a slot's buffers are as large as its window."""
-    return min(one.engine.rules.slots, len(one.missing))
+    return min(one.engine.rules.slots, one.missing_count)
 
 
 @dataclass(frozen=True)
