@@ -95,7 +95,7 @@ def test_the_share_is_told_to_whoever_reads_again(photo: Path, layout: Layout, d
     assert shares[0] is not None
     assert 0 < shares[0] < 1
     assert len(set(shares)) == 1
-    Synthesizer(photo, structure="patches").preview(8, stats=stats)
+    Synthesizer(photo, structure="patches").preview(9, stats=stats)
     assert stats.copied_share not in (None, shares[0])
 
 
