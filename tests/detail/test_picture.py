@@ -210,7 +210,7 @@ def test_sources_say_where_pixels_come_from(narrow: Canvas) -> None:
 
 def test_pixels_are_those_that_the_sources_name(narrow: Canvas, whole: np.ndarray) -> None:
     """Inside large pieces: the photograph enlarged, with no more than tone added."""
-    photograph = narrow._renderer.first._source._pixels
+    photograph = narrow._renderer.first._source._pixels()
     plan = narrow._renderer.first.plan
     large = detail_package.photograph.make_levels(photograph, plan)[-1].astype(int)
     sources = narrow.sources()
