@@ -14,7 +14,7 @@ __all__ = ["import_vips"]
 
 def import_vips() -> Any:
     """The module `pyvips`; raises OutputError if it is not installed, or does not find the library itself."""
-    if "pyvips" not in sys.modules:
+    if sys.modules.get("pyvips") is None:
         _load()
     import pyvips  # noqa: PLC0415 - not needed for pictures in memory
 

@@ -17,7 +17,7 @@ from typing import SupportsIndex
 from .errors import OurganError
 from .memory import LARGEST_MEMORY_LIMIT
 from .passes.cache import TileCache
-from .sizes import check_integer, parse_bytes
+from .sizes import check_bytes, check_integer, parse_bytes
 from .stopping import POLL_SECONDS, check_stop
 
 __all__ = ["MOST_RENDERS", "Need", "memory_for_all", "set_limits", "turn"]
@@ -43,7 +43,7 @@ class Need:
     """Where the render keeps tiles."""
 
 
-def set_limits(*, memory: SupportsIndex | None = None, renders: SupportsIndex | None = None) -> None:
+def set_limits(*, memory: SupportsIndex | str | None = None, renders: SupportsIndex | None = None) -> None:
     """Bound what all renders of this process take together; None, as long as nobody says, is no bound.
 
     A render that would go beyond them waits until others have ended, in the order in which they came; its
@@ -54,18 +54,18 @@ def set_limits(*, memory: SupportsIndex | None = None, renders: SupportsIndex | 
     OURGAN_MOST_RENDERS say the same. Renders that are at work already stay as they are.
 
     Args:
-        memory: Bytes of tiles, bands, fields, photographs at a picture's levels and tiles that canvases keep,
-            which go first where others need the room. It is also the most that a `Synthesizer` opened from
-            now on takes as its `memory_limit`. A render which alone takes more, as its photograph or its
-            structure are so large, renders alone. Arrays that calls return are their callers', and
-            networks, a few megabytes each, are the synthesizers': they do not count.
+        memory: Bytes, or a text such as "2GiB", of tiles, bands, fields, photographs at a picture's levels
+            and tiles that canvases keep, which go first where others need the room. It is also the most that
+            a `Synthesizer` opened from now on takes as its `memory_limit`. A render which alone takes more,
+            as its photograph or its structure are so large, renders alone. Arrays that calls return are
+            their callers', and networks, a few megabytes each, are the synthesizers': they do not count.
         renders: How many may be at work at once.
 
     Raises:
         TypeError, ValueError: They are no numbers, or less than 1.
     """
     if memory is not None:
-        memory = check_integer("memory", memory, LARGEST_MEMORY_LIMIT)
+        memory = check_bytes("memory", memory, LARGEST_MEMORY_LIMIT)
     if renders is not None:
         renders = check_integer("renders", renders, MOST_RENDERS)
     _gate.limit(memory, renders)

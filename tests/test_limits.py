@@ -238,7 +238,8 @@ def test_a_synthesizer_takes_no_more_than_all_may(bundle_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"memory": "2G"}, TypeError, "expected memory to be an integer, got '2G'"),
+        ({"memory": 1.5}, TypeError, r"expected memory to be an integer, got 1\.5"),
+        ({"memory": "much"}, ValueError, "expected an amount of memory such as 512MiB"),
         ({"memory": 0}, ValueError, "expected memory to be from 1 to"),
         ({"renders": 0}, ValueError, "expected renders to be from 1 to"),
         ({"renders": True}, TypeError, "expected renders to be an integer, got True"),
