@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -295,12 +296,16 @@ void set_package_error(const char* name, const std::exception& error) {
     py::set_error(py::module_::import("ourgan_sdk.errors").attr(name), error.what());
 }
 
-void translate_device_errors(std::exception_ptr thrown) {
+void translate_errors(std::exception_ptr thrown) {
     try {
         std::rethrow_exception(thrown);
+    } catch (const ourgan::BudgetError& error) {
+        set_package_error("BudgetError", error);
     } catch (const ourgan::DeviceMemoryError& error) {
         set_package_error("EngineMemoryError", error);
     } catch (const ourgan::DeviceError& error) {
+        set_package_error("EngineError", error);
+    } catch (const std::system_error& error) {  // of a thread that the system does not give
         set_package_error("EngineError", error);
     }
 }
@@ -720,15 +725,11 @@ void bind_detail(py::module_& m) {
             "From where in the photograph's level each pixel mainly comes: int32 (h, w, 2), (y, x).");
 }
 
-struct NonFiniteError;  // raised in Python alone
-
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
     m.doc() = "Compiled core: tile grids, pixel conversion, position-addressed noise, the tile pipeline, and detail.";
-    py::register_exception<ourgan::BudgetError>(m, "BudgetError", PyExc_ValueError);
-    py::exception<NonFiniteError>(m, "NonFiniteError", PyExc_ArithmeticError);
-    py::register_local_exception_translator(translate_device_errors);
+    py::register_local_exception_translator(translate_errors);
     bind_grid(m);
     bind_noise(m);
     bind_pixels(m);

@@ -1,36 +1,65 @@
 """Renders new pictures, of any size, of the kind that a bundle has learned from one photograph."""
 
-from ._compiled import Box, BudgetError, NonFiniteError  # first: without the core it says what to do
+from ._compiled import Box  # first: without the core it says what to do
 from ._version import __version__
 from .bundle import Bundle, Manifest, save_bundle, write_bundle
-from .canvas import Canvas
-from .errors import BundleError, EngineError, OurganError, OutputError, PhotographError, SizeError
+from .canvas import Canvas, Level
+from .errors import (
+    BudgetError,
+    BundleError,
+    ClosedError,
+    EngineError,
+    EngineMemoryError,
+    EngineUnavailableError,
+    NonFiniteError,
+    OurganError,
+    OutputError,
+    PhotographError,
+    RenderCancelledError,
+    RenderMemoryError,
+    RenderTimeoutError,
+    SizeError,
+)
 from .learning import learn
+from .limits import set_limits
 from .progress import Progress, RenderStats
+from .stopping import Cancel, to_thread
 from .structure import Layout
 from .synthesizer import Synthesizer
-from .writers import open_writer
+from .writers import ArrayWriter, Writer, open_writer
 
 __all__ = [
+    "ArrayWriter",
     "Box",
     "BudgetError",
     "Bundle",
     "BundleError",
+    "Cancel",
     "Canvas",
+    "ClosedError",
     "EngineError",
+    "EngineMemoryError",
+    "EngineUnavailableError",
     "Layout",
+    "Level",
     "Manifest",
     "NonFiniteError",
     "OurganError",
     "OutputError",
     "PhotographError",
     "Progress",
+    "RenderCancelledError",
+    "RenderMemoryError",
     "RenderStats",
+    "RenderTimeoutError",
     "SizeError",
     "Synthesizer",
+    "Writer",
     "__version__",
     "learn",
     "open_writer",
     "save_bundle",
+    "set_limits",
+    "to_thread",
     "write_bundle",
 ]

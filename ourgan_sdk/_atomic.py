@@ -25,6 +25,7 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
+    "absolute",
     "atomic_file",
     "atomic_outputs",
     "check_is_not",
@@ -46,6 +47,12 @@ _TRIES = 100
 def is_unsupported(error: OSError) -> bool:
     """Whether a file system says that it does not do such a thing, rather than that it failed."""
     return error.errno in _UNSUPPORTED
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The output `path`, whatever the working directory becomes; raises OutputError if there is none."""
+    with _naming(Path(path)):
+        return Path(path).absolute()
 
 
 def check_is_not(path: Path, source: Path) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["Box", "BudgetError", "NonFiniteError"]
+__all__ = ["Box"]
 
 
 def _explain_missing_core(package: Path) -> str:
@@ -15,7 +15,7 @@ def _explain_missing_core(package: Path) -> str:
 
 
 try:
-    from ._core import Box, BudgetError, NonFiniteError
+    from ._core import Box
 except ModuleNotFoundError as error:
     if error.name != f"{__package__}._core":
         raise

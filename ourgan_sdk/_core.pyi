@@ -6,11 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Box', 'BudgetError', 'Composition', 'CompositionSettings', 'CudaDevice', 'Detail', 'DetailSettings', 'DeviceMemory', 'Grid', 'NonFiniteError', 'PhotographLevels', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'resample', 'scatter']
-class BudgetError(ValueError):
-    pass
-class NonFiniteError(ArithmeticError):
-    pass
+__all__: list[str] = ['Box', 'Composition', 'CompositionSettings', 'CudaDevice', 'Detail', 'DetailSettings', 'DeviceMemory', 'Grid', 'PhotographLevels', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'resample', 'scatter']
 class Box:
     """
     Half-open region [y0, y1) x [x0, x1) in pixels; unpacks as (y0, x0, y1, x1).

@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any
 
+from ._optional import import_optional
 from .errors import OutputError
 from .processors import available_processors
 
@@ -12,8 +13,8 @@ __all__ = ["import_vips"]
 
 
 def import_vips() -> Any:
-    """The module `pyvips`; raises OutputError if it or the library itself is missing."""
-    if "pyvips" not in sys.modules:
+    """The module `pyvips`; raises OutputError if it is not installed, or does not find the library itself."""
+    if sys.modules.get("pyvips") is None:
         _load()
     import pyvips  # noqa: PLC0415 - not needed for pictures in memory
 
@@ -27,9 +28,7 @@ def _load() -> None:
     program = sys.argv
     sys.argv = ["ourgan"]  # which it tells libvips, and a program's name may be no text, or missing
     try:
-        import pyvips  # noqa: PLC0415
-    except (ImportError, OSError) as error:
-        raise OutputError('libvips is missing; run: pip install "pyvips[binary]"') from error
+        pyvips = import_optional("pyvips", "libvips", '"pyvips[binary]"', OutputError)
     finally:
         sys.argv = program
     if not os.environ.get("VIPS_CONCURRENCY"):

@@ -14,17 +14,20 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from ._atomic import check_is_not
-from ._core import Box, BudgetError
+from ._atomic import absolute, check_is_not
+from ._core import Box
 from ._version import __version__
 from .arrays import Picture
 from .detail import DetailPicture
+from .errors import BudgetError
+from .limits import turn
 from .mirroring import MirroredRenderer
 from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer
 from .resume import Finished, begun_with, open_finished
 from .sizes import check_integer
+from .stopping import Cancel, stoppable
 from .thumbnails import reduce_picture
 from .writers import ArrayWriter, Writer, open_writer
 
@@ -67,7 +70,8 @@ class Level:
     def __getitem__(self, key: slice | tuple[slice, ...]) -> Picture:
         """The pixels of a region, given as up to three slices, those of rows and columns of step 1.
 
-        Raises IndexError for anything else, and what `Canvas.read` raises.
+        `Canvas.read` can be watched and cancelled besides. Raises IndexError for anything else, and what
+        `Canvas.read` raises.
         """
         slices = key if isinstance(key, tuple) else (key,)
         if len(slices) > 3 or not all(isinstance(one, slice) for one in slices):
@@ -106,6 +110,9 @@ class Canvas:
 
     Where memory runs out during a render, the rest is rendered in smaller tiles, which may change values by
     one 8-bit level, and so is what is read later; a warning is logged.
+
+    Pickles and copies are canvases of another synthesizer, opened in the same way. After `Synthesizer.close`
+    whatever renders raises ClosedError.
     """
 
     ndim = 3
@@ -120,8 +127,9 @@ class Canvas:
         seed: int,
         dtype: np.dtype[Any],
         layout: Mapping[str, object],
+        remake: Callable[[], "Canvas"],
     ) -> None:
-        """`size` is (width, height); `layout` says in a file what made the structure.
+        """`size` is (width, height); `layout` says in a file what made the structure; `remake` makes another.
 
         Made by `Synthesizer.canvas`, which tells what is raised.
         """
@@ -132,6 +140,10 @@ class Canvas:
         self._renderer = renderer
         self._layout = layout
         self._begun = self._describe_plan()
+        self._remake = remake
+
+    def __reduce__(self) -> tuple[Callable[[], "Canvas"], tuple[()]]:
+        return self._remake, ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -172,6 +184,8 @@ class Canvas:
         level: SupportsIndex = 0,
         *,
         progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
         stats: RenderStats | None = None,
     ) -> Picture:
         """The pixels of `box`, by default all, of a level, as an array (h, w, 3).
@@ -180,32 +194,53 @@ class Canvas:
             box: A region (y0, x0, y1, x1) in pixels of the level, not empty, within it.
             level: An index into `levels`.
             progress: As for `Synthesizer.render`.
+            cancel: As for `Synthesizer.render`.
+            timeout: As for `Synthesizer.render`.
             stats: An object to which the numbers of this render are added.
 
         Raises:
             SizeError: The array does not fit into memory.
             IndexError: `box` is empty or leaves the picture, or there is no such level.
-            TypeError: `box`, `level` or `progress` is nothing of the kind.
+            TypeError, ValueError: `box`, `level`, `progress`, `cancel` or `timeout` is nothing of the kind.
+            RenderCancelledError, RenderTimeoutError: `cancel` was set, or `timeout` is over.
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
         index, box = self._part(box, level)
-        with _timed(stats) as numbers:
+        # What is larger than the cache would only push out what is there.
+        size = box.height * box.width * _CHANNELS * self.dtype.itemsize
+        keep = size <= self._renderer.plan.cache.limit
+        with self._at_work(cancel, timeout, keep=keep), _timed(stats) as numbers:
             writer = ArrayWriter(box.width, box.height, self.dtype)
-            # What is larger than the cache would only push out what is there.
-            keep = writer.array.nbytes <= self._renderer.plan.cache.limit
             self._renderer.render(index, box, writer.write, progress, numbers, keep=keep)
         return writer.array
 
-    def sources(self, box: Box | None = None, level: SupportsIndex = 0) -> npt.NDArray[np.int32]:
+    @contextlib.contextmanager
+    def _at_work(self, cancel: Cancel | None, timeout: float | None, *, keep: bool) -> Iterator[None]:
+        """Wait for the canvas's turn to render, in which `cancel` or `timeout` may end it."""
+        self._networks.check_open()
+        with stoppable(cancel, timeout), turn(self._renderer.need(keep=keep)):
+            yield
+
+    def sources(
+        self,
+        box: Box | None = None,
+        level: SupportsIndex = 0,
+        *,
+        progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
+    ) -> npt.NDArray[np.int32]:
         """From where in the photograph each pixel of `box`, by default all, of a level mainly comes.
 
         An array (h, w, 2) of (y, x), in pixels of the photograph reduced or enlarged to the level's scale:
         its long side over the level's is 1 / extent. Arguments and errors as for `read`; ValueError as well
         if the level is made by a network.
         """
+        check_progress(progress)
         index, box = self._part(box, level)
-        return self._renderer.sources(index, box)
+        with self._at_work(cancel, timeout, keep=False):
+            return self._renderer.sources(index, box, progress)
 
     def _part(self, box: Box | None, level: SupportsIndex) -> tuple[int, Box]:
         """The level's index and the region, checked."""
@@ -220,7 +255,14 @@ class Canvas:
             raise IndexError(f"expected a region within {height} x {width} (h x w), got {box}")
         return index, box
 
-    def thumbnail(self, size: SupportsIndex = 256, *, progress: Progress = None) -> Picture:
+    def thumbnail(
+        self,
+        size: SupportsIndex = 256,
+        *,
+        progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
+    ) -> Picture:
         """The whole picture with at most `size` pixels on its long side, (h, w, 3); never enlarged.
 
         Made from the coarsest level that has as many, so in a fraction of a render's time. Raises TypeError
@@ -228,7 +270,7 @@ class Canvas:
         """
         size = check_integer("the size of a thumbnail", size, 1 << 31)
         index = max((i for i, level in enumerate(self.levels) if max(level.shape[:2]) >= size), default=0)
-        return reduce_picture(self.read(level=index, progress=progress), size)
+        return reduce_picture(self.read(level=index, progress=progress, cancel=cancel, timeout=timeout), size)
 
     def save(
         self,
@@ -239,9 +281,11 @@ class Canvas:
         pyramid: bool = False,
         dpi: float | None = None,
         progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
         stats: RenderStats | None = None,
     ) -> Path:
-        """Stream the picture into a file, and return its path.
+        """Stream the picture into a file, and return its path, made absolute.
 
         The file appears under its name only when it is whole. Its metadata says, as JSON, what the picture
         was made of: software, bundle, size and seed.
@@ -255,19 +299,24 @@ class Canvas:
             pyramid: As for `open_writer`.
             dpi: As for `open_writer`.
             progress: As for `Synthesizer.render`.
+            cancel: As for `Synthesizer.render`.
+            timeout: As for `Synthesizer.render`.
             stats: An object to which the numbers of this render are added.
 
         Raises:
             OutputError: The file cannot be written, or what was left belongs to another picture.
             TypeError, ValueError: An argument is not allowed.
+            RenderCancelledError, RenderTimeoutError: `cancel` was set, or `timeout` is over.
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
-        check_is_not(Path(path), self._networks.bundle.path)
+        path = absolute(path)
+        check_is_not(path, self._networks.bundle.path)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._at_work(cancel, timeout, keep=False))
             numbers = stack.enter_context(_timed(stats))
             # Removed, as the first to be entered, after the file has got its name.
-            finished = stack.enter_context(self._open_finished(Path(path))) if resume else None
+            finished = stack.enter_context(self._open_finished(path)) if resume else None
             file = stack.enter_context(
                 open_writer(
                     path,
@@ -284,7 +333,7 @@ class Canvas:
             if start < self.height:
                 rest = Box(start, 0, self.height, self.width)
                 self._renderer.render(0, rest, write, progress, numbers, keep=False)
-        return Path(path)
+        return path
 
     def _replay(self, finished: Finished, file: Writer) -> tuple[int, Callable[[Picture], None]]:
         """Give `file` what is finished; return its number of rows, and what takes the bands that follow."""

@@ -1,18 +1,22 @@
 """Pictures that are mirrored: the first half is rendered, and shown again the other way round."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ._core import Box
 from .arrays import Picture
+from .detail import empty_sources
+from .limits import Need
 from .passes.plan import Plan
 from .progress import Progress, RenderStats, reporting
 from .rendering import FirstPicture, Renderer
 
 __all__ = ["MirroredRenderer", "half_of"]
 
+_PIXEL_BYTES = 6
 _ROWS = 256
 """Rendered at a time where rows come in reverse order, as renders go from top to bottom."""
 
@@ -63,6 +67,15 @@ class MirroredRenderer:
         """As a Renderer's."""
         self._half.lower_memory_limit(memory_limit)
 
+    def need(self, *, keep: bool) -> Need:
+        """As a Renderer's, and what is turned round."""
+        need = self._half.need(keep=keep)
+        return replace(need, own=need.own + 2 * _ROWS * self._size[1] * _PIXEL_BYTES)
+
+    def close(self) -> None:
+        """As a Renderer's."""
+        self._half.close()
+
     def render(
         self,
         level: int,
@@ -94,19 +107,23 @@ class MirroredRenderer:
                         keep=keep,
                     )
                 meter(1, 1)
-        if stats.copied_share is not None:  # of the half: a mirrored piece is another one
-            stats.copied_share *= self._half_share
+        share = self.first.copied_share  # of the half: a mirrored piece is another one
+        stats.copied_share = None if share is None else share * self._half_share
 
-    def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
+    def sources(self, level: int, box: Box, progress: Progress) -> npt.NDArray[np.int32]:
         """As a Renderer's."""
         height, width = self._level_size(level)
         columns = self._columns(box, width)
-        parts = []
-        for top, bottom, is_mirrored in self._runs(box, height):
-            y0, y1 = (height - bottom, height - top) if is_mirrored else (top, bottom)
-            part = self._half.sources(level, Box(y0, columns.start, y1, columns.stop))
-            parts.append(self._widened(part[::-1] if is_mirrored else part, box, columns, width))
-        return np.concatenate(parts)
+        places = empty_sources(box)
+        with reporting(progress, box.height * box.width) as advance:
+            for top, bottom, is_mirrored in self._runs(box, height):
+                y0, y1 = (height - bottom, height - top) if is_mirrored else (top, bottom)
+                meter = _Share(advance, (bottom - top) * box.width)
+                part = self._half.sources(level, Box(y0, columns.start, y1, columns.stop), meter)
+                rows = slice(top - box.y0, bottom - box.y0)
+                places[rows] = self._widened(part[::-1] if is_mirrored else part, box, columns, width)
+                meter(1, 1)
+        return places
 
     def _bands(
         self, level: int, box: Box, progress: Progress, stats: RenderStats, keep: bool

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._optional import import_optional
 from ._streams import Tolerant
+from .errors import OurganError
+from .stopping import check_stop
 
 if TYPE_CHECKING:
     from ._bar import Bar
@@ -62,6 +65,7 @@ def progress_bar(
     the end. Without a `unit`, what is done is shown as a share alone. It shows itself only after `delay`
     seconds, and never if it is `silent` or there is no stderr.
     """
+    import_optional("tqdm", "tqdm, which draws bars,", "tqdm", OurganError)
     from ._bar import Bar, LineBar  # noqa: PLC0415 - only for those who watch
 
     stream = sys.stderr
@@ -87,15 +91,15 @@ def reporting(
     """Yield `advance(amount)`, which reports that `amount` more of `total` is done.
 
     A bar is headed by `description` and shows itself only after `delay` seconds. Whatever a callback raises
-    passes through `advance`: that is how it cancels.
+    passes through `advance`, and so does what `check_stop` raises: that is how renders are cancelled.
     """
     if progress is None or progress is False:
-        yield lambda _amount: None
+        yield _stoppable(lambda _amount: None)
     elif progress is True:
         with progress_bar(total, description, delay=delay) as bar:
-            yield bar.update
+            yield _stoppable(bar.update)
     else:
-        yield _counter(progress, total)
+        yield _stoppable(_counter(progress, total))
 
 
 def _is_terminal(stream: object) -> bool:
@@ -103,6 +107,14 @@ def _is_terminal(stream: object) -> bool:
         return bool(stream.isatty())  # type: ignore[attr-defined]
     except (AttributeError, ValueError):  # there is none, it does not say, or it is closed
         return False
+
+
+def _stoppable(report: Callable[[int], object]) -> Callable[[int], object]:
+    def advance(amount: int) -> None:
+        report(amount)
+        check_stop()
+
+    return advance
 
 
 def _counter(callback: Callable[[int, int], object], total: int) -> Callable[[int], object]:

@@ -4,18 +4,20 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ._core import Box, BudgetError
+from ._core import Box
 from .arrays import Picture
 from .bundle import Upscaler
 from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
 from .engines import WindowRules
+from .errors import BudgetError, OurganError, RenderMemoryError
+from .limits import Need
 from .passes.networks import Networks
 from .passes.one_pass import Bands, Pass
 from .passes.plan import Chain, Plan, from_detail, from_structure, make_plan
@@ -45,8 +47,18 @@ class FirstPicture(Protocol):
     def sizes(self) -> Sequence[tuple[int, int]]:
         """(height, width) of its levels, each half the one before, rounded up."""
 
+    @property
+    def copied_share(self) -> float | None:
+        """The share of its structure that is one piece of the photograph; None unless it was made of such."""
+
     def work(self, level: int, box: Box) -> int:
         """What reading a part of a level takes, in pixels."""
+
+    def need(self, dtype: np.dtype[Any]) -> tuple[int, Mapping[Hashable, int]]:
+        """Bytes that reading it in that type takes, and those of parts that renders share, by their names."""
+
+    def close(self) -> None:
+        """Let go of what is kept; nothing is read of it any more."""
 
     def bands(
         self, level: int, box: Box, dtype: np.dtype[Any], stats: RenderStats, advance: Advance
@@ -68,9 +80,13 @@ def network_renderer(
     dtype: np.dtype[Any],
     memory_limit: int,
 ) -> "Renderer":
-    """A renderer of a picture of `size` (height, width) that networks make, from a structure on."""
+    """A renderer of a picture of `size` (height, width) that networks make, from a structure on.
+
+    Raises SizeError where that is too large.
+    """
     chain = from_structure(networks.bundle.manifest, *size, extent)
     first = StructurePicture(structure, chain.sizes[0])
+    check_structure(chain.sizes[0], first.extent)
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
 
@@ -132,7 +148,18 @@ class Renderer:
         """How many photographs wide (by the long sides) the picture is."""
         return self.first.extent
 
-    def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
+    def need(self, *, keep: bool) -> Need:
+        """Bytes that a render takes, with `keep` the tiles that are kept included."""
+        plan = self.plan
+        own, shared = self.first.need(self.first.between if plan.passes else self._dtype)
+        return Need(own + plan.bytes, shared, plan.cache if keep and plan.passes else None)
+
+    def close(self) -> None:
+        """Let go of what is kept; nothing is rendered any more."""
+        self.plan.cache.clear()
+        self.first.close()
+
+    def sources(self, level: int, box: Box, progress: Progress) -> npt.NDArray[np.int32]:
         """From where in the photograph's level each pixel mainly comes: (h, w, 2), (y, x).
 
         Raises ValueError if the level is a network's.
@@ -141,7 +168,7 @@ class Renderer:
             raise ValueError(
                 f"the pixels of level {level} are a network's, and have no place in the photograph"
             )
-        return self.first.sources(level - self.plan.passes, box)
+        return self.first.sources(level - self.plan.passes, box, progress)
 
     def plan_for(self, memory_limit: int) -> None:
         """Plan for `memory_limit` bytes; raises BudgetError if they are too few for any tile."""
@@ -167,7 +194,7 @@ class Renderer:
         """Render `box` of `level`, in its pixels, band by band from top to bottom, into `write`.
 
         With `keep`, tiles are taken from the plan's cache and put there. Raises what engines raise, and
-        MemoryError where there is no room for the smallest windows.
+        RenderMemoryError or EngineMemoryError where there is no room for the smallest windows.
         """
         _log.info(
             "rendering %d x %d at (%d, %d) of level %d of %d x %d, seed %d",
@@ -181,6 +208,7 @@ class Renderer:
                 rows += self._follow(route, write, meter, stats)
                 if rows == box.height:
                     meter.finish()
+                    stats.copied_share = self.first.copied_share
                     return
                 route = self._route(level, Box(box.y0 + rows, box.x0, box.y1, box.x1), keep=keep)
                 meter.restart(route.work)
@@ -220,13 +248,13 @@ class Renderer:
             if self.plan is not plan:
                 return  # another thread was here first
             if not plan.windows:
-                raise error  # nothing is tiled
+                raise _as_package_error(error) from error  # nothing is tiled
             smaller = plan
             try:
                 while smaller.windows == plan.windows:
                     smaller = self._make_plan(smaller.memory_limit // 2)
             except BudgetError:
-                raise error from None
+                raise _as_package_error(error) from None
             self.plan = smaller
             level = logging.INFO if self._has_warned else logging.WARNING
             self._has_warned = True
@@ -272,7 +300,7 @@ class _Route:
                 cache=self.plan.cache if self.keep else None,
             )
             passes.insert(0, one)
-            if not one.missing:
+            if not one.missing_count:
                 break  # its tiles are all known, so nothing before it is needed
             target = one.source
         return passes
@@ -282,7 +310,7 @@ class _Route:
         """The level of the first picture that is needed, and the part of it; None where nothing is."""
         if not self.passes:
             return max(self.level - self.plan.passes, 0), self.target
-        return (0, self.passes[0].source) if self.passes[0].missing else None
+        return (0, self.passes[0].source) if self.passes[0].missing_count else None
 
     @property
     def work(self) -> int:
@@ -300,6 +328,14 @@ class _Route:
         for one in self.passes:
             bands = run_pass(one, bands, self.seed, stats, advance)
         return bands
+
+
+def _as_package_error(error: MemoryError) -> MemoryError:
+    """The package's own for what the core or NumPy has raised."""
+    if isinstance(error, OurganError):
+        return error
+    reason = " ".join(str(error).split()) or "no reason is given"
+    return RenderMemoryError(f"out of memory ({reason}): give a smaller size or extent, or free memory")
 
 
 class _Meter:

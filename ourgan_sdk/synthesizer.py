@@ -3,6 +3,8 @@
 import functools
 import math
 import os
+import weakref
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args, overload
@@ -14,18 +16,20 @@ from ._core import resample
 from .arrays import Picture
 from .bundle import Bundle
 from .canvas import Canvas, check_dtype, check_seed
-from .detail import EXTENTS, DetailPlan, PhotographSource, check_wrap, plan_detail
+from .detail import EXTENTS, DetailPlan, PhotographSource, check_structure, check_wrap, plan_detail
 from .engines import Options
 from .engines.protocol import Precision
-from .errors import BundleError
+from .errors import BundleError, SizeError
 from .learning import open_source, sample_bundle
+from .limits import Need, memory_for_all, turn
 from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .mirroring import MirroredRenderer, half_of
 from .passes.networks import Networks
 from .processors import available_processors, engine_threads
-from .progress import Progress, RenderStats
+from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer, detail_renderer, network_renderer
 from .sizes import check_bytes, check_integer, check_size
+from .stopping import Cancel, stoppable
 from .structure import Layout, NetworkSource, PatchesSource, StructureSource
 from .thumbnails import thumbnail_size
 
@@ -50,6 +54,10 @@ class Synthesizer:
     either.
     What networks make depends on the engine too, and another memory limit makes other tiles, which may change
     values by one 8-bit level; that is why the default is the same on all machines with 3 GiB to spare.
+
+    Close it, or use it in a `with`, to free engines, photograph and what canvases keep before it is garbage.
+    Pickles and copies are opened anew, in the same way: from the bundle's file, which has to be there where
+    they are used, or, if it was learned and not saved, from its bytes.
     """
 
     def __init__(
@@ -107,8 +115,20 @@ class Synthesizer:
             threads = check_integer("threads", threads, MOST_THREADS)
         if memory_limit is not None:
             memory_limit = check_bytes("memory_limit", memory_limit, LARGEST_MEMORY_LIMIT)
+        self._arguments: dict[str, Any] = {
+            "engine": engine,
+            "device": device,
+            "precision": precision,
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "detail": detail,
+            "structure": structure,
+            "allow_plans": allow_plans,
+        }
         options = Options(device, precision, engine_threads(threads), memory_limit, allow_plans)
-        self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
+        self._memory_limit = min(
+            default_memory_limit() if memory_limit is None else memory_limit, memory_for_all()
+        )
         self._threads = threads or available_processors()
         self._networks = Networks(open_source(source), engine, options)
         manifest = self.bundle.manifest
@@ -126,6 +146,28 @@ class Synthesizer:
                 "use structure='patches' (--structure patches), or a bundle that trainers.fit made"
             )
         self._photograph = PhotographSource(self.bundle, self._threads)
+        self._renderers: weakref.WeakSet[Renderer | MirroredRenderer] = weakref.WeakSet()
+
+    def __enter__(self) -> "Synthesizer":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Callable[[], "Synthesizer"], tuple[()]]:
+        self._networks.check_open()
+        return functools.partial(type(self), self.bundle, **self._arguments), ()
+
+    def close(self) -> None:
+        """Free engines, photograph, fields and kept tiles, those of canvases made from it included.
+
+        Whatever would render from now on raises ClosedError; a render that is at work in another thread comes
+        to its end, or to that error. May be called twice.
+        """
+        self._networks.close()
+        self._photograph.close()
+        for renderer in list(self._renderers):
+            renderer.close()
 
     @property
     def takes_detail(self) -> bool:
@@ -147,6 +189,8 @@ class Synthesizer:
         out: None = None,
         resume: bool = False,
         progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
         layout: Layout | None = None,
@@ -163,6 +207,8 @@ class Synthesizer:
         out: str | os.PathLike[str],
         resume: bool = False,
         progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
         layout: Layout | None = None,
@@ -178,6 +224,8 @@ class Synthesizer:
         out: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
         layout: Layout | None = None,
@@ -194,6 +242,10 @@ class Synthesizer:
             resume: As for `Canvas.save`; for files alone.
             progress: True for a bar on stderr, or a function of (done, total), in pixels of work; an
                 exception that it raises cancels the render and comes out of this call.
+            cancel: Ends the render, within about a fifth of a second or one tile, once its `is_set()` is
+                true: an Event of `threading`, `asyncio` or `multiprocessing`. As after any error, nothing
+                half-written is left. `ourgan_sdk.to_thread` sets one when an await is cancelled.
+            timeout: Seconds after which the render ends in the same way, waiting for its turn included.
             dtype: uint8 or uint16.
             extent: How many photographs wide, by the long sides, the picture is, from 0.25 to 1024. By
                 default one, or as many as avoid enlarging the photograph, up to two. Where networks make the
@@ -205,20 +257,26 @@ class Synthesizer:
         Raises:
             SizeError: A side is not allowed, or not where it has to wrap, or the array does not fit into
                 memory.
-            TypeError, ValueError: The seed, dtype, extent, layout or `progress` is not allowed, or `resume`
-                without `out`.
+            TypeError, ValueError: The seed, dtype, extent, layout, `progress`, `cancel` or `timeout` is not
+                allowed, or `resume` without `out`.
+            RenderCancelledError: `cancel` was set.
+            RenderTimeoutError: `timeout` is over; a TimeoutError, too.
+            ClosedError: The synthesizer was closed.
+            RenderMemoryError, EngineMemoryError: There is no room for even the smallest tiles.
             BudgetError: The memory limit is too small for any tile.
             BundleError: A network in the bundle is damaged.
             EngineError: No engine can be used, or it failed.
             NonFiniteError: A network gave NaN or infinity.
             OutputError: The file cannot be written.
         """
-        canvas = self.canvas(width, height, seed, dtype=dtype, extent=extent, layout=layout)
-        if out is not None:
-            return canvas.save(out, resume=resume, progress=progress, stats=stats)
-        if resume:
-            raise ValueError("only a render into a file can be resumed: give `out`")
-        return canvas.read(progress=progress, stats=stats)
+        check_progress(progress)
+        with stoppable(cancel, timeout):
+            canvas = self.canvas(width, height, seed, dtype=dtype, extent=extent, layout=layout)
+            if out is not None:
+                return canvas.save(out, resume=resume, progress=progress, stats=stats)
+            if resume:
+                raise ValueError("only a render into a file can be resumed: give `out`")
+            return canvas.read(progress=progress, stats=stats)
 
     def canvas(
         self,
@@ -250,13 +308,16 @@ class Synthesizer:
         width: SupportsIndex | None = None,
         height: SupportsIndex | None = None,
         layout: Layout | None = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
         stats: RenderStats | None = None,
     ) -> Picture:
         """The structure alone, (height, width, 3) uint8, by default at the size that it was trained at.
 
         Of what is asked of the layout, `symmetric` is left out: it is done to whole pictures.
 
-        Takes a moment, in which the whole picture is in memory. Raises what `render` raises.
+        Takes a moment, in which the whole picture is in memory. `cancel` and `timeout` as for `render`.
+        Raises what `render` raises.
         """
         base_height, base_width = self.bundle.manifest.base_size
         width, height = check_size(
@@ -264,7 +325,11 @@ class Synthesizer:
         )
         structure = self._structure(check_seed(seed), self._check_layout(layout))
         stats = RenderStats() if stats is None else stats
-        return structure.picture((height, width), np.dtype(np.uint8), stats)
+        self._networks.check_open()
+        check_structure((height, width))
+        with stoppable(cancel, timeout), turn(Need(height * width * structure.bytes_per_pixel)):
+            picture, stats.copied_share = structure.picture((height, width), np.dtype(np.uint8), stats)
+        return picture
 
     def thumbnail(
         self,
@@ -275,12 +340,14 @@ class Synthesizer:
         size: SupportsIndex = 640,
         extent: float | None = None,
         layout: Layout | None = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
     ) -> Picture:
         """What `render(width, height, seed)` makes, (h, w, 3) uint8 with `size` pixels on the long side.
 
         It has that picture's layout, and detail of its own scale, in a fraction of a second, where the
         photograph gives the detail; else it is `Canvas.thumbnail`. Width and height are by default the
-        photograph's. Raises what `render` raises.
+        photograph's. `cancel` and `timeout` as for `render`. Raises what `render` raises.
         """
         photo = self.bundle.manifest.photo
         width, height = check_size(
@@ -289,10 +356,17 @@ class Synthesizer:
         size = check_integer("the size of a thumbnail", size, 1 << 31)
         seed, extent, layout = check_seed(seed), _check_extent(extent), self._check_layout(layout)
         kind = np.dtype(np.uint8)
-        if not self.takes_detail:
-            return self._canvas((height, width), seed, kind, extent, layout).thumbnail(size)
-        picture = self._canvas((height, width), seed, kind, extent, layout, at_least=size).read()
-        return resample(picture, *thumbnail_size(height, width, size), threads=self._threads)
+        with stoppable(cancel, timeout):
+            if not self.takes_detail:
+                return self._canvas((height, width), seed, kind, extent, layout).thumbnail(size)
+            picture = self._canvas((height, width), seed, kind, extent, layout, at_least=size).read()
+        height, width = thumbnail_size(height, width, size)
+        try:
+            return resample(picture, height, width, threads=self._threads)
+        except MemoryError as error:
+            raise SizeError(
+                f"a thumbnail of {width} x {height} does not fit into memory: give less"
+            ) from error
 
     def _canvas(
         self,
@@ -309,6 +383,8 @@ class Synthesizer:
         With `at_least`, where detail is the photograph's, one of its coarsest level that has so many pixels
         on its long side: of the same layout, and made without the finer ones.
         """
+        self._networks.check_open()
+        remake = functools.partial(self._canvas, size, seed, dtype, extent, layout, at_least=at_least)
         if layout.retarget and extent is None:
             extent = self._fitting_extent(size)
         half = half_of(size, layout.mirror)
@@ -322,13 +398,16 @@ class Synthesizer:
             if half != size:
                 extent = (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
             renderer = self._network_renderer(half, extent, layout, seed, dtype)
+        whole = MirroredRenderer(renderer, size, layout.mirror) if half != size else renderer
+        self._renderers.add(whole)
         return Canvas(
             self._networks,
-            MirroredRenderer(renderer, size, layout.mirror) if half != size else renderer,
+            whole,
             size[::-1],
             seed=seed,
             dtype=dtype,
             layout=self._describe(layout),
+            remake=remake,
         )
 
     def _plan(

@@ -81,6 +81,24 @@ def test_the_share_is_told_of_pictures_read_again(synthesizer: Synthesizer) -> N
     assert shares[0] == shares[1] is not None
 
 
+@pytest.mark.parametrize("layout", [Layout(), Layout(symmetric="x"), Layout(symmetric="both")])
+@pytest.mark.parametrize("detail", ["photograph", "network"])
+def test_the_share_is_told_to_whoever_reads_again(photo: Path, layout: Layout, detail: str) -> None:
+    """Of a structure that was made before, into numbers that hold another share already."""
+    synthesizer = Synthesizer(photo, detail=detail)  # type: ignore[arg-type]
+    canvas = synthesizer.canvas(300, 200, 8, layout=layout)
+    stats = RenderStats()
+    shares = []
+    for level in (0, 0, len(canvas.levels) - 1, 0):
+        canvas.read(level=level, stats=stats)
+        shares.append(stats.copied_share)
+    assert shares[0] is not None
+    assert 0 < shares[0] < 1
+    assert len(set(shares)) == 1
+    Synthesizer(photo, structure="patches").preview(9, stats=stats)
+    assert stats.copied_share not in (None, shares[0])
+
+
 def test_every_mode_of_a_photograph(synthesizer: Synthesizer, photo: Path) -> None:
     by_networks = Synthesizer(photo, detail="network")
     assert by_networks.render(260, 180).shape == (180, 260, 3)

@@ -68,7 +68,7 @@ class Bundle:
             text = _read_member(path, archive, MANIFEST, sizes[MANIFEST])
         manifest = parse_manifest(path, text)
         _check_members(path, manifest, sizes)
-        return cls(path, manifest, hashlib.sha256(text).hexdigest())
+        return cls(path.absolute(), manifest, hashlib.sha256(text).hexdigest())
 
     @property
     def is_in_memory(self) -> bool:
@@ -105,6 +105,8 @@ class Bundle:
         if entry is None:
             raise BundleError(f"{self.path}: has no member {name!r}; it has {', '.join(self.manifest.files)}")
         if self._members is not None:
+            if name not in self._members:
+                raise BundleError(f"{self.path}: member {name!r} is missing")
             return self._members[name]
         with _open_archive(self.path) as (file, archive):
             # The file may have been replaced since it was opened.

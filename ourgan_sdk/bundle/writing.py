@@ -51,7 +51,7 @@ def bundle_in_memory(
 
     Raises BundleError as `write_bundle` does.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     manifest, text = _finished(path, manifest, members)
     return Bundle(path, manifest, hashlib.sha256(text).hexdigest(), dict(members))
 

@@ -4,9 +4,9 @@ import argparse
 import contextlib
 import logging
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 
-from .._compiled import BudgetError, NonFiniteError
 from .._parser import Parser
 from .._streams import log_to_stderr, steady_streams, warn
 from .._version import __version__
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 143
     except BrokenPipeError:
         return 141
-    except (OurganError, BudgetError, NonFiniteError, MemoryError) as error:
+    except (OurganError, MemoryError) as error:
         warn(f"ourgan: error: {' '.join(str(error).split()) or 'out of memory'}")
         return 1
     return 0
@@ -56,6 +56,9 @@ def _terminable() -> Iterator[None]:
     def terminate(_signal: int, _frame: object) -> None:
         raise _Terminated
 
+    if threading.current_thread() is not threading.main_thread():  # where signals cannot be handled
+        yield
+        return
     previous = signal.signal(signal.SIGTERM, terminate)
     try:
         yield

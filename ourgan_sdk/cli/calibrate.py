@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .._core import BudgetError
 from .._replacing import FORCE_HELP, check_replaceable_bundle
 from .._streams import say, show
 from ..arrays import Picture, Tensor
@@ -17,7 +16,7 @@ from ..calibration.halo import Calibration, Network, calibrate, cut_windows
 from ..calibration.receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
 from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
 from ..engines.graphs.reach import theoretical_radius
-from ..errors import OurganError, OutputError
+from ..errors import BudgetError, OurganError, OutputError
 from ..learning import is_photograph
 from ..memory import default_memory_limit
 from ..passes.plan import from_structure, make_plan

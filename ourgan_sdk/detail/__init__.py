@@ -5,7 +5,7 @@ detail: its field, found once, and regions of its levels, gathered.
 """
 
 from .photograph import PhotographSource
-from .picture import DetailPicture
+from .picture import DetailPicture, empty_sources
 from .plan import EXTENTS, DetailPlan, check_structure, check_wrap, plan_detail
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "PhotographSource",
     "check_structure",
     "check_wrap",
+    "empty_sources",
     "plan_detail",
 ]

@@ -1,16 +1,21 @@
 """A bundle's photograph at the levels that pictures ask for."""
 
-import functools
+import math
 import threading
+from collections.abc import Hashable, Mapping
 
 from .._core import PhotographLevels, resample
 from ..arrays import Picture
 from ..bundle import Bundle
-from ..errors import BundleError, PhotographError
+from ..errors import BundleError, ClosedError, PhotographError
 from ..photograph import decode_photograph
+from ..stopping import check_stop, locked
 from .plan import DetailPlan
 
 __all__ = ["PhotographSource", "make_levels"]
+
+_LEVEL_BYTES = 12
+"""What all levels take per pixel of the finest: values and keys, and a third of that for the coarser ones."""
 
 
 class PhotographSource:
@@ -24,12 +29,33 @@ class PhotographSource:
         self._bundle = bundle
         self._threads = threads
         self._lock = threading.Lock()
+        self._decoded: Picture | None = None
         self._reduced: Picture | None = None
         self._kept: tuple[DetailPlan, PhotographLevels] | None = None
+        self._is_closed = False
 
-    @functools.cached_property
+    def need(self, plan: DetailPlan) -> Mapping[Hashable, int]:
+        """Bytes that the photograph takes, and its levels of that plan, by what they are."""
+        photo = self._bundle.manifest.photo
+        levels = _LEVEL_BYTES * math.prod(plan.photograph[-1])
+        return {self: 3 * photo.height * photo.width, (self, plan.photograph): levels}
+
+    def close(self) -> None:
+        """Let go of all that is kept; whoever asks for more gets a ClosedError."""
+        with locked(self._lock):
+            self._is_closed = True
+            self._decoded = self._reduced = self._kept = None
+
     def _pixels(self) -> Picture:
-        """(H, W, 3) uint8; raises BundleError."""
+        """(H, W, 3) uint8, decoded once; raises BundleError."""
+        if self._is_closed:
+            raise ClosedError(f"the synthesizer of {self._bundle.path} is closed: open another one")
+        if self._decoded is None:
+            self._decoded = self._decode()
+        check_stop()
+        return self._decoded
+
+    def _decode(self) -> Picture:
         file, photo = self._bundle.manifest.photo.file, self._bundle.manifest.photo
         if file is None:
             raise BundleError(
@@ -49,20 +75,20 @@ class PhotographSource:
 
     def reduced(self, size: tuple[int, int]) -> Picture:
         """The photograph at a size (height, width), that asked for last being kept; raises BundleError."""
-        with self._lock:
+        with locked(self._lock):
             if self._reduced is None or self._reduced.shape[:2] != size:
-                self._reduced = resample(self._pixels, *size, threads=self._threads)
+                self._reduced = resample(self._pixels(), *size, threads=self._threads)
             return self._reduced
 
     def levels(self, plan: DetailPlan) -> PhotographLevels:
         """The photograph at the levels of `plan`; raises BundleError if it is damaged."""
-        with self._lock:
+        with locked(self._lock):
             if self._kept is not None:
                 known, levels = self._kept
                 if (known.photograph, known.searched) == (plan.photograph, plan.searched):
                     return levels
                 self._kept = None  # before the new ones are made: both may not fit into memory
-            pictures = make_levels(self._pixels, plan, self._threads)
+            pictures = make_levels(self._pixels(), plan, self._threads)
             levels = PhotographLevels(pictures, plan.searched, self._threads)
             self._kept = plan, levels
             return levels
@@ -72,5 +98,6 @@ def make_levels(photograph: Picture, plan: DetailPlan, threads: int = 0) -> list
     """The photograph, (H, W, 3) uint8, at every level of `plan`, coarsest first: antialiased halvings."""
     levels = [resample(photograph, *plan.photograph[-1], threads=threads)]
     for size in reversed(plan.photograph[:-1]):
+        check_stop()
         levels.append(resample(levels[-1], *size, threads=threads))
     return levels[::-1]

@@ -1,8 +1,9 @@
 """One canvas's detail: its field, found when it is first needed, and the regions gathered through it."""
 
+import math
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy.typing as npt
 from .._core import Box, Composition, Detail, DetailSettings, resample
 from ..arrays import Picture
 from ..errors import SizeError
-from ..progress import RenderStats
+from ..progress import Progress, RenderStats, reporting
+from ..stopping import locked
 from ..structure import Layout, StructureSource
 from .photograph import PhotographSource
 from .plan import DetailPlan
 
-__all__ = ["DetailPicture"]
+__all__ = ["DetailPicture", "empty_sources"]
 
 _BAND_ROWS = 256
 """Rows gathered at a time: those of the core's tiles."""
@@ -27,6 +29,16 @@ _LARGEST_BAND = 64 << 20
 _FIELD_WORK = 20
 """What finding the field costs per pixel of the last searched level, in pixels gathered and written."""
 
+
+_BANDS_AT_WORK = 4
+"""One that is gathered, one that waits, and one that is encoded, with what that takes."""
+
+_BASE_BYTES = 14
+"""What is kept per pixel of the last searched level: the picture, its field and its tone."""
+
+_SEARCH_BYTES = 100
+_PART = 4 << 20
+"""What a search takes beside that, per pixel of as many as are searched at once; about."""
 
 Advance = Callable[[int], object]
 
@@ -54,9 +66,11 @@ class DetailPicture:
         self._layout = layout
         self._seed = seed
         self._threads = threads
-        self._lock = threading.Lock()
+        # One that a thread may take again: what watches the search may want to see the picture.
+        self._lock = threading.RLock()
         self._detail: Detail | None = None
-        self._copied_share: float | None = None
+        self.copied_share: float | None = None
+        """The share of the structure that is one piece of the photograph, once it is made of pieces."""
 
     between = np.dtype(np.uint16)
     """The type that passes take it in."""
@@ -75,6 +89,20 @@ class DetailPicture:
         """The pixels of `box`, and as long as the field has not been found, what that takes."""
         before = self._structure_work + self._field_work if self._detail is None else 0
         return before + box.height * box.width
+
+    def need(self, dtype: np.dtype[Any]) -> tuple[int, Mapping[Hashable, int]]:
+        """Bytes that reading it takes, and those of what other renders use as well: photograph and field."""
+        width = self.plan.size[1]
+        base = math.prod(self.plan.picture[self.plan.searched - 1])
+        own = _BANDS_AT_WORK * _band_rows(width, dtype) * width * 3 * dtype.itemsize
+        if self._detail is None:
+            structure = math.prod(self.plan.structure_size(self._structure.long_side))
+            own += structure * self._structure.bytes_per_pixel + min(base, _PART) * _SEARCH_BYTES
+        return own, {**self._source.need(self.plan), self: base * _BASE_BYTES}
+
+    def close(self) -> None:
+        """Let go of the field; nothing is read of it any more."""
+        self._detail = None
 
     @property
     def _structure_work(self) -> int:
@@ -96,7 +124,7 @@ class DetailPicture:
         structure raises.
         """
         detail = self._found(stats, advance)
-        rows = max(16, min(_BAND_ROWS, _LARGEST_BAND // (box.width * 3 * dtype.itemsize)))
+        rows = _band_rows(box.width, dtype)
         for y0 in range(box.y0, box.y1, rows):
             y1 = min(y0 + rows, box.y1)
             started = time.perf_counter()
@@ -106,22 +134,21 @@ class DetailPicture:
             advance((y1 - y0) * box.width)
             yield band
 
-    def sources(self, level: int, box: Box) -> npt.NDArray[np.int32]:
+    def sources(self, level: int, box: Box, progress: Progress) -> npt.NDArray[np.int32]:
         """From where in the photograph's level each pixel mainly comes: (h, w, 2), (y, x)."""
-        detail = self._found(RenderStats(), lambda _work: None)
-        try:
-            return np.asarray(detail.sources(detail.levels - 1 - level, box))
-        except MemoryError as error:
-            raise SizeError(
-                f"the sources of {box.width} x {box.height} pixels do not fit into memory; read them in parts"
-            ) from error
+        places = empty_sources(box)
+        with reporting(progress, self.work(level, box)) as advance:
+            detail = self._found(RenderStats(), advance)
+            for top in range(0, box.height, _BAND_ROWS):
+                rows = Box(box.y0 + top, box.x0, min(box.y0 + top + _BAND_ROWS, box.y1), box.x1)
+                places[top : top + rows.height] = detail.sources(detail.levels - 1 - level, rows)
+                advance(rows.height * rows.width)
+        return places
 
     def _found(self, stats: RenderStats, advance: Advance) -> Detail:
-        with self._lock:
+        with locked(self._lock):
             if self._detail is None:
                 self._detail = self._find(stats, advance)
-                self._copied_share = stats.copied_share
-            stats.copied_share = self._copied_share
             return self._detail
 
     def _find(self, stats: RenderStats, advance: Advance) -> Detail:
@@ -135,6 +162,7 @@ class DetailPicture:
             stats,
             lambda share: meter.report(composed * share),
         )
+        self.copied_share = structure.copied if isinstance(structure, Composition) else None
         settings = DetailSettings()
         settings.row = round(settings.row * self._layout.rows**2)
         started = time.perf_counter()
@@ -158,6 +186,20 @@ class DetailPicture:
         stats.field_seconds += time.perf_counter() - started
         meter.report(1.0)
         return detail
+
+
+def empty_sources(box: Box) -> npt.NDArray[np.int32]:
+    """An array for the sources of `box`; raises SizeError if it does not fit into memory."""
+    try:
+        return np.empty((box.height, box.width, 2), np.int32)
+    except (MemoryError, ValueError) as error:
+        raise SizeError(
+            f"the sources of {box.width} x {box.height} pixels do not fit into memory; read them in parts"
+        ) from error
+
+
+def _band_rows(width: int, dtype: np.dtype[Any]) -> int:
+    return max(16, min(_BAND_ROWS, _LARGEST_BAND // (width * 3 * dtype.itemsize)))
 
 
 class _Meter:

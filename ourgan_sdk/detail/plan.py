@@ -36,6 +36,9 @@ extents the extent is less than was asked for."""
 _LARGEST_STRUCTURE = 1 << 22
 """Pixels; a network makes it whole, in some kilobytes of memory per pixel."""
 
+_LONGEST_STRUCTURE = 1 << 16
+"""Pixels of a side: places in a structure of patches are counted in 16 bits."""
+
 _SCALE = 4
 """Of a pass."""
 
@@ -108,12 +111,17 @@ def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> De
     return DetailPlan(tuple(pictures), photographs, max(1, searched), passes, long / scale)
 
 
-def check_structure(size: Size, extent: float) -> None:
-    """Raise SizeError if a structure of `size`, (height, width), is more than a network can make whole."""
-    if size[0] * size[1] > _LARGEST_STRUCTURE:
+def check_structure(size: Size, extent: float | None = None) -> None:
+    """Raise SizeError if a structure of `size`, (height, width), is more than can be made whole.
+
+    `extent`: of the picture that needs it, if it is for one.
+    """
+    if math.prod(size) > _LARGEST_STRUCTURE or max(size) > _LONGEST_STRUCTURE:
+        whose = "" if extent is None else f"a picture {extent:.4g} photographs wide needs "
         raise SizeError(
-            f"a picture {extent:.4g} photographs wide needs a structure of {size[1]} x {size[0]} pixels, "
-            f"more than the {_LARGEST_STRUCTURE} that are made whole: give a smaller extent"
+            f"{whose}a structure of {size[1]} x {size[0]} pixels, more than can be made whole, which are "
+            f"{_LARGEST_STRUCTURE}, and {_LONGEST_STRUCTURE} a side: "
+            f"give a smaller {'size' if extent is None else 'extent'}"
         )
 
 

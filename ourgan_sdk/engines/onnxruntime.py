@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .._optional import import_optional
 from ..arrays import Tensor
 from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from ..stopping import check_stop
 from .protocol import HostEngine, Options, Precision, any_sizes
 from .rules import WindowRules
 
@@ -98,7 +100,7 @@ class OnnxRuntimeEngine(HostEngine):
         future = self._executor.submit(call, options)
         try:
             while not wait([future], timeout=0.1).done:
-                pass
+                check_stop()
         except BaseException:
             options.terminate = True
             wait([future])
@@ -121,11 +123,10 @@ class _BoundRun:
 
 
 def import_onnxruntime() -> Any:
-    """The module; raises EngineUnavailableError if it is not installed."""
-    try:
-        import onnxruntime  # noqa: PLC0415 - optional, and slow to import
-    except ImportError as error:
-        raise EngineUnavailableError(
-            'ONNX Runtime is not installed: pip install "ourgan-sdk[cpu]", or "ourgan-sdk[cuda]" for a GPU'
-        ) from error
-    return onnxruntime
+    """The module; raises EngineUnavailableError if it is not installed, or does not load."""
+    return import_optional(
+        "onnxruntime",
+        "ONNX Runtime",
+        '"ourgan-sdk[cpu]", or "ourgan-sdk[cuda]" for a GPU',
+        EngineUnavailableError,
+    )

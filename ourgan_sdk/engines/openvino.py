@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from .._core import normal, resample
+from .._optional import import_optional
 from ..arrays import Tensor
 from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
 from ..photograph import decode_photograph
+from ..stopping import check_stop
 from .onnxruntime import OnnxRuntimeEngine
 from .openvino_bf16 import convert_body
 from .protocol import HostEngine, Options, Precision, any_sizes
@@ -162,7 +164,7 @@ class _BoundRun:
             self.request.start_async()
             try:
                 while not self.request.wait_for(_POLL_MILLISECONDS):
-                    pass
+                    check_stop()
             except BaseException:
                 self.request.cancel()
                 with contextlib.suppress(RuntimeError):  # which says that it was cancelled
@@ -248,14 +250,8 @@ def _core_of(_process: int) -> Any:
 
 @functools.cache
 def _import_openvino() -> Any:
-    try:
-        with _telemetry_off():
-            import openvino  # noqa: PLC0415 - optional, and slow to import
-    except ImportError as error:
-        raise EngineUnavailableError(
-            'OpenVINO is not installed: pip install "ourgan-sdk[openvino]"'
-        ) from error
-    return openvino
+    with _telemetry_off():
+        return import_optional("openvino", "OpenVINO", '"ourgan-sdk[openvino]"', EngineUnavailableError)
 
 
 @contextlib.contextmanager

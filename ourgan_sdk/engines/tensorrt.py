@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import importlib
 import logging
 import threading
 import weakref
@@ -16,6 +15,7 @@ import numpy as np
 
 from .._atomic import atomic_file
 from .._core import CudaDevice, DeviceMemory, Pipeline
+from .._optional import import_optional
 from ..bundle import Bundle, EngineRecord, Upscaler
 from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavailableError, OutputError
 from .devices import open_device
@@ -46,13 +46,7 @@ class Runtime:
 
     def load(self) -> Any:
         """Its Python module; raises EngineUnavailableError if it is not installed or does not load."""
-        try:
-            return importlib.import_module(self.module)
-        except (ImportError, OSError, RuntimeError) as error:  # the import looks for its libraries
-            raise EngineUnavailableError(
-                f"{self.title} is not installed or does not load ({error}): "
-                f'pip install "ourgan-sdk[{self.name}]"'
-            ) from error
+        return import_optional(self.module, self.title, f'"ourgan-sdk[{self.name}]"', EngineUnavailableError)
 
     def version(self) -> str:
         """Of the installed module; raises EngineUnavailableError if there is none."""
@@ -293,9 +287,9 @@ class _KernelCache:
 
 def cache_folder() -> Path:
     """This package's own among the user's cache folders; it need not exist."""
-    import platformdirs  # noqa: PLC0415 - comes with the extra that the runtime comes with
-
-    return platformdirs.user_cache_path("ourgan_sdk")
+    # It comes with the extra that the runtime comes with.
+    platformdirs = import_optional("platformdirs", "platformdirs", "platformdirs", EngineUnavailableError)
+    return Path(platformdirs.user_cache_path("ourgan_sdk"))
 
 
 def _rules(record: EngineRecord) -> WindowRules:

@@ -44,3 +44,10 @@ class TileCache:
             while self._size > self.limit:
                 _, oldest = self._pictures.popitem(last=False)
                 self._size -= oldest.nbytes
+
+    def clear(self) -> int:
+        """Let all of them go; returns how many bytes they had."""
+        with self._lock:
+            size, self._size = self._size, 0
+            self._pictures.clear()
+            return size

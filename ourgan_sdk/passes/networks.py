@@ -9,6 +9,8 @@ import numpy as np
 from ..bundle import Bundle, Upscaler
 from ..engines import Engine, Opened, Options, candidates, open_first
 from ..engines.onnxruntime import OnnxRuntimeEngine
+from ..errors import ClosedError
+from ..stopping import locked
 
 __all__ = ["Networks"]
 
@@ -27,6 +29,19 @@ class Networks:
         self._options = options
         self._on_cpu: dict[str, OnnxRuntimeEngine] = {}
         self._lock = threading.Lock()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let go of the engines; whoever asks for one from now on gets a ClosedError."""
+        with locked(self._lock):
+            self._is_closed = True
+            self._on_cpu.clear()
+            self.__dict__.pop("_opened", None)
+
+    def check_open(self) -> None:
+        """Raise ClosedError after `close`."""
+        if self._is_closed:
+            raise ClosedError(f"the synthesizer of {self.bundle.path} is closed: open another one")
 
     @property
     def memory_limit(self) -> int | None:
@@ -36,7 +51,8 @@ class Networks:
     @property
     def opened(self) -> Opened:
         """The upscalers; raises EngineError if no engine can be used."""
-        with self._lock:
+        with locked(self._lock):
+            self.check_open()
             return self._opened
 
     @functools.cached_property
@@ -49,7 +65,8 @@ class Networks:
 
     def on_cpu(self, file: str) -> OnnxRuntimeEngine:
         """The network of member `file` in float32 on the CPU, opened by the first thread that asks."""
-        with self._lock:
+        with locked(self._lock):
+            self.check_open()
             if file not in self._on_cpu:
                 network = self.bundle.network(file)
                 self._on_cpu[file] = OnnxRuntimeEngine(

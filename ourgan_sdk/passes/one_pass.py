@@ -5,7 +5,8 @@ one work just far enough ahead, and no intermediate picture is ever whole in mem
 """
 
 import functools
-from collections.abc import Callable, Generator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -45,35 +46,61 @@ class Pass:
     @property
     def work(self) -> int:
         """Input pixels that go through the engine."""
-        return len(self.missing) * self.window_area
+        return self.missing_count * self.window_area
 
     @functools.cached_property
-    def tiles(self) -> list[list[Tile]]:
-        """The tiles whose cores touch the target, in rows."""
-        grid, target, scale = self.grid, self.target, self.scale
-        heights = [(i, grid.tile(i, 0).core) for i in range(grid.rows)]
-        widths = [(i, grid.tile(0, i).core) for i in range(grid.columns)]
-        rows = [i for i, core in heights if target.y0 < scale * core.y1 and scale * core.y0 < target.y1]
-        columns = [i for i, core in widths if target.x0 < scale * core.x1 and scale * core.x0 < target.x1]
-        return [[grid.tile(row, column) for column in columns] for row in rows]
+    def _rows(self) -> range:
+        """The rows of tiles whose cores touch the target."""
+        all_rows, scale = range(self.grid.rows), self.scale
+        first = bisect_right(all_rows, self.target.y0, key=lambda row: scale * self.grid.tile(row, 0).core.y1)
+        last = bisect_left(all_rows, self.target.y1, key=lambda row: scale * self.grid.tile(row, 0).core.y0)
+        return range(first, last)
+
+    @functools.cached_property
+    def _columns(self) -> range:
+        """And the columns."""
+        every, scale = range(self.grid.columns), self.scale
+        first = bisect_right(
+            every, self.target.x0, key=lambda column: scale * self.grid.tile(0, column).core.x1
+        )
+        last = bisect_left(
+            every, self.target.x1, key=lambda column: scale * self.grid.tile(0, column).core.x0
+        )
+        return range(first, last)
+
+    @property
+    def tiles(self) -> Iterator[list[Tile]]:
+        """The tiles whose cores touch the target, in rows; of a picture that nobody can finish, very many."""
+        return ([self.grid.tile(row, column) for column in self._columns] for row in self._rows)
 
     @functools.cached_property
     def known(self) -> dict[tuple[int, int], Picture]:
         """Results of tiles that were found in the cache, by row and column; held until this render ends."""
         if self.cache is None:
             return {}
-        found = (((tile.row, tile.column), self.cache.get(self.key(tile))) for tile in chain(*self.tiles))
+        every = chain.from_iterable(self.tiles)
+        found = (((tile.row, tile.column), self.cache.get(self.key(tile))) for tile in every)
         return {place: picture for place, picture in found if picture is not None}
 
-    @functools.cached_property
-    def missing(self) -> list[Tile]:
+    @property
+    def missing(self) -> Iterator[Tile]:
         """The tiles that have to be rendered, row by row."""
-        return [tile for tile in chain(*self.tiles) if (tile.row, tile.column) not in self.known]
+        every = chain.from_iterable(self.tiles)
+        return (tile for tile in every if (tile.row, tile.column) not in self.known)
 
     @property
+    def missing_count(self) -> int:
+        """How many."""
+        return len(self._rows) * len(self._columns) - len(self.known)
+
+    @functools.cached_property
     def source(self) -> Box:
         """The part of the grid's picture that the missing tiles read, of which there is at least one."""
-        windows = [tile.window for tile in self.missing]
+        if self.known:
+            windows = [tile.window for tile in self.missing]
+        else:
+            ends = ((self._rows[end], self._columns[end]) for end in (0, -1))
+            windows = [self.grid.tile(*place).window for place in ends]
         return Box(
             max(min(window.y0 for window in windows), 0),
             max(min(window.x0 for window in windows), 0),

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .._core import BudgetError, Grid, plan_grid
+from .._core import Grid, plan_grid
 from ..bundle import Manifest, Upscaler
 from ..engines import WindowRules
+from ..errors import BudgetError
 from ..memory import LARGEST_MEMORY_LIMIT
 from ..sizes import picture_sizes
 from .cache import TileCache
@@ -69,6 +70,8 @@ class Plan:
     upscalers: list[Upscaler]
     grids: list[Grid]
     memory_limit: int
+    bytes: int
+    """Of its windows and bands, at most the memory limit."""
     cache: TileCache = field(compare=False)
 
     @property
@@ -134,7 +137,8 @@ def _plan_within(memory_limit: int, chain: Chain, rules_of: RulesOf) -> Plan:
         grid = tiling.plan(budget)
         left -= tiling.bytes(grid.window_height, grid.window_width)
         grids.append(grid)
-    return Plan(chain.sizes, chain.upscalers, grids, memory_limit, TileCache(memory_limit // 4))
+    cache = TileCache(memory_limit // 4)
+    return Plan(chain.sizes, chain.upscalers, grids, memory_limit, memory_limit - left, cache)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from .._core import Box, NonFiniteError, Pipeline, Tile, gather, scatter
+from .._core import Box, Pipeline, Tile, gather, scatter
 from ..arrays import Picture
+from ..errors import NonFiniteError
 from ..progress import RenderStats
 from .one_pass import Bands, Pass
 
@@ -42,7 +43,7 @@ def run_pass(
     Raises NonFiniteError if the network gives NaN or infinity in float32, MemoryError (EngineMemoryError from
     the engine) if there is no room for the windows, EngineError.
     """
-    if not one.missing:
+    if not one.missing_count:
         source.close()
         yield from map(one.known_band, one.tiles)
         return
@@ -70,7 +71,7 @@ def _open_pipeline(one: Pass) -> Pipeline:
 
 def _slots(one: Pass) -> int:
     """No more than there are tiles: a slot's buffers are as large as its window."""
-    return min(one.engine.rules.slots, len(one.missing))
+    return min(one.engine.rules.slots, one.missing_count)
 
 
 @dataclass(frozen=True)

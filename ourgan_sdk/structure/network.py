@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .._core import Box, NonFiniteError, normal, scatter
+from .._core import Box, normal, scatter
 from ..arrays import Picture
 from ..bundle import Structure
 from ..engines.onnxruntime import OnnxRuntimeEngine
-from ..errors import EngineError, EngineMemoryError
+from ..errors import EngineError, EngineMemoryError, NonFiniteError
 from ..progress import RenderStats
 from .source import Report, Start
 
@@ -62,14 +62,18 @@ class NetworkSource:
         finest = structure.scales[-1]
         self.long_side = max(finest.height, finest.width)
         self.work_per_pixel = 10
+        self.bytes_per_pixel = 4096
         self._structure = structure
         self._engine = engine
         self._seed = seed
 
-    def picture(self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats) -> Picture:
-        """The structure, (height, width) `size`; raises what `render_structure` raises."""
-        return render_structure(self._structure, self._engine(), size, self._seed, dtype=dtype, stats=stats)
+    def picture(
+        self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats
+    ) -> tuple[Picture, float | None]:
+        """The structure, (height, width) `size`, of no pieces; raises what `render_structure` raises."""
+        engine = self._engine()
+        return render_structure(self._structure, engine, size, self._seed, dtype=dtype, stats=stats), None
 
     def start(self, size: tuple[int, int], stats: RenderStats, _report: Report) -> Start:
         """The structure, of exactly this size; raises what `render_structure` raises."""
-        return self.picture(size, np.dtype(np.uint16), stats)
+        return self.picture(size, np.dtype(np.uint16), stats)[0]

@@ -22,6 +22,7 @@ from .._core import Composition, CompositionSettings, resample
 from ..arrays import Picture
 from ..progress import RenderStats
 from ..sizes import patches_size
+from ..stopping import check_stop
 from .layout import Layout
 from .source import Report
 
@@ -66,21 +67,24 @@ class PatchesSource:
         self._size = patches_size(*photograph)
         self.long_side = max(self._size)
         self.work_per_pixel = 300
+        self.bytes_per_pixel = 512
         self._reduced = reduced
         self._layout = layout
         self._seed = seed
         self._threads = threads
 
-    def picture(self, size: Size, dtype: np.dtype[Any], stats: RenderStats) -> Picture:
+    def picture(self, size: Size, dtype: np.dtype[Any], stats: RenderStats) -> tuple[Picture, float | None]:
         """The structure, composed at about its own size and enlarged or reduced to `size`."""
-        composed = np.asarray(self.start(size, stats, lambda _share: None).picture)
-        resized = resample(composed, *size, threads=self._threads)
+        composition = self.start(size, stats, lambda _share: check_stop())
+        resized = resample(np.asarray(composition.picture), *size, threads=self._threads)
         if dtype == np.float32:
-            return np.asarray(resized / np.float32(65535))
-        return resized if dtype == np.uint16 else np.asarray((resized + 128) // 257, np.uint8)
+            resized = np.asarray(resized / np.float32(65535))
+        elif dtype == np.uint8:
+            resized = np.asarray((resized + 128) // 257, np.uint8)
+        return resized, composition.copied
 
     def start(self, size: Size, stats: RenderStats, report: Report) -> Composition:
-        """The composition, of exactly this size. The share of its largest piece is told by `stats`."""
+        """The composition, of exactly this size."""
         started = time.perf_counter()
         best = self._draw(size, 0, report)
         for number in range(1, 1 if self._layout.retarget else _DRAWS):
@@ -89,7 +93,6 @@ class PatchesSource:
             other = self._draw(size, number, report)
             best = min(best, other, key=lambda composition: composition.copied)
         stats.structure_seconds += time.perf_counter() - started
-        stats.copied_share = best.copied
         return best
 
     def _draw(self, size: Size, number: int, report: Report) -> Composition:

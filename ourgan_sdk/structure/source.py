@@ -1,6 +1,6 @@
 """What makes structures, as the rest of the package sees it, and a structure as a picture to begin with."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,10 @@ Report = Callable[[float], object]
 
 
 class StructureSource(Protocol):
-    """Makes the structure of one seed, at any size, and adds what that took to the numbers."""
+    """Makes the structure of one seed, at any size, and adds what that took to the numbers.
+
+    What `cancel` and `timeout` raise, and `report`, ends the work.
+    """
 
     long_side: int
     """Pixels of a structure that shows one photograph."""
@@ -27,8 +30,16 @@ class StructureSource(Protocol):
     work_per_pixel: int
     """What a pixel of a structure takes, in pixels of detail gathered and written; about."""
 
-    def picture(self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats) -> Picture:
-        """The structure itself, `size` (height, width) and 3, uint8, uint16 or float32 in [0, 1]."""
+    bytes_per_pixel: int
+    """Of memory, while it is made; about."""
+
+    def picture(
+        self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats
+    ) -> tuple[Picture, float | None]:
+        """The structure itself, `size` (height, width) and 3, uint8, uint16 or float32 in [0, 1].
+
+        And the share of it that is one piece of the photograph, where it is made of pieces.
+        """
 
     def start(self, size: tuple[int, int], stats: RenderStats, report: Report) -> Start:
         """What detail starts from, about as large as `size` (height, width)."""
@@ -45,6 +56,7 @@ class StructurePicture:
 
     def __init__(self, source: StructureSource, size: tuple[int, int]) -> None:
         self.sizes = (size,)
+        self.copied_share: float | None = None
         self._source = source
         self._kept: tuple[np.dtype[Any], Picture] | None = None
 
@@ -58,6 +70,15 @@ class StructurePicture:
         height, width = self.sizes[0]
         return height * width
 
+    def need(self, _dtype: np.dtype[Any]) -> tuple[int, Mapping[Hashable, int]]:
+        """Bytes that making it takes; nothing is shared."""
+        height, width = self.sizes[0]
+        return height * width * self._source.bytes_per_pixel, {}
+
+    def close(self) -> None:
+        """Let go of the picture that is kept."""
+        self._kept = None
+
     def bands(
         self,
         _level: int,
@@ -69,6 +90,7 @@ class StructurePicture:
         """The pixels of `box`, as one band; raises what the source raises."""
         kept = self._kept
         if kept is None or kept[0] != dtype:
-            kept = self._kept = dtype, self._source.picture(self.sizes[0], dtype, stats)
+            picture, self.copied_share = self._source.picture(self.sizes[0], dtype, stats)
+            kept = self._kept = dtype, picture
         advance(self.work(0, box))
         yield kept[1][box.y0 : box.y1, box.x0 : box.x1]

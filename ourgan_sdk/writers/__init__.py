@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .._atomic import atomic_file
+from .._atomic import absolute, atomic_file
 from ..errors import OutputError, SizeError
 from .base import ArrayWriter, Encoder, EncodingWriter, Properties, Writer
 from .deep_zoom import atomic_deep_zoom, save_deep_zoom
@@ -71,7 +71,7 @@ def open_writer(
         SizeError: `width` or `height` is less than 1.
         ValueError: `dtype`, `quality` or `dpi` is none of the above, or a band does not fit the picture.
     """
-    path = Path(path)
+    path = absolute(path)
     properties = Properties(width, height, np.dtype(dtype), quality, pyramid, dpi, description)
     _check(properties)
     kind = _format_for(path, properties)

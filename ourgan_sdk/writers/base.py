@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..arrays import Picture
 from ..errors import OutputError, SizeError
+from ..stopping import check_stop
 
 __all__ = ["ArrayWriter", "Encoder", "EncodingWriter", "Properties", "Writer"]
 
@@ -98,7 +99,7 @@ class EncodingWriter:
             raise ValueError(f"expected {self._properties.height} rows, got {self._rows}")
         self._put(None)
         while not wait([self._encoded], timeout=0.1).done:
-            pass  # a wait without a limit would hold up Ctrl-C on some systems
+            check_stop()  # and a wait without a limit would hold up Ctrl-C on some systems
         self._raise_failure()
 
     def stop(self) -> None:
@@ -112,6 +113,8 @@ class EncodingWriter:
             with contextlib.suppress(queue.Full):
                 self._bands.put(band, timeout=0.05)
                 return
+            if band is not None:
+                check_stop()
 
     def _raise_failure(self) -> None:
         failure = self._encoded.exception()

@@ -1,7 +1,6 @@
 """OME-Zarr 0.5: a Zarr v3 group that holds the picture and its reductions, in chunks."""
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._atomic import atomic_outputs, check_replaceable, follow
+from .._optional import import_optional
 from ..arrays import Picture
 from ..errors import OutputError
 from .base import Properties
@@ -24,10 +24,12 @@ def atomic_zarr(path: Path) -> Iterator[Path]:
     """Yield a name for a new folder, which takes the name `path` when the block ends well.
 
     As `atomic_file`. Raises OutputError, before the block runs, also if something else than a Zarr folder has
-    that name, or if the `zarr` library is missing.
+    that name, or if the `zarr` library is not installed or does not load.
     """
-    if importlib.util.find_spec("zarr") is None:
-        raise OutputError(f'cannot write {path}: Zarr is missing; run: pip install "ourgan-sdk[zarr]"')
+    try:
+        import_optional("zarr", "Zarr", '"ourgan-sdk[zarr]"', OutputError)
+    except OutputError as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
     target = follow(path)
     check_replaceable(path, target, ("zarr.json", ".zgroup", ".zarray"))
     with atomic_outputs(path, {"picture": target}) as folder:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ourgan_sdk._core import Box, BudgetError, Grid, Tile, plan_grid
+from ourgan_sdk._core import Box, Grid, Tile, plan_grid
+from ourgan_sdk.errors import BudgetError
 
 MAX_SIDE = 2**31
 MAX_HALO = 2**28

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ourgan_sdk._core import Box, Grid, NonFiniteError, Pipeline, Tile, gather, scatter
+from ourgan_sdk._core import Box, Grid, Pipeline, Tile, gather, scatter
 
 Array = npt.NDArray[Any]
 SCALE, SEED, STREAM, DEVIATION = 2, 5, 256, 0.1
@@ -173,7 +173,6 @@ def test_non_finite_tiles_are_told_once_and_the_rest_goes_on(source: Array) -> N
         assert pipeline.wait(tickets[1]) == [tickets[1]]
         assert pipeline.wait(tickets[1]) == []
         np.testing.assert_array_equal(render(source, pipeline, 3), render_serially(source))
-    assert issubclass(NonFiniteError, ArithmeticError)
 
 
 def test_an_exception_in_the_loop_drains_the_queue(source: Array) -> None:

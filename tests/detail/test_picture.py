@@ -20,7 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ourgan_sdk import Box, Canvas, EngineError, OutputError, RenderStats, SizeError, Synthesizer
+from ourgan_sdk import (
+    Box,
+    Canvas,
+    EngineError,
+    OutputError,
+    RenderMemoryError,
+    RenderStats,
+    SizeError,
+    Synthesizer,
+)
 from ourgan_sdk import detail as detail_package
 from ourgan_sdk._core import Detail
 from ourgan_sdk.detail import DetailPicture
@@ -201,7 +210,7 @@ def test_sources_say_where_pixels_come_from(narrow: Canvas) -> None:
 
 def test_pixels_are_those_that_the_sources_name(narrow: Canvas, whole: np.ndarray) -> None:
     """Inside large pieces: the photograph enlarged, with no more than tone added."""
-    photograph = narrow._renderer.first._source._pixels
+    photograph = narrow._renderer.first._source._pixels()
     plan = narrow._renderer.first.plan
     large = detail_package.photograph.make_levels(photograph, plan)[-1].astype(int)
     sources = narrow.sources()
@@ -321,7 +330,7 @@ def test_a_failure_for_want_of_memory_is_raised(
             raise MemoryError("bad allocation")
 
     monkeypatch.setattr(detail_package.picture, "Detail", Starving)
-    with pytest.raises(MemoryError, match="bad allocation"):
+    with pytest.raises(RenderMemoryError, match=r"out of memory \(bad allocation\): give a smaller size"):
         make_canvas(photograph_path).read()
     assert tried == 1
 

@@ -404,7 +404,7 @@ def test_not_there(
         open_engine(bundle_path, name)
     path = make()
     monkeypatch.setitem(sys.modules, trt.__name__, None)
-    with pytest.raises(EngineUnavailableError, match=rf"is not installed .*ourgan-sdk\[{name}\]"):
+    with pytest.raises(EngineUnavailableError, match=rf"is not installed: .*ourgan-sdk\[{name}\]"):
         open_engine(path, name)
 
 

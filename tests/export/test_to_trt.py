@@ -151,7 +151,7 @@ def test_a_node_that_cannot_be_parsed_is_named(tmp_path: Path, manifest: Manifes
         (["--gpu", "sm75", "--precision", "bf16"], "bf16 engines for sm80, sm86"),
         (["--window", "6x60"], "at least 7x7, two halos and a pixel; got 6x60"),
         (["--memory", "1MiB"], "do not fit into so little of the GPU's memory: allow more"),
-        (["--runtime", "tensorrt"], r"TensorRT is not installed .*ourgan-sdk\[tensorrt\]"),
+        (["--runtime", "tensorrt"], r"TensorRT is not installed: .*ourgan-sdk\[tensorrt\]"),
         (
             ["--window", "20000x20000", "--gpu", "sm86"],
             r"TensorRT for RTX (cannot build|does not take) the .*: ",

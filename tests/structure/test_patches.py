@@ -42,7 +42,7 @@ def make_source(seed: int = 0, threads: int = 0, **asked: object) -> PatchesSour
 def make_picture(
     seed: int = 0, size: tuple[int, int] = (68, 128), threads: int = 0, **asked: object
 ) -> np.ndarray:
-    return make_source(seed, threads, **asked).picture(size, np.dtype(np.uint8), RenderStats())
+    return make_source(seed, threads, **asked).picture(size, np.dtype(np.uint8), RenderStats())[0]
 
 
 def test_a_seed_has_one_picture_whatever_the_threads() -> None:
@@ -61,7 +61,7 @@ def test_a_known_picture() -> None:
 
 def test_types_show_the_same_picture() -> None:
     pictures = {
-        kind: make_source().picture((40, 60), np.dtype(kind), RenderStats())
+        kind: make_source().picture((40, 60), np.dtype(kind), RenderStats())[0]
         for kind in ("uint8", "uint16", "float32")
     }
     exact = pictures["uint16"].astype(float)
@@ -86,21 +86,18 @@ def test_variety_copies_less() -> None:
     for variety in (0.0, 1.0):
         numbers = []
         for seed in range(6):
-            stats = RenderStats()
-            make_source(seed, variety=variety).start((68, 128), stats, lambda _share: None)
-            numbers.append(stats.copied_share)
+            source = make_source(seed, variety=variety)
+            numbers.append(source.start((68, 128), RenderStats(), lambda _share: None).copied)
         shares[variety] = np.mean(numbers)
     assert shares[1.0] < 0.8 * shares[0.0]
 
 
 def test_the_photographs_own_layout_is_the_photograph_at_its_size() -> None:
-    stats = RenderStats()
     size = patches_size(*SIZE)
-    composition = make_source(retarget=True).start(size, stats, lambda _share: None)
+    composition = make_source(retarget=True).start(size, RenderStats(), lambda _share: None)
     expected = resample(hills(), *size)
     assert np.corrcoef(np.asarray(composition.picture).ravel(), expected.ravel())[0, 1] > 0.9
-    assert stats.copied_share is not None
-    assert stats.copied_share > 0.5
+    assert composition.copied > 0.5
 
 
 class Draws:
@@ -133,10 +130,9 @@ def test_too_large_pieces_are_drawn_again(
 ) -> None:
     draws = Draws(shares)
     monkeypatch.setattr(patches, "Composition", draws)
-    stats = RenderStats()
-    make_source(5).start((68, 128), stats, lambda _share: None)
+    chosen = make_source(5).start((68, 128), RenderStats(), lambda _share: None)
     assert draws.seeds == [sub_seed(5, number) for number in range(drawn)]
-    assert stats.copied_share == taken
+    assert chosen.copied == taken
 
 
 def test_sub_seeds_are_seeds_of_their_own() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..._optional import import_optional
 from ...errors import EngineError
 from .even_strips import ALIGNMENT, make_strips_even
 
@@ -105,12 +106,9 @@ def convert_upscaler(
 
 
 def _import_onnx() -> Any:
-    try:
-        import onnx.compose  # noqa: PLC0415 - optional, and slow to import
-        import onnx.parser  # noqa: PLC0415
-        import onnx.version_converter  # noqa: PLC0415
-    except ImportError as error:
-        raise EngineError("networks are converted by the onnx package: pip install onnx") from error
+    onnx = import_optional("onnx", "onnx, which converts networks,", "onnx", EngineError)
+    for part in ("compose", "parser", "version_converter"):
+        import_optional(f"onnx.{part}", "onnx, which converts networks,", "onnx", EngineError)
     return onnx
 
 

@@ -1,0 +1,32 @@
+"""Importing packages that not everybody has installed."""
+
+import importlib
+from typing import Any
+
+from .errors import OurganError
+
+__all__ = ["import_optional"]
+
+
+def import_optional(module: str, title: str, install: str, error: type[OurganError]) -> Any:
+    """The module, of a package that messages call `title`; `install` is what pip is to be given.
+
+    Raises `error`: that it is not installed, where nothing of that name is; and why it does not load where it
+    is there, but a library or another module that it needs is not, or is another one than it needs.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name == module:
+            raise error(f"{title} is not installed: pip install {install}") from missing
+        raise error(_explain_broken(title, install, missing)) from missing
+    except Exception as broken:  # whatever the package's own code raises when it looks for its libraries
+        raise error(_explain_broken(title, install, broken)) from broken
+
+
+def _explain_broken(title: str, install: str, reason: Exception) -> str:
+    text = " ".join(str(reason).split()) or type(reason).__name__
+    return (
+        f"{title} is installed, but does not load ({text}): repair what is missing, or install it anew with "
+        f"pip install --force-reinstall {install}"
+    )
