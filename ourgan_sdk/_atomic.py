@@ -5,6 +5,7 @@ target it is for, and its writer holds a lock on it, which ends with the process
 that can be locked has lost its writer, and the next writer of the same target removes it.
 """
 
+import atexit
 import contextlib
 import hashlib
 import os
@@ -13,9 +14,10 @@ import shutil
 import sys
 import time
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ._forks import in_child
+from ._threads import call_for_each, keeping_the_process
 from .errors import OutputError
 
 if sys.platform != "win32":
@@ -55,17 +57,34 @@ def atomic_outputs(path: Path, outputs: dict[str, Path]) -> Iterator[Path]:
     under their names is removed then. Otherwise as `atomic_file`; errors name `path`.
     """
     target = next(iter(outputs.values()))
-    with _naming(path):
-        _remove_abandoned(target)
-        folder, lock = _make_temporary(target)
-    try:
-        yield folder
+    with keeping_the_process():
         with _naming(path):
-            _flush_to_disk(folder)
-            _publish(folder, outputs)
-    finally:
-        _remove(folder)
-        _unlock(lock)
+            _remove_abandoned(target)
+            folder, lock = _make_temporary(target)
+        try:
+            yield folder
+            if folder not in _unfinished:
+                raise OutputError(f"cannot write {path}: the process that this one was forked from writes it")
+            with _naming(path):
+                _flush_to_disk(folder)
+                _publish(folder, outputs)
+        finally:
+            if folder in _unfinished:
+                _remove(folder)
+                _unfinished.discard(folder)
+            _unlock(lock)
+
+
+_unfinished: set[Path] = set()
+"""Temporary folders of this process. What Ctrl-C, between any two steps, leaves of them goes at its end."""
+
+in_child(_unfinished.clear)
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    while _unfinished:
+        _remove(_unfinished.pop())
 
 
 def _remove(folder: Path) -> None:
@@ -144,15 +163,21 @@ def _make_temporary(target: Path) -> tuple[Path, int | None]:
     """A new folder beside `target`, and the lock on it."""
     while True:
         folder = target.with_name(f"{_temporary_prefix(target)}{secrets.token_hex(8)}.part")
-        folder.mkdir()
+        _unfinished.add(folder)
+        try:
+            folder.mkdir()
+        except OSError:
+            _unfinished.discard(folder)
+            raise
         try:
             lock = _lock(folder, wait=True)
         except FileNotFoundError:
-            continue  # another writer took the folder for abandoned before it could be locked
+            lock = None  # another writer took the folder for abandoned before it could be locked
         except OSError:
             return folder, None  # a file system without locks: nobody can take the folder for abandoned
         if folder.exists():
             return folder, lock
+        _unfinished.discard(folder)
         _unlock(lock)
 
 
@@ -195,9 +220,7 @@ def _flush_to_disk(folder: Path) -> None:
         files += [Path(root, name) for name in names]
         if os.name != "nt":  # where folders cannot be opened
             files += [Path(root, name) for name in folders]
-    with ThreadPoolExecutor(8) as executor:  # file systems commit what is asked for at the same time at once
-        for _ in executor.map(_flush, files):
-            pass
+    call_for_each(_flush, files, threads=8)  # file systems commit what is asked for at the same time at once
 
 
 def _flush(path: Path) -> None:
