@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import Box, BudgetError
+from ._forks import lock
+from ._lazy import lazy
 from .arrays import Picture
 from .bundle import Upscaler
 from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
@@ -123,7 +124,7 @@ class Renderer:
         self._chain = chain
         self._seed = seed
         self._dtype = dtype
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._has_warned = False
         self.plan = self._make_plan(memory_limit)
 
@@ -245,7 +246,7 @@ class _Route:
     target: Box
     keep: bool
 
-    @functools.cached_property
+    @lazy
     def passes(self) -> list[Pass]:
         """The passes that have to be run, found from the last one back to the first."""
         passes: list[Pass] = []

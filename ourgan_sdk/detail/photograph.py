@@ -1,9 +1,8 @@
 """A bundle's photograph at the levels that pictures ask for."""
 
-import functools
-import threading
-
 from .._core import PhotographLevels, resample
+from .._forks import lock
+from .._lazy import lazy
 from ..arrays import Picture
 from ..bundle import Bundle
 from ..errors import BundleError, PhotographError
@@ -23,11 +22,11 @@ class PhotographSource:
         """`threads`: for resizing, 0 for all that the machine has."""
         self._bundle = bundle
         self._threads = threads
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._reduced: Picture | None = None
         self._kept: tuple[DetailPlan, PhotographLevels] | None = None
 
-    @functools.cached_property
+    @lazy
     def _pixels(self) -> Picture:
         """(H, W, 3) uint8; raises BundleError."""
         file, photo = self._bundle.manifest.photo.file, self._bundle.manifest.photo

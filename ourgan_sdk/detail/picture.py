@@ -1,6 +1,5 @@
 """One canvas's detail: its field, found when it is first needed, and the regions gathered through it."""
 
-import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._core import Box, Composition, Detail, DetailSettings, resample
+from .._forks import lock
 from ..arrays import Picture
 from ..errors import SizeError
 from ..progress import RenderStats
@@ -54,7 +54,7 @@ class DetailPicture:
         self._layout = layout
         self._seed = seed
         self._threads = threads
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._detail: Detail | None = None
         self._copied_share: float | None = None
 
@@ -119,8 +119,9 @@ class DetailPicture:
     def _found(self, stats: RenderStats, advance: Advance) -> Detail:
         with self._lock:
             if self._detail is None:
-                self._detail = self._find(stats, advance)
+                detail = self._find(stats, advance)
                 self._copied_share = stats.copied_share
+                self._detail = detail
             stats.copied_share = self._copied_share
             return self._detail
 

@@ -1,11 +1,7 @@
 """OpenVINO on the CPU, in float32 or, where the processor can, largely in bfloat16."""
 
 import contextlib
-import functools
 import logging
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .._core import normal, resample
+from .._forks import PerProcess, lock, undisturbed
+from .._runtimes import import_openvino
 from ..arrays import Tensor
 from ..bundle import Bundle, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
@@ -64,7 +62,7 @@ class OpenVinoEngine(HostEngine):
         # OpenVINO would look for weights in other files wherever the network says that they are.
         if _EXTERNAL in network:
             raise EngineError("expected a network that holds its own weights; this one may refer to files")
-        with _errors("cannot load the network"):
+        with undisturbed(), _errors("cannot load the network"):
             self._model = self._core.read_model(network)
             inputs, outputs = len(self._model.inputs), len(self._model.outputs)
             if (inputs, outputs) != (1, 1):
@@ -79,13 +77,13 @@ class OpenVinoEngine(HostEngine):
         }
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        self._compiled: dict[tuple[int, ...], Any] = {}
-        self._lock = threading.Lock()
+        self._compiled = PerProcess.of(dict[tuple[int, ...], Any](), "an engine")
+        self._lock = lock()
 
     @staticmethod
     def version() -> str:
         """Of the installed OpenVINO; raises EngineUnavailableError if there is none."""
-        return str(_import_openvino().__version__).partition("-")[0]
+        return str(import_openvino().__version__).partition("-")[0]
 
     @classmethod
     def open(
@@ -110,7 +108,7 @@ class OpenVinoEngine(HostEngine):
 
     def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
         """A function that runs the network from `tile` into `result`."""
-        tensor = _import_openvino().Tensor
+        tensor = import_openvino().Tensor
         with _errors("cannot compile the network"):
             request = self._compile(tile.shape).create_infer_request()
             request.set_input_tensor(tensor(tile, shared_memory=True))
@@ -120,17 +118,19 @@ class OpenVinoEngine(HostEngine):
     def _compile(self, shape: tuple[int, ...]) -> Any:
         """The network for inputs of `shape`: where that is fixed, activations take a third of the memory."""
         with self._lock:
-            compiled = self._compiled.pop(shape, None)
-            for other in self._compiled.values():
+            kept = self._compiled()
+            compiled = kept.pop(shape, None)
+            for other in kept.values():
                 with contextlib.suppress(RuntimeError):  # it is busy
                     other.release_memory()
             if compiled is None:
                 model = self._model.clone()
                 model.reshape(list(shape))
-                compiled = self._core.compile_model(model, "CPU", self._options)
-                while len(self._compiled) >= _MOST_WINDOWS:
-                    del self._compiled[next(iter(self._compiled))]  # the one not asked for the longest time
-            self._compiled[shape] = compiled
+                with undisturbed():
+                    compiled = self._core.compile_model(model, "CPU", self._options)
+                while len(kept) >= _MOST_WINDOWS:
+                    del kept[next(iter(kept))]  # the one not asked for the longest time
+            kept[shape] = compiled
         return compiled
 
     def _share_within_a_level(self, bundle: Bundle, upscaler: Upscaler) -> float:
@@ -140,7 +140,7 @@ class OpenVinoEngine(HostEngine):
             np.clip(engine.enlarge(example), 0, 1)
             for engine in (self, OnnxRuntimeEngine(bundle.read(upscaler.file)))
         )
-        self._compiled.clear()  # no render has windows of this size
+        self._compiled().clear()  # no render has windows of this size
         return float(np.mean(np.abs(one - other).max(axis=1) <= 1 / 255))
 
 
@@ -222,46 +222,9 @@ def _errors(what: str) -> Iterator[None]:
         raise kind(f"OpenVINO {what}: {reason}") from error
 
 
-def _core() -> Any:
-    """OpenVINO itself, once per process and for as long as that lives.
+_core: PerProcess[Any] = PerProcess(lambda: import_openvino().Core())
+"""OpenVINO itself, once per process and for as long as that lives.
 
-    When its CPU plugin is loaded it sets a stack for signal handlers, and when it goes it puts back the one
-    before: of several that come and go, the last one leaves a stack that is no more, on which the next Ctrl-C
-    ends the process. A forked child has none of its threads, and gets one of its own.
-    """
-    _import_openvino()  # says what to install
-    return _core_of(os.getpid())
-
-
-@functools.cache
-def _core_of(_process: int) -> Any:
-    return _import_openvino().Core()
-
-
-@functools.cache
-def _import_openvino() -> Any:
-    try:
-        with _telemetry_off():
-            import openvino  # noqa: PLC0415 - optional, and slow to import
-    except ImportError as error:
-        raise EngineUnavailableError(
-            'OpenVINO is not installed: pip install "ourgan-sdk[openvino]"'
-        ) from error
-    return openvino
-
-
-@contextlib.contextmanager
-def _telemetry_off() -> Iterator[None]:
-    """Hide the package by which OpenVINO, on its import, reports to its makers and writes to ~/intel.
-
-    It does without. Whoever has imported that package before has decided otherwise.
-    """
-    name = "openvino_telemetry"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment] # which makes its import fail
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+When its CPU plugin is loaded it sets a stack for signal handlers, and when it goes it puts back the one
+before: of several that come and go, the last one leaves a stack that is no more, on which the next Ctrl-C
+ends the process."""

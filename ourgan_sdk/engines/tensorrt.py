@@ -5,7 +5,6 @@ import functools
 import hashlib
 import importlib
 import logging
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 
 from .._atomic import atomic_file
 from .._core import CudaDevice, DeviceMemory, Pipeline
+from .._forks import lock
 from ..bundle import Bundle, EngineRecord, Upscaler
 from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavailableError, OutputError
 from .devices import open_device
@@ -109,7 +109,7 @@ class _Engine(Engine):
         self.precision = record.precision
         self.rules = _rules(record)
         self._logger = make_logger(self._trt)
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._bound: weakref.WeakKeyDictionary[Pipeline, _Bound] = weakref.WeakKeyDictionary()
         try:
             with device:

@@ -1,11 +1,10 @@
 """A bundle's networks, opened when they are first needed."""
 
-import functools
-import threading
 from typing import Any
 
 import numpy as np
 
+from .._forks import PerProcess, lock
 from ..bundle import Bundle, Upscaler
 from ..engines import Engine, Opened, Options, candidates, open_first
 from ..engines.onnxruntime import OnnxRuntimeEngine
@@ -17,26 +16,22 @@ class Networks:
     """The networks of `bundle`, upscalers on the first usable of the engines asked for.
 
     The structure and the references run in ONNX Runtime on the CPU, whatever the engine: so a seed has the
-    same composition everywhere. Several threads may use them at once.
+    same composition everywhere. Several threads may use them at once; a forked child opens its own.
     """
 
     def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
         """Raises EngineError if no engine is called so, or none of that name runs on the device asked for."""
         self.bundle = bundle
-        self._kinds = candidates(engine, options)
         self._options = options
-        self._on_cpu: dict[str, OnnxRuntimeEngine] = {}
-        self._lock = threading.Lock()
+        kinds = candidates(engine, options)
+        self._opened = PerProcess(lambda: open_first(bundle, kinds, options))
+        self._on_cpu: PerProcess[dict[str, OnnxRuntimeEngine]] = PerProcess(dict)
+        self._lock = lock()
 
     @property
     def opened(self) -> Opened:
         """The upscalers; raises EngineError if no engine can be used."""
-        with self._lock:
-            return self._opened
-
-    @functools.cached_property
-    def _opened(self) -> Opened:
-        return open_first(self.bundle, self._kinds, self._options)
+        return self._opened()
 
     def engine(self, upscaler: Upscaler, dtype: np.dtype[Any]) -> Engine:
         """The engine of `upscaler` whose results go into pictures of `dtype`, uint8 or uint16."""
@@ -45,6 +40,7 @@ class Networks:
     def on_cpu(self, file: str) -> OnnxRuntimeEngine:
         """The network of member `file` in float32 on the CPU, opened by the first thread that asks."""
         with self._lock:
-            if file not in self._on_cpu:
-                self._on_cpu[file] = OnnxRuntimeEngine(self.bundle.read(file), self._options.threads)
-            return self._on_cpu[file]
+            opened = self._on_cpu()
+            if file not in opened:
+                opened[file] = OnnxRuntimeEngine(self.bundle.read(file), self._options.threads)
+            return opened[file]

@@ -4,7 +4,6 @@ Passes chain as generators of bands (`tile_loop.run_pass`): asking the last one 
 one work just far enough ahead, and no intermediate picture is ever whole in memory.
 """
 
-import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core import Box, Grid, Tile
+from .._lazy import lazy
 from ..arrays import Picture
 from ..engines import Engine, HostEngine
 from .cache import TileCache
@@ -47,7 +47,7 @@ class Pass:
         """Input pixels that go through the engine."""
         return len(self.missing) * self.window_area
 
-    @functools.cached_property
+    @lazy
     def tiles(self) -> list[list[Tile]]:
         """The tiles whose cores touch the target, in rows."""
         grid, target, scale = self.grid, self.target, self.scale
@@ -57,7 +57,7 @@ class Pass:
         columns = [i for i, core in widths if target.x0 < scale * core.x1 and scale * core.x0 < target.x1]
         return [[grid.tile(row, column) for column in columns] for row in rows]
 
-    @functools.cached_property
+    @lazy
     def known(self) -> dict[tuple[int, int], Picture]:
         """Results of tiles that were found in the cache, by row and column; held until this render ends."""
         if self.cache is None:
@@ -65,7 +65,7 @@ class Pass:
         found = (((tile.row, tile.column), self.cache.get(self.key(tile))) for tile in chain(*self.tiles))
         return {place: picture for place, picture in found if picture is not None}
 
-    @functools.cached_property
+    @lazy
     def missing(self) -> list[Tile]:
         """The tiles that have to be rendered, row by row."""
         return [tile for tile in chain(*self.tiles) if (tile.row, tile.column) not in self.known]

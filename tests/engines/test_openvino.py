@@ -16,7 +16,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from ourgan_sdk import Bundle, EngineError
+from ourgan_sdk import Bundle, EngineError, _runtimes
+from ourgan_sdk._forks import PerProcess
 from ourgan_sdk.calibration.halo import cut_windows, seam_error
 from ourgan_sdk.engines import Options, openvino
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
@@ -128,7 +129,7 @@ def test_bound_runs_outlive_the_engine_and_what_it_keeps(networks: dict[str, byt
     run = engine.bind_arrays(picture(8, 9), result)
     for width in range(10, 20):
         engine.enlarge(picture(8, width))
-    assert len(engine._compiled) == openvino._MOST_WINDOWS
+    assert len(engine._compiled()) == openvino._MOST_WINDOWS
     expected = engine.enlarge(picture(8, 9))
     del engine
     run()
@@ -288,7 +289,8 @@ def test_bf16_is_not_chosen_where_it_does_not_look_the_same(
 
 
 def test_not_installed(upscaler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    openvino._import_openvino.cache_clear()
+    _runtimes.import_openvino.cache_clear()
+    monkeypatch.setattr(openvino, "_core", PerProcess(openvino._core._make))
     monkeypatch.setitem(sys.modules, "openvino", None)
     for attempt in (OpenVinoEngine.version, lambda: OpenVinoEngine(upscaler)):
         with pytest.raises(EngineUnavailableError, match=r'pip install "ourgan-sdk\[openvino\]"'):

@@ -3,12 +3,12 @@
 Needs the `onnx` package, which is no dependency of this one: where it is missing, nothing is told.
 """
 
-import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..._lazy import lazy
 from ...errors import OurganError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Graph:
     input: str
     output: str
 
-    @functools.cached_property
+    @lazy
     def computed(self) -> set[str]:
         """The tensors whose values depend on the input's."""
         names = {self.input}

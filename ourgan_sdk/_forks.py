@@ -1,0 +1,115 @@
+"""What a forked child does with what it inherits: locks, and objects that have threads of their own.
+
+A fork copies the memory of all threads, and goes on with one of them. A lock that another thread held would
+stay locked in the child for ever, and whoever uses or destroys a pool of threads there waits for threads that
+are no more. So locks that may be held at a fork come from `lock`, and what has threads is in a `PerProcess`.
+"""
+
+import contextlib
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from .errors import EngineError
+
+__all__ = ["PerProcess", "in_child", "lock", "undisturbed"]
+
+T = TypeVar("T")
+
+_LONGEST_WAIT = 30.0
+"""Seconds that a fork waits for what must not be disturbed by it."""
+
+_locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
+_holders: "weakref.WeakSet[PerProcess[Any]]" = weakref.WeakSet()
+_actions: list[Callable[[], object]] = []
+_undisturbed = threading.RLock()
+
+
+def lock() -> "threading.Lock":
+    """A lock that nobody holds in a forked child: what it guards has to be whole between any two steps."""
+    made = threading.Lock()
+    _locks.add(made)
+    return made
+
+
+def in_child(action: Callable[[], object]) -> None:
+    """Call `action` in every forked child, before it does anything else."""
+    _actions.append(action)
+
+
+def undisturbed() -> contextlib.AbstractContextManager[object]:
+    """Let forks by other threads, and other threads' blocks of this kind, wait for the block.
+
+    It is for what holds locks that are not ours: imports, and libraries that load networks.
+    """
+    return _undisturbed
+
+
+class PerProcess(Generic[T]):
+    """What `make` returns, made in every process by the first thread that asks for it there.
+
+    A forked child makes its own. What it has inherited it neither uses nor destroys.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = lock()
+        self._made: list[T] = []
+        _holders.add(self)
+
+    @classmethod
+    def of(cls, value: T, what: str) -> "PerProcess[T]":
+        """Holds `value`, which a forked child cannot make anew: there EngineError says so, naming `what`."""
+
+        def refuse() -> T:
+            raise EngineError(
+                f"expected {what} of this process, got one that was made before it was forked: "
+                "make it after the fork, or start processes by spawn"
+            )
+
+        holder = cls(refuse)
+        holder._made.append(value)
+        return holder
+
+    def __call__(self) -> T:
+        """The value; raises what `make` raises, each time anew."""
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+    def _forget(self) -> None:
+        for value in self._made:
+            # One more reference than there are: not even the interpreter's end destroys it.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+        self._made = []
+
+
+def _before_fork() -> None:
+    _undisturbed.acquire(timeout=_LONGEST_WAIT)
+
+
+def _after_fork_in_parent() -> None:
+    with contextlib.suppress(RuntimeError):  # it waited in vain
+        _undisturbed.release()
+
+
+def _after_fork_in_child() -> None:
+    global _undisturbed  # noqa: PLW0603 - whoever held it is no more
+    _undisturbed = threading.RLock()
+    for made in list(_locks):
+        if made.locked():
+            made.release()
+    for holder in list(_holders):
+        holder._forget()
+    for action in _actions:
+        action()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

@@ -1,0 +1,60 @@
+"""ONNX Runtime and OpenVINO, imported when they are first needed, and kept from reporting to their makers."""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from ._forks import undisturbed
+from .errors import EngineUnavailableError
+
+__all__ = ["import_onnxruntime", "import_openvino"]
+
+
+def import_onnxruntime() -> Any:
+    """The module; raises EngineUnavailableError if it is not installed.
+
+    On its import it would give this user a number, kept with a database in the cache folder, and look for a
+    server to report to; unless the environment says otherwise, it does not.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        with undisturbed():
+            import onnxruntime  # noqa: PLC0415 - optional, and slow to import
+    except ImportError as error:
+        raise EngineUnavailableError(
+            'ONNX Runtime is not installed: pip install "ourgan-sdk[cpu]", or "ourgan-sdk[cuda]" for a GPU'
+        ) from error
+    return onnxruntime
+
+
+@functools.cache
+def import_openvino() -> Any:
+    """The module; raises EngineUnavailableError if it is not installed."""
+    try:
+        with undisturbed(), _without_openvino_telemetry():
+            import openvino  # noqa: PLC0415 - optional, and slow to import
+    except ImportError as error:
+        raise EngineUnavailableError(
+            'OpenVINO is not installed: pip install "ourgan-sdk[openvino]"'
+        ) from error
+    return openvino
+
+
+@contextlib.contextmanager
+def _without_openvino_telemetry() -> Iterator[None]:
+    """Hide the package by which OpenVINO, on its import, reports to its makers and writes to ~/intel.
+
+    It does without. Whoever has imported that package before has decided otherwise.
+    """
+    name = "openvino_telemetry"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # which makes its import fail
+    try:
+        yield
+    finally:
+        del sys.modules[name]
