@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .._cache import CacheFile
 from .._core import normal, resample
 from .._forks import PerProcess, lock, undisturbed
 from .._runtimes import import_openvino
+from .._version import __version__
 from ..arrays import Tensor
 from ..bundle import Bundle, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
@@ -96,7 +98,7 @@ class OpenVinoEngine(HostEngine):
             return cls(network, options.precision, options.threads)
         if "BF16" in _capabilities():
             engine = cls(network, "bf16", options.threads)
-            share = engine._share_within_a_level(bundle, upscaler)
+            share = _kept_share(bundle, upscaler, lambda: engine._share_within_a_level(bundle, upscaler))
             is_close = share >= SHARE_WITHIN_A_LEVEL
             _log.info(
                 "%s in %s: bf16 keeps %.3f %% of the pixels within one 8-bit level of fp32",
@@ -161,6 +163,21 @@ class _BoundRun:
                 with contextlib.suppress(RuntimeError):  # which says that it was cancelled
                     self.request.wait()
                 raise
+
+
+def _kept_share(bundle: Bundle, upscaler: Upscaler, measure: Callable[[], float]) -> float:
+    """What `measure` gives, which takes seconds, or has given on this processor by the same software."""
+    processor = _core().get_property("CPU", "FULL_DEVICE_NAME"), *sorted(_capabilities())
+    software = __version__, OpenVinoEngine.version(), OnnxRuntimeEngine.version()
+    file = CacheFile("bf16", bundle.sha256, upscaler.file, *processor, *software)
+    content = file.read(most=32)
+    with contextlib.suppress(ValueError):
+        share = float(content or b"")
+        if 0 <= share <= 1:
+            return share
+    share = measure()
+    file.write(repr(share).encode())
+    return share
 
 
 def _check_precision(precision: Precision) -> None:
