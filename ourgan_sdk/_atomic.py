@@ -78,7 +78,15 @@ def atomic_outputs(path: Path, outputs: dict[str, Path]) -> Iterator[Path]:
 _unfinished: set[Path] = set()
 """Temporary folders of this process. What Ctrl-C, between any two steps, leaves of them goes at its end."""
 
-in_child(_unfinished.clear)
+_locks: set[int] = set()
+"""Descriptors that hold a lock; a child's would hold it, too, until the last child ends."""
+
+
+@in_child
+def _forget_unfinished() -> None:
+    _unfinished.clear()
+    for lock in list(_locks):
+        _unlock(lock)
 
 
 @atexit.register
@@ -204,11 +212,13 @@ def _lock(folder: Path, *, wait: bool) -> int | None:
     except BaseException:
         os.close(descriptor)
         raise
+    _locks.add(descriptor)
     return descriptor
 
 
 def _unlock(lock: int | None) -> None:
-    if lock is not None:
+    if lock in _locks:
+        _locks.discard(lock)
         os.close(lock)
 
 

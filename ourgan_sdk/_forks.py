@@ -11,11 +11,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from io import RawIOBase
+from typing import IO, Any, Generic, TypeVar
 
 from .errors import EngineError
 
-__all__ = ["PerProcess", "in_child", "lock", "undisturbed"]
+__all__ = ["PerProcess", "close_in_child", "in_child", "lock", "undisturbed"]
 
 T = TypeVar("T")
 
@@ -24,7 +25,8 @@ _LONGEST_WAIT = 30.0
 
 _locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
 _holders: "weakref.WeakSet[PerProcess[Any]]" = weakref.WeakSet()
-_actions: list[Callable[[], object]] = []
+_files: "weakref.WeakSet[IO[bytes] | RawIOBase]" = weakref.WeakSet()
+_actions: list[Callable[[], None]] = []
 _undisturbed = threading.RLock()
 
 
@@ -35,9 +37,15 @@ def lock() -> "threading.Lock":
     return made
 
 
-def in_child(action: Callable[[], object]) -> None:
-    """Call `action` in every forked child, before it does anything else."""
+def in_child(action: Callable[[], None]) -> Callable[[], None]:
+    """Call `action`, which this returns, in every forked child, before it does anything else."""
     _actions.append(action)
+    return action
+
+
+def close_in_child(file: "IO[bytes] | RawIOBase") -> None:
+    """Close `file` in forked children: what is locked would stay so until the last of them ends."""
+    _files.add(file)
 
 
 def undisturbed() -> contextlib.AbstractContextManager[object]:
@@ -81,7 +89,12 @@ class PerProcess(Generic[T]):
                 self._made.append(self._make())
             return self._made[0]
 
-    def _forget(self) -> None:
+    def let_go(self) -> None:
+        """Forget the value: whoever asks next makes it anew."""
+        with self._lock:
+            self._made = []
+
+    def _abandon(self) -> None:
         for value in self._made:
             # One more reference than there are: not even the interpreter's end destroys it.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
@@ -104,7 +117,9 @@ def _after_fork_in_child() -> None:
         if made.locked():
             made.release()
     for holder in list(_holders):
-        holder._forget()
+        holder._abandon()
+    for file in list(_files):
+        file.close()
     for action in _actions:
         action()
 

@@ -81,9 +81,10 @@ class Call(Generic[T]):
             return OurganError("this was begun in another process, from which this one was forked")
         return self._failure
 
-    def wait(self) -> None:
-        """Until it has ended. Ctrl-C ends the wait alone."""
+    def wait(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Until it has ended. Ctrl-C ends the wait alone, as does what `meanwhile`, called often, raises."""
         while not self.has_ended:
+            meanwhile()
             self._bell.wait()
 
     def result(self) -> T:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ._forks import close_in_child
 from .arrays import Picture
 from .errors import OutputError
 
@@ -143,6 +144,7 @@ def _open_locked(path: Path) -> RawIOBase:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                    close_in_child(file)
                     return file
         except BlockingIOError as error:
             file.close()

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ourgan_sdk import EngineError, OurganError, OutputError, open_writer
+from ourgan_sdk import EngineError, OurganError, OutputError, _atomic, open_writer
 from ourgan_sdk._apart import call_apart
 from ourgan_sdk._core import Box, Pipeline
 from ourgan_sdk._forks import PerProcess, lock, undisturbed
 from ourgan_sdk._threads import Call
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
+from ourgan_sdk.resume import open_finished
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here"),
@@ -284,3 +285,25 @@ def refuse(reason: str) -> None:
 
 def vanish() -> None:
     os._exit(3)
+
+
+def test_locks_of_files_are_not_held_by_children(tmp_path: Path) -> None:
+    """A child that lives on, as those of servers do, would keep others from going on with a render."""
+    picture, shape, dtype = {"size": 1}, (4, 4, 3), np.dtype(np.uint8)
+    over, is_over = os.pipe()
+    lock = _atomic._lock(tmp_path, wait=True)
+    with open_finished(tmp_path / "a.npy", picture, shape, dtype):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(LONGEST)
+            os.close(is_over)
+            os.read(over, 1)
+            os._exit(0)
+    _atomic._unlock(lock)
+    try:
+        with open_finished(tmp_path / "a.npy", picture, shape, dtype):
+            pass
+        _atomic._unlock(_atomic._lock(tmp_path, wait=False))
+    finally:
+        os.close(is_over)
+        assert os.waitpid(child, 0) == (child, 0)
