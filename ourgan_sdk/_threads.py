@@ -5,16 +5,27 @@ render go on. And Ctrl-C, which interrupts the main thread between any two of it
 here: what threads tell each other is single assignments, and locks do no more than wake who waits for them.
 """
 
+import atexit
 import contextlib
+import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
+from ._forks import in_child
 from ._frames import empty_frames
 from .errors import OurganError
 
-__all__ = ["Bell", "Call", "call_for_each", "keeping_the_process"]
+__all__ = [
+    "Bell",
+    "Call",
+    "call_for_each",
+    "check_process",
+    "ending_with_the_process",
+    "keeping_the_process",
+]
 
 T = TypeVar("T")
 
@@ -40,7 +51,10 @@ class Bell:
 
 
 class Call(Generic[T]):
-    """`function()` in a thread of its own, until whose end the interpreter waits before it ends."""
+    """`function()` in a thread of its own, until whose end the interpreter waits before it ends.
+
+    The thread is a daemon all the same: Ctrl-C in the middle of its start can leave it waiting for ever.
+    """
 
     def __init__(self, function: Callable[[], T], name: str) -> None:
         """Raises OurganError if the system gives no more threads."""
@@ -49,10 +63,9 @@ class Call(Generic[T]):
         self._failure: BaseException | None = None
         self._ended = False
         self._bell = Bell()
-        # Of a daemon thread, which this one may be, nobody waits for the end.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=False)
+        self._process = os.getpid()
         try:
-            self._thread.start()
+            threading.Thread(target=self._run, name=name, daemon=True).start()
         except RuntimeError as error:
             raise OurganError(f"cannot start a thread: {error}") from error
 
@@ -60,7 +73,8 @@ class Call(Generic[T]):
         function, self._function = self._function, None
         try:
             assert function is not None  # noqa: S101 - it runs once
-            self._result.append(function())
+            with _awaited():
+                self._result.append(function())
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it
             empty_frames(error)
             self._failure = error
@@ -71,8 +85,8 @@ class Call(Generic[T]):
 
     @property
     def has_ended(self) -> bool:
-        """Whether there is nothing to wait for."""
-        return self._ended or not self._thread.is_alive()
+        """Whether there is nothing to wait for, in a child forked meanwhile as well."""
+        return self._ended or self._process != os.getpid()
 
     @property
     def failure(self) -> BaseException | None:
@@ -135,9 +149,63 @@ def keeping_the_process() -> Iterator[None]:
         while not is_over[0]:
             bell.wait()
 
-    Call(wait, "ourgan keeper")
+    threading.Thread(target=wait, name="ourgan keeper", daemon=False).start()
     try:
         yield
     finally:
         is_over[0] = True
         bell.ring()
+
+
+_LONGEST_END = 30.0
+"""Seconds that the interpreter's end waits for daemon threads to stop."""
+
+_at_work: list[int] = []
+"""Daemon threads that the interpreter's end waits for."""
+
+_is_ending = False
+
+
+@contextlib.contextmanager
+def ending_with_the_process() -> Iterator[None]:
+    """In a daemon thread, let the block end, by `check_process`, before the interpreter does.
+
+    Such a thread is stopped wherever it next needs the interpreter, and within compiled code that aborts the
+    process.
+    """
+    if not threading.current_thread().daemon:
+        yield
+        return
+    check_process()
+    with _awaited():
+        yield
+
+
+@contextlib.contextmanager
+def _awaited() -> Iterator[None]:
+    """Let the interpreter's end wait for the block."""
+    thread = threading.get_ident()
+    _at_work.append(thread)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # in a child that was forked meanwhile
+            _at_work.remove(thread)
+
+
+def check_process() -> None:
+    """Raise SystemExit in a daemon thread if the interpreter ends."""
+    if _is_ending and threading.current_thread().daemon:
+        raise SystemExit
+
+
+@atexit.register
+def _end_daemons() -> None:
+    global _is_ending  # noqa: PLW0603
+    _is_ending = True
+    deadline = time.monotonic() + _LONGEST_END
+    while _at_work and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+in_child(_at_work.clear)

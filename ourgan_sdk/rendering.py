@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ._core import Box, BudgetError
 from ._forks import lock
 from ._lazy import lazy
+from ._threads import check_process, ending_with_the_process
 from .arrays import Picture
 from .bundle import Upscaler
 from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
@@ -170,7 +171,7 @@ class Renderer:
             *(box.width, box.height, box.x0, box.y0, level, *self._chain.size[::-1], self._seed),
         )
         route = self._route(level, box, keep=keep)
-        with reporting(progress, route.work) as report:
+        with ending_with_the_process(), reporting(progress, route.work) as report:
             meter = _Meter(report, route.work)
             rows = 0
             while True:
@@ -324,6 +325,7 @@ class _Meter:
     def _lower(self, left: float) -> None:
         before, self._left = round(self._left), left
         try:
+            check_process()
             self._report(before - round(left))
         except BaseException as error:
             self.failure = error

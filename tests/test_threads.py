@@ -56,6 +56,34 @@ def test_a_render_in_a_thread_outlives_the_main_one(
     )
 
 
+DAEMON = """
+import sys, threading
+from ourgan_sdk import Synthesizer
+bundle, detail, engine = sys.argv[1:]
+begun = threading.Event()
+synthesizer = Synthesizer(
+    bundle, detail=detail, engine=engine, device="cpu", precision="fp32", memory_limit=6 << 20
+)
+def render():
+    while True:
+        synthesizer.render(1200, 900, progress=lambda done, total: begun.set())
+threading.Thread(target=render, daemon=True).start()
+begun.wait()
+"""
+
+
+@pytest.mark.parametrize(("detail", "engine"), [("network", "openvino"), ("photograph", "onnxruntime")])
+def test_the_process_ends_while_a_daemon_thread_renders_an_array(
+    photograph_path: Path, detail: str, engine: str
+) -> None:
+    """It was aborted."""
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    command = [sys.executable, "-c", DAEMON, str(photograph_path), detail, engine]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def content(path: Path) -> dict[str, bytes]:
     """Of a file and what belongs to it."""
     roots = [path, path.with_name(f"{path.stem}_files")]

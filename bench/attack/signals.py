@@ -25,7 +25,7 @@ from .counts import Counts, Outcome
 __all__ = ["COMMANDS", "attack"]
 
 SECONDS = 60
-"""After which a process that was told to stop hangs."""
+"""After which a process that was told to stop hangs; it then tells where."""
 
 NETWORK = ["render", "640x400", "--detail", "network", "--engine", "onnxruntime", "--memory", "24MiB", "-o"]
 DETAIL = ["render", "2400x1600", "-o"]
@@ -65,8 +65,8 @@ def attack(count: int, seed: int, folder: Path) -> Counts:
         moments = [random.uniform(0, 1.1 * one.seconds), *random.uniform(0.001, 0.2, len(signals) - 1)]
         told = ", ".join(f"{s.name} after {m:.3f} s" for s, m in zip(signals, moments, strict=True))
         place = folder / f"fault-{number}"
-        outcome, code = _outcome(one, signals, moments, place)
-        counts.add(outcome, f"ourgan {' '.join(one.command)}: {told}: exit code {code}")
+        outcome, end = _outcome(one, signals, moments, place)
+        counts.add(outcome, f"ourgan {' '.join(one.command)}: {told}: {end}")
         shutil.rmtree(place)
     return counts
 
@@ -91,28 +91,28 @@ class _Whole:
 
 def _outcome(
     one: _Whole, signals: list[signal.Signals], moments: list[float], folder: Path
-) -> tuple[Outcome, int | None]:
-    """What came of it, and the exit code."""
+) -> tuple[Outcome, str]:
+    """What came of it, and how the process ended."""
     process = _begin(one.command, folder)
     for number, moment in zip(signals, moments, strict=True):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment)
         process.send_signal(number)
     try:
-        process.communicate(timeout=SECONDS)
+        _, errors = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return "hung", None
-    return _judged(one, signals, process.returncode, folder), process.returncode
+        process.send_signal(signal.SIGABRT)
+        return "hung", f"where: {process.communicate()[1]}"
+    end = f"exit code {process.returncode}, {errors.splitlines()[-1:]}"
+    return _judged(one, signals, process.returncode, folder), end
 
 
 def _judged(one: _Whole, signals: list[signal.Signals], code: int, folder: Path) -> Outcome:
     left = {path.name for path in folder.iterdir()} - {"photograph.jpg"}
     if code == 0:
         return "harmless" if _digest(folder) == one.digest else "silent"
-    # By the system, before the command has begun to handle signals; by any of them then.
-    if code != CODES[signals[0]] and -code not in signals:
+    # By the system, before the command handles signals. Of two that come at once any may be first.
+    if code not in (CODES[number] for number in signals) and -code not in signals:
         return "crashed"
     if resumed := {name for name in left if name.endswith(".partial")}:
         return _resumed(one, folder) if left == resumed and "--resume" in one.command else "leftover"
@@ -136,7 +136,7 @@ def _begin(command: list[str], folder: Path) -> "subprocess.Popen[str]":
         bundle = Bundle.open(sample_bundle())
         (folder / "photograph.jpg").write_bytes(bundle.read(bundle.manifest.photo.file or ""))
     return subprocess.Popen(
-        [sys.executable, "-m", "ourgan_sdk.cli", *command],
+        [sys.executable, "-X", "faulthandler", "-m", "ourgan_sdk.cli", *command],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

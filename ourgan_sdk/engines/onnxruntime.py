@@ -10,7 +10,7 @@ import numpy as np
 
 from .._forks import PerProcess, undisturbed
 from .._runtimes import import_onnxruntime
-from .._threads import Call
+from .._threads import Call, check_process
 from ..arrays import Tensor
 from ..bundle import Bundle, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError, OurganError
@@ -102,7 +102,7 @@ class OnnxRuntimeEngine(HostEngine):
         options.log_severity_level = _SILENT
         call = Call(lambda: function(options), "ourgan engine")
         try:
-            call.wait()
+            call.wait(meanwhile=check_process)
         except BaseException:
             options.terminate = True
             call.wait()

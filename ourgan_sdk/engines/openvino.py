@@ -12,6 +12,7 @@ from .._cache import CacheFile
 from .._core import normal, resample
 from .._forks import PerProcess, lock, undisturbed
 from .._runtimes import import_openvino
+from .._threads import check_process
 from .._version import __version__
 from ..arrays import Tensor
 from ..bundle import Bundle, Upscaler
@@ -157,7 +158,7 @@ class _BoundRun:
             self.request.start_async()
             try:
                 while not self.request.wait_for(_POLL_MILLISECONDS):
-                    pass
+                    check_process()
             except BaseException:
                 self.request.cancel()
                 with contextlib.suppress(RuntimeError):  # which says that it was cancelled
