@@ -59,28 +59,16 @@ def undisturbed() -> contextlib.AbstractContextManager[object]:
 class PerProcess(Generic[T]):
     """What `make` returns, made in every process by the first thread that asks for it there.
 
-    A forked child makes its own. What it has inherited it neither uses nor destroys.
+    A forked child makes its own, and neither uses nor destroys what it has inherited. With `once`, a name for
+    it, a child whose parent has made it cannot, and EngineError says so.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(self, make: Callable[[], T], *, once: str | None = None) -> None:
         self._make = make
+        self._once = once
         self._lock = lock()
         self._made: list[T] = []
         _holders.add(self)
-
-    @classmethod
-    def of(cls, value: T, what: str) -> "PerProcess[T]":
-        """Holds `value`, which a forked child cannot make anew: there EngineError says so, naming `what`."""
-
-        def refuse() -> T:
-            raise EngineError(
-                f"expected {what} of this process, got one that was made before it was forked: "
-                "make it after the fork, or start processes by spawn"
-            )
-
-        holder = cls(refuse)
-        holder._made.append(value)
-        return holder
 
     def __call__(self) -> T:
         """The value; raises what `make` raises, each time anew."""
@@ -98,7 +86,15 @@ class PerProcess(Generic[T]):
         for value in self._made:
             # One more reference than there are: not even the interpreter's end destroys it.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+        if self._made and self._once:
+            self._make = self._refuse
         self._made = []
+
+    def _refuse(self) -> T:
+        raise EngineError(
+            f"{self._once} was in use before this process was forked, and cannot be used in it: make the "
+            "Synthesizer after the fork, or start processes by spawn"
+        )
 
 
 def _before_fork() -> None:

@@ -52,7 +52,8 @@ class OnnxRuntimeEngine(HostEngine):
                 session = self._ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
             raise EngineError(f"ONNX Runtime cannot load the network: {error}") from error
-        self._session = PerProcess.of(session, "an engine")
+        self._session = PerProcess(lambda: session, once="this engine")
+        self._session()
 
     @staticmethod
     def version() -> str:

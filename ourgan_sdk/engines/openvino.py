@@ -80,7 +80,7 @@ class OpenVinoEngine(HostEngine):
         }
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        self._compiled = PerProcess.of(dict[tuple[int, ...], Any](), "an engine")
+        self._compiled: dict[tuple[int, ...], Any] = {}
         self._lock = lock()
 
     @staticmethod
@@ -121,7 +121,8 @@ class OpenVinoEngine(HostEngine):
     def _compile(self, shape: tuple[int, ...]) -> Any:
         """The network for inputs of `shape`: where that is fixed, activations take a third of the memory."""
         with self._lock:
-            kept = self._compiled()
+            _core()  # says in a forked child that there is none
+            kept = self._compiled
             compiled = kept.pop(shape, None)
             for other in kept.values():
                 with contextlib.suppress(RuntimeError):  # it is busy
@@ -143,7 +144,7 @@ class OpenVinoEngine(HostEngine):
             np.clip(engine.enlarge(example), 0, 1)
             for engine in (self, OnnxRuntimeEngine(bundle.read(upscaler.file)))
         )
-        self._compiled().clear()  # no render has windows of this size
+        self._compiled.clear()  # no render has windows of this size
         return float(np.mean(np.abs(one - other).max(axis=1) <= 1 / 255))
 
 
@@ -240,9 +241,9 @@ def _errors(what: str) -> Iterator[None]:
         raise kind(f"OpenVINO {what}: {reason}") from error
 
 
-_core: PerProcess[Any] = PerProcess(lambda: import_openvino().Core())
+_core: PerProcess[Any] = PerProcess(lambda: import_openvino().Core(), once="OpenVINO")
 """OpenVINO itself, once per process and for as long as that lives.
 
 When its CPU plugin is loaded it sets a stack for signal handlers, and when it goes it puts back the one
 before: of several that come and go, the last one leaves a stack that is no more, on which the next Ctrl-C
-ends the process."""
+ends the process. It keeps threads for the next network, too, for which a forked child would wait in vain."""

@@ -23,10 +23,15 @@ class Networks:
         """Raises EngineError if no engine is called so, or none of that name runs on the device asked for."""
         self.bundle = bundle
         self._options = options
-        kinds = candidates(engine, options)
-        self._opened = PerProcess(lambda: open_first(bundle, kinds, options))
+        self._kinds = candidates(engine, options)
+        self._opened = PerProcess(self._open)
         self._on_cpu: PerProcess[dict[str, OnnxRuntimeEngine]] = PerProcess(dict)
         self._lock = lock()
+
+    def _open(self) -> Opened:
+        opened = open_first(self.bundle, self._kinds, self._options)
+        self._kinds = [opened.kind]  # a forked child goes on with that, or not at all
+        return opened
 
     @property
     def opened(self) -> Opened:

@@ -132,7 +132,7 @@ def test_bound_runs_outlive_the_engine_and_what_it_keeps(networks: dict[str, byt
     run = engine.bind_arrays(picture(8, 9), result)
     for width in range(10, 20):
         engine.enlarge(picture(8, width))
-    assert len(engine._compiled()) == openvino._MOST_WINDOWS
+    assert len(engine._compiled) == openvino._MOST_WINDOWS
     expected = engine.enlarge(picture(8, 9))
     del engine
     run()
