@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ._forks import undisturbed
+from ._imports import import_module
 from .errors import EngineUnavailableError
 
 __all__ = ["import_onnxruntime", "import_openvino"]
@@ -21,26 +21,22 @@ def import_onnxruntime() -> Any:
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        with undisturbed():
-            import onnxruntime  # noqa: PLC0415 - optional, and slow to import
+        return import_module("onnxruntime")
     except ImportError as error:
         raise EngineUnavailableError(
             'ONNX Runtime is not installed: pip install "ourgan-sdk[cpu]", or "ourgan-sdk[cuda]" for a GPU'
         ) from error
-    return onnxruntime
 
 
 @functools.cache
 def import_openvino() -> Any:
     """The module; raises EngineUnavailableError if it is not installed."""
     try:
-        with undisturbed(), _without_openvino_telemetry():
-            import openvino  # noqa: PLC0415 - optional, and slow to import
+        return import_module("openvino", _without_openvino_telemetry)
     except ImportError as error:
         raise EngineUnavailableError(
             'OpenVINO is not installed: pip install "ourgan-sdk[openvino]"'
         ) from error
-    return openvino
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from ._apart import call_apart
-from ._forks import in_child, undisturbed
+from ._forks import in_child
+from ._imports import import_module
 from .errors import OutputError
 
 __all__ = ["import_vips", "with_vips"]
@@ -19,8 +20,7 @@ T = TypeVar("T")
 def import_vips() -> Any:
     """The module `pyvips`; raises OutputError if it or the library itself is missing."""
     try:
-        with undisturbed():
-            import pyvips  # noqa: PLC0415 - not needed for pictures in memory
+        pyvips = import_module("pyvips")
     except (ImportError, OSError) as error:
         raise OutputError('libvips is missing; run: pip install "pyvips[binary]"') from error
     logger = logging.getLogger("pyvips")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ourgan_sdk import Synthesizer
+from ourgan_sdk._imports import import_module
 from ourgan_sdk._threads import Call, call_for_each
 
 LONGEST = 120
@@ -162,3 +163,16 @@ def test_no_executors() -> None:
     """They take no more work once the main thread has ended, while other threads still render."""
     folder = Path(__file__).parents[1] / "ourgan_sdk"
     assert [path for path in folder.rglob("*.py") if "import ThreadPoolExecutor" in path.read_text()] == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends a signal to a thread")
+def test_ctrl_c_does_not_break_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled library that it reaches while it loads says that it cannot be loaded, and stays so."""
+    (tmp_path / "slow_library.py").write_text("import time\ntime.sleep(1)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        import_module("slow_library")
+    assert import_module("slow_library").whole
+    with pytest.raises(ModuleNotFoundError):
+        import_module("no_library")

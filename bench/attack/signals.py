@@ -103,8 +103,10 @@ def _outcome(
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
         return "hung", f"where: {process.communicate()[1]}"
-    end = f"exit code {process.returncode}, {errors.splitlines()[-1:]}"
-    return _judged(one, signals, process.returncode, folder), end
+    lines = errors.splitlines()
+    # Before it runs anything, Python ends with the code of any error.
+    code = -signals[0] if lines[-1:] == ["KeyboardInterrupt"] else process.returncode
+    return _judged(one, signals, code, folder), f"exit code {process.returncode}, {lines[-1:]}"
 
 
 def _judged(one: _Whole, signals: list[signal.Signals], code: int, folder: Path) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._atomic import atomic_outputs, check_replaceable, follow
-from .._forks import undisturbed
+from .._imports import import_module
 from .._threads import call_for_each
 from ..arrays import Picture
 from ..errors import OutputError
@@ -45,10 +45,7 @@ def atomic_zarr(path: Path) -> Iterator[Path]:
 
 def import_zstd() -> Any:
     """The compression of chunks, which comes with the `zarr` library."""
-    with undisturbed():
-        from numcodecs.zstd import Zstd  # noqa: PLC0415 - an optional dependency
-
-    return Zstd(level=_ZSTD_LEVEL)
+    return import_module("numcodecs.zstd").Zstd(level=_ZSTD_LEVEL)
 
 
 def encode_zarr(bands: Iterator[Picture], output: Path, properties: Properties) -> None:
