@@ -70,18 +70,25 @@ class Call(Generic[T]):
             raise OurganError(f"cannot start a thread: {error}") from error
 
     def _run(self) -> None:
+        try:
+            with _awaited():
+                self._work()
+        finally:
+            del self  # the error's traceback leads here, and would hold itself
+
+    def _work(self) -> None:
         function, self._function = self._function, None
         try:
             assert function is not None  # noqa: S101 - it runs once
-            with _awaited():
-                self._result.append(function())
+            self._result.append(function())
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it
             empty_frames(error)
             self._failure = error
         finally:
+            del function  # here: the interpreter waits for what it may hold, such as an engine, to go
             self._ended = True
             self._bell.ring()
-            del function, self  # the error's traceback leads here, and would hold itself
+            del self
 
     @property
     def has_ended(self) -> bool:
