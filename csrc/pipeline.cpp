@@ -85,8 +85,9 @@ Pipeline::Slot Pipeline::create_slot() {
 }
 
 int Pipeline::pack(const Part& part, const Box& window, const Noise& noise) {
-    std::visit([&](const auto& tile) { check_gather(part, window, noise, tile); }, input_tile(slots_.front()));
     Lock lock(mutex_);
+    check_open();
+    std::visit([&](const auto& tile) { check_gather(part, window, noise, tile); }, input_tile(slots_.front()));
     wait_until(lock, [this] { return closed_ || !free_.empty(); });
     check_open();
     const int slot = free_.front();
@@ -97,9 +98,11 @@ int Pipeline::pack(const Part& part, const Box& window, const Noise& noise) {
 }
 
 void Pipeline::packed(int slot) {
-    Slot& taken = slot_at(slot);
     Lock lock(mutex_);
-    wait_until(lock, [&] { return taken.stage != Stage::packing; });
+    check_open();
+    Slot& taken = slot_at(slot);
+    wait_until(lock, [&] { return closed_ || taken.stage != Stage::packing; });
+    check_open();
     if (taken.stage != Stage::packed) {
         throw std::invalid_argument("slot " + std::to_string(slot) + " holds no tile that was packed");
     }
@@ -114,10 +117,10 @@ void Pipeline::packed(int slot) {
 }
 
 std::int64_t Pipeline::unpack(int slot, const Box& crop, const Picture& picture, std::int64_t y, std::int64_t x) {
-    Slot& taken = slot_at(slot);
-    std::visit([&](const auto& tile) { check_scatter(tile, crop, picture, y, x); }, output_tile(taken));
     const Lock lock(mutex_);
     check_open();
+    Slot& taken = slot_at(slot);
+    std::visit([&](const auto& tile) { check_scatter(tile, crop, picture, y, x); }, output_tile(taken));
     if (taken.stage != Stage::running) {
         throw std::invalid_argument("slot " + std::to_string(slot) + " holds no packed tile");
     }
@@ -180,6 +183,9 @@ void Pipeline::close() {
     for (Thread& worker : workers_) worker.join();
     workers_.clear();
     drain();
+    std::vector<Slot> freed;  // without the mutex: freeing a device's memory takes its time
+    const Lock lock(mutex_);
+    freed.swap(slots_);
 }
 
 Pipeline::Slot& Pipeline::slot_at(int slot) {
@@ -192,6 +198,12 @@ const Pipeline::Slot& Pipeline::slot_at(int slot) const {
                                 std::to_string(slot));
     }
     return slots_[static_cast<std::size_t>(slot)];
+}
+
+std::shared_ptr<const Buffer> Pipeline::tensor(int slot, std::shared_ptr<Buffer> Slot::* which) const {
+    const Lock lock(mutex_);
+    check_open();
+    return slot_at(slot).*which;
 }
 
 std::variant<Planes, Picture> Pipeline::input_tile(const Slot& slot) const {

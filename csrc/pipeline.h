@@ -54,11 +54,12 @@ public:
     const TileFormat& format() const { return format_; }
     // The stream of the engine's work.
     const Stream& stream() const { return compute_; }
-    // A slot's tensors, alive as long as the pipeline. Throw std::out_of_range for no such slot.
-    const Buffer& input(int slot) const { return *slot_at(slot).input; }
-    const Buffer& output(int slot) const { return *slot_at(slot).output; }
+    // A slot's tensors: the pipeline lets go of them in close(), whoever holds them may use them after that. Throw
+    // std::out_of_range for no such slot, std::runtime_error once the pipeline is closed.
+    std::shared_ptr<const Buffer> input(int slot) const { return tensor(slot, &Slot::input); }
+    std::shared_ptr<const Buffer> output(int slot) const { return tensor(slot, &Slot::output); }
     // One float32 that the engine may set to tell by NaN or infinity that its output was not finite.
-    const Buffer& check(int slot) const { return *slot_at(slot).check; }
+    std::shared_ptr<const Buffer> check(int slot) const { return tensor(slot, &Slot::check); }
 
     // Takes the slot that has been free the longest, waiting for one, and queues gather() into it.
     int pack(const Part& part, const Box& window, const Noise& noise);
@@ -75,16 +76,16 @@ public:
     // Time that the unpacked tiles were in the engine: from packed() to unpack() in the stream's own time.
     double engine_seconds() const;
 
-    // Finishes what is queued, joins the workers and waits for the device. Threads that wait for a slot get
-    // std::runtime_error.
+    // Finishes what is queued, joins the workers, waits for the device, and lets go of the tensors. Threads that wait
+    // for a slot or a tile get std::runtime_error.
     void close();
 
 private:
     enum class Stage { free, packing, packed, running, unpacking };
     struct Slot {
-        std::unique_ptr<Buffer> input;
-        std::unique_ptr<Buffer> output;
-        std::unique_ptr<Buffer> check;
+        std::shared_ptr<Buffer> input;
+        std::shared_ptr<Buffer> output;
+        std::shared_ptr<Buffer> check;
         std::unique_ptr<Event> copied_in;
         std::unique_ptr<Event> started;
         std::unique_ptr<Event> computed;
@@ -97,6 +98,7 @@ private:
     Slot create_slot();
     Slot& slot_at(int slot);
     const Slot& slot_at(int slot) const;
+    std::shared_ptr<const Buffer> tensor(int slot, std::shared_ptr<Buffer> Slot::* which) const;
     std::variant<Planes, Picture> input_tile(const Slot& slot) const;
     std::variant<ConstPlanes, ConstPicture> output_tile(const Slot& slot) const;
     void check_open() const;

@@ -15,6 +15,12 @@
 #include <variant>
 #include <vector>
 
+#ifdef _WIN32
+#include <process.h>
+#else
+#include <unistd.h>
+#endif
+
 #include "cuda_device.h"
 #include "composition.h"
 #include "detail.h"
@@ -180,40 +186,52 @@ py::dtype dtype_of(PixelType type) {
     return py::dtype(kNames[static_cast<int>(type)]);
 }
 
+int process_id() {
+#ifdef _WIN32
+    return _getpid();
+#else
+    return getpid();
+#endif
+}
+
 // A pipeline that keeps the arrays of its queued jobs alive. Its own members are guarded by the GIL.
+//
+// A forked child has it without its workers: there it is neither used nor destroyed, and close() does nothing.
 class TilePipeline {
 public:
     TilePipeline(std::int64_t channels, std::int64_t window_height, std::int64_t window_width, std::int64_t scale,
                  int slots, int threads, const std::optional<std::shared_ptr<CudaDevice>>& device,
                  const std::string& input_type, const std::string& output_type, bool interleaved)
-        : pipeline_(std::in_place,
+        : pipeline_(std::make_unique<ourgan::Pipeline>(
                     device ? std::shared_ptr<ourgan::Device>(*device) : std::make_shared<ourgan::HostDevice>(),
                     ourgan::TileShape{channels, window_height, window_width, scale},
                     ourgan::TileFormat{type_of_tile(input_type), type_of_tile(output_type), interleaved}, slots,
-                    threads == 0 ? slots : threads, check_signals) {}
+                    threads == 0 ? slots : threads, check_signals)) {}
 
     ~TilePipeline() {
+        if (is_inherited()) {
+            static_cast<void>(pipeline_.release());
+            return;
+        }
         const py::gil_scoped_release release;  // freeing a device's memory waits for all of its work
         pipeline_.reset();
     }
     TilePipeline(const TilePipeline&) = delete;
     TilePipeline& operator=(const TilePipeline&) = delete;
 
-    static py::array input(const py::object& self, int slot) {
-        const ourgan::Pipeline& pipeline = *self.cast<TilePipeline&>().pipeline_;
-        return view(self, pipeline.input(slot), pipeline.format().input, 1);
+    py::array input(int slot) const {
+        return view(pipeline(), pipeline().input(slot), pipeline_->format().input, 1);
     }
 
-    static py::array output(const py::object& self, int slot) {
-        const ourgan::Pipeline& pipeline = *self.cast<TilePipeline&>().pipeline_;
-        return view(self, pipeline.output(slot), pipeline.format().output, pipeline.shape().scale);
+    py::array output(int slot) const {
+        return view(pipeline(), pipeline().output(slot), pipeline_->format().output, pipeline_->shape().scale);
     }
 
-    std::uintptr_t device_input(int slot) const { return pipeline_->input(slot).device(); }
-    std::uintptr_t device_output(int slot) const { return pipeline_->output(slot).device(); }
-    std::uintptr_t device_check(int slot) const { return pipeline_->check(slot).device(); }
-    std::uintptr_t stream() const { return pipeline_->stream().native(); }
-    double engine_seconds() const { return pipeline_->engine_seconds(); }
+    std::uintptr_t device_input(int slot) const { return pipeline().input(slot)->device(); }
+    std::uintptr_t device_output(int slot) const { return pipeline().output(slot)->device(); }
+    std::uintptr_t device_check(int slot) const { return pipeline().check(slot)->device(); }
+    std::uintptr_t stream() const { return pipeline().stream().native(); }
+    double engine_seconds() const { return pipeline().engine_seconds(); }
 
     int pack(const py::array& picture, const Box& window, Pair origin, const std::optional<Pair>& extent,
              std::uint64_t seed, std::uint32_t stream, float deviation) {
@@ -222,7 +240,7 @@ public:
         int slot = 0;
         {
             const py::gil_scoped_release release;
-            slot = pipeline_->pack(source, window, {seed, stream, deviation});
+            slot = pipeline().pack(source, window, {seed, stream, deviation});
         }
         const py::object previous = std::exchange(packing_[slot], picture);
         return slot;
@@ -231,7 +249,7 @@ public:
     void packed(int slot) {
         {
             const py::gil_scoped_release release;
-            pipeline_->packed(slot);
+            pipeline().packed(slot);
         }
         const py::object source = std::exchange(packing_[slot], py::object());
     }
@@ -242,7 +260,7 @@ public:
         std::int64_t ticket = 0;
         {
             const py::gil_scoped_release release;
-            ticket = pipeline_->unpack(slot, crop, target, y, x);
+            ticket = pipeline().unpack(slot, crop, target, y, x);
         }
         unpacking_.emplace(ticket, std::move(picture));
         return ticket;
@@ -252,34 +270,48 @@ public:
         std::vector<std::int64_t> non_finite;
         {
             const py::gil_scoped_release release;
-            non_finite = pipeline_->wait(ticket);
+            non_finite = pipeline().wait(ticket);
         }
         forget_unpacked();
         return non_finite;
     }
 
     void close() {
+        if (is_inherited()) return;
         {
             const py::gil_scoped_release release;
-            pipeline_->close();
+            pipeline().close();
         }
         forget_unpacked();
         packing_.clear();
     }
 
 private:
-    static py::array view(const py::object& owner, const ourgan::Buffer& buffer, PixelType type, std::int64_t scale) {
-        const ourgan::Pipeline& pipeline = *owner.cast<TilePipeline&>().pipeline_;
+    using SharedBuffer = std::shared_ptr<const ourgan::Buffer>;
+
+    static py::array view(const ourgan::Pipeline& pipeline, const SharedBuffer& buffer, PixelType type,
+                          std::int64_t scale) {
         const ourgan::TileShape& shape = pipeline.shape();
         const std::int64_t height = scale * shape.height, width = scale * shape.width;
         using Shape = py::array::ShapeContainer;
         const Shape sizes = pipeline.format().interleaved ? Shape({std::int64_t{1}, height, width, shape.channels})
                                                           : Shape({std::int64_t{1}, shape.channels, height, width});
-        return py::array(dtype_of(type), sizes, buffer.host(), owner);
+        const py::capsule owner(new SharedBuffer(buffer), [](void* shared) {
+            const py::gil_scoped_release release;  // freeing a device's memory waits for all of its work
+            delete static_cast<SharedBuffer*>(shared);
+        });
+        return py::array(dtype_of(type), sizes, buffer->host(), owner);
+    }
+
+    bool is_inherited() const { return process_id() != process_; }
+
+    ourgan::Pipeline& pipeline() const {
+        if (is_inherited()) throw std::runtime_error("the pipeline is the parent's: a forked child makes its own");
+        return *pipeline_;
     }
 
     void forget_unpacked() {
-        const std::int64_t unfinished = pipeline_->unfinished_ticket();
+        const std::int64_t unfinished = pipeline().unfinished_ticket();
         while (!unpacking_.empty() && unpacking_.begin()->first < unfinished) {
             // Taken out of the map first: dropping the last reference may run Python code.
             const auto done = unpacking_.extract(unpacking_.begin());
@@ -288,7 +320,8 @@ private:
 
     std::map<int, py::object> packing_;
     std::map<std::int64_t, py::object> unpacking_;
-    std::optional<ourgan::Pipeline> pipeline_;  // empty in the destructor alone
+    const int process_ = process_id();
+    std::unique_ptr<ourgan::Pipeline> pipeline_;
 };
 
 // The package's own exceptions are Python classes, imported when one is first needed.
@@ -475,7 +508,8 @@ void bind_pipeline(py::module_& m) {
         "back run beside it.\n"
         "input_type, output_type: uint8, float16 or float32. interleaved: whether tiles are (1, h, w, C) instead of\n"
         "(1, C, h, w), which is for float32 alone.\n"
-        "ValueError: a size is not positive or a type is not possible. RuntimeError: used after close().\n"
+        "ValueError: a size is not positive or a type is not possible. RuntimeError: used after close(), or in a\n"
+        "process forked from its own.\n"
         "EngineError: the device failed; EngineMemoryError: it has too little memory.")
         .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, int, int,
                       const std::optional<std::shared_ptr<CudaDevice>>&, const std::string&, const std::string&, bool>(),
@@ -485,12 +519,11 @@ void bind_pipeline(py::module_& m) {
         .def_property_readonly("stream", &TilePipeline::stream, "The CUDA stream of the engine's work, the device's; 0 on the host.")
         .def_property_readonly("engine_seconds", &TilePipeline::engine_seconds,
                                "How long the unpacked tiles took from packed() to unpack(), on the device's clock.")
-        .def("input", [](const py::object& self, int slot) { return TilePipeline::input(self, slot); }, "slot"_a,
-             "The slot's input tensor on the host, (1, C, h, w) or (1, h, w, C): a view that keeps the pipeline\n"
-             "alive.")
-        .def("output", [](const py::object& self, int slot) { return TilePipeline::output(self, slot); }, "slot"_a,
-             "The slot's output tensor on the host, `scale` times as high and wide: a view that keeps the pipeline\n"
-             "alive.")
+        .def("input", &TilePipeline::input, "slot"_a,
+             "The slot's input tensor on the host, (1, C, h, w) or (1, h, w, C): a view that stays valid, and holds\n"
+             "its memory, after close() as well.")
+        .def("output", &TilePipeline::output, "slot"_a,
+             "The slot's output tensor on the host, `scale` times as high and wide: a view as that of the input.")
         .def("device_input", &TilePipeline::device_input, "slot"_a, "Address of the input on the device.")
         .def("device_output", &TilePipeline::device_output, "slot"_a, "Address of the output on the device.")
         .def("device_check", &TilePipeline::device_check, "slot"_a,
@@ -509,7 +542,8 @@ void bind_pipeline(py::module_& m) {
              "Waits until all unpacks up to and including the ticket are done.\n\n"
              "Returns the tickets of those that held values that are not finite, each once. Raises what went wrong.")
         .def("close", &TilePipeline::close,
-             "Finishes what is queued, waits for the device and ends the workers. May be called twice.")
+             "Finishes what is queued, waits for the device, ends the workers and frees the tensors, but for those of\n"
+             "which there are views. May be called twice.")
         .def("__enter__", [](TilePipeline& self) -> TilePipeline& { return self; }, py::return_value_policy::reference)
         .def(
             "__exit__",

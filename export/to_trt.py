@@ -26,6 +26,7 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 
 from export.plans import BuiltPlan, PlanBuilder, check_gpu, pick_capabilities
 from ourgan_sdk import Bundle, BundleError, EngineError, OurganError, OutputError, SizeError
+from ourgan_sdk._cache import cache_folder
 from ourgan_sdk._parser import Parser
 from ourgan_sdk._replacing import FORCE_HELP, check_replaceable_bundle
 from ourgan_sdk._streams import say, steady_streams, warn
@@ -40,7 +41,7 @@ from ourgan_sdk.engines.gpu_memory import (
 from ourgan_sdk.engines.graphs.precision import convert_upscaler, float_type
 from ourgan_sdk.engines.own_plans import remember_plan
 from ourgan_sdk.engines.protocol import PRECISIONS, Precision
-from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime, cache_folder
+from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime
 from ourgan_sdk.errors import EngineUnavailableError
 from ourgan_sdk.memory import LARGEST_MEMORY_LIMIT
 from ourgan_sdk.progress import reporting

@@ -5,6 +5,7 @@ target it is for, and its writer holds a lock on it, which ends with the process
 that can be locked has lost its writer, and the next writer of the same target removes it.
 """
 
+import atexit
 import contextlib
 import errno
 import hashlib
@@ -15,10 +16,11 @@ import shutil
 import sys
 import time
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ._forks import in_child
 from ._streams import occupy_closed_streams
+from ._threads import call_for_each, keeping_the_process
 from .errors import OutputError
 
 if sys.platform != "win32":
@@ -86,17 +88,42 @@ def atomic_outputs(path: Path, outputs: dict[str, Path]) -> Iterator[Path]:
     """
     target = next(iter(outputs.values()))
     occupy_closed_streams()
-    with _naming(path):
-        _remove_abandoned(target)
-        folder, lock = _make_temporary(target)
-    try:
-        yield folder
+    with keeping_the_process():
         with _naming(path):
-            _flush_to_disk(folder)
-            _publish(folder, outputs)
-    finally:
-        _remove(folder)
+            _remove_abandoned(target)
+            folder, lock = _make_temporary(target)
+        try:
+            yield folder
+            if folder not in _unfinished:
+                raise OutputError(f"cannot write {path}: the process that this one was forked from writes it")
+            with _naming(path):
+                _flush_to_disk(folder)
+                _publish(folder, outputs)
+        finally:
+            if folder in _unfinished:
+                _remove(folder)
+                _unfinished.discard(folder)
+            _unlock(lock)
+
+
+_unfinished: set[Path] = set()
+"""Temporary folders of this process. What Ctrl-C, between any two steps, leaves of them goes at its end."""
+
+_locks: set[int] = set()
+"""Descriptors that hold a lock; a child's would hold it, too, until the last child ends."""
+
+
+@in_child
+def _forget_unfinished() -> None:
+    _unfinished.clear()
+    for lock in list(_locks):
         _unlock(lock)
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    while _unfinished:
+        _remove(_unfinished.pop())
 
 
 def _remove(folder: Path) -> None:
@@ -184,22 +211,26 @@ def _make_temporary(target: Path) -> tuple[Path, int | None]:
     """A new folder beside `target`, and the lock on it."""
     for _ in range(_TRIES):
         folder = target.with_name(f"{_temporary_prefix(target)}{secrets.token_hex(8)}.part")
-        folder.mkdir()
+        _unfinished.add(folder)
+        try:
+            folder.mkdir()
+        except OSError:
+            _unfinished.discard(folder)
+            raise
         try:
             lock = _lock(folder, wait=True)
         except FileNotFoundError:
-            continue  # another writer took the folder for abandoned before it could be locked
+            lock = None  # another writer took the folder for abandoned before it could be locked
         except OSError as error:
             if is_unsupported(error):
                 _log.info("%s cannot be locked (%s)", folder, error.strerror)
                 return folder, None  # nobody can take it for abandoned either
             _remove(folder)
-            raise
-        except BaseException:
-            _remove(folder)
+            _unfinished.discard(folder)
             raise
         if folder.exists():
             return folder, lock
+        _unfinished.discard(folder)
         _unlock(lock)
     raise FileNotFoundError(errno.ENOENT, "its temporary folders go as soon as they are made")
 
@@ -227,11 +258,13 @@ def _lock(folder: Path, *, wait: bool) -> int | None:
     except BaseException:
         os.close(descriptor)
         raise
+    _locks.add(descriptor)
     return descriptor
 
 
 def _unlock(lock: int | None) -> None:
-    if lock is not None:
+    if lock in _locks:
+        _locks.discard(lock)
         os.close(lock)
 
 
@@ -243,9 +276,7 @@ def _flush_to_disk(folder: Path) -> None:
         files += [Path(root, name) for name in names]
         if os.name != "nt":  # where folders cannot be opened
             files += [Path(root, name) for name in folders]
-    with ThreadPoolExecutor(8) as executor:  # file systems commit what is asked for at the same time at once
-        for _ in executor.map(_flush, files):
-            pass
+    call_for_each(_flush, files, threads=8)  # file systems commit what is asked for at the same time at once
 
 
 def _flush(path: Path) -> None:

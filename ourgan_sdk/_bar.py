@@ -6,9 +6,12 @@ asked for a bar.
 
 import os
 import sys
+import threading
 from typing import Any
 
 from tqdm import tqdm
+
+from ._forks import in_child
 
 __all__ = ["LINE_SECONDS", "Bar", "LineBar"]
 
@@ -73,6 +76,15 @@ class LineBar(Bar):
         self._written, self._told = self._time(), self.n
         self.fp.write(f"{self}\n")
         getattr(self.fp, "flush", lambda: None)()
+
+
+@in_child
+def _renew_lock() -> None:
+    """The bars' own: tqdm's is one for this process and all that are forked from it."""
+    Bar.set_lock(threading.RLock())
+
+
+_renew_lock()
 
 
 def _size_is_known() -> bool:

@@ -185,7 +185,8 @@ class Pipeline:
     back run beside it.
     input_type, output_type: uint8, float16 or float32. interleaved: whether tiles are (1, h, w, C) instead of
     (1, C, h, w), which is for float32 alone.
-    ValueError: a size is not positive or a type is not possible. RuntimeError: used after close().
+    ValueError: a size is not positive or a type is not possible. RuntimeError: used after close(), or in a
+    process forked from its own.
     EngineError: the device failed; EngineMemoryError: it has too little memory.
     """
     def __enter__(self) -> Pipeline:
@@ -196,7 +197,8 @@ class Pipeline:
         ...
     def close(self) -> None:
         """
-        Finishes what is queued, waits for the device and ends the workers. May be called twice.
+        Finishes what is queued, waits for the device, ends the workers and frees the tensors, but for those of
+        which there are views. May be called twice.
         """
     def device_check(self, slot: typing.SupportsInt | typing.SupportsIndex) -> int:
         """
@@ -212,13 +214,12 @@ class Pipeline:
         """
     def input(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.ndarray:
         """
-        The slot's input tensor on the host, (1, C, h, w) or (1, h, w, C): a view that keeps the pipeline
-        alive.
+        The slot's input tensor on the host, (1, C, h, w) or (1, h, w, C): a view that stays valid, and holds
+        its memory, after close() as well.
         """
     def output(self, slot: typing.SupportsInt | typing.SupportsIndex) -> numpy.ndarray:
         """
-        The slot's output tensor on the host, `scale` times as high and wide: a view that keeps the pipeline
-        alive.
+        The slot's output tensor on the host, `scale` times as high and wide: a view as that of the input.
         """
     def pack(self, picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] = (0, 0), extent: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None, seed: typing.SupportsInt | typing.SupportsIndex = 0, stream: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> int:
         """

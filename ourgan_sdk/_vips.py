@@ -1,15 +1,22 @@
-"""libvips, imported when it is first needed."""
+"""libvips, imported when it is first needed, and called where it works."""
 
+import functools
 import logging
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
+from ._apart import call_apart
+from ._forks import in_child
 from ._optional import import_optional
 from .errors import OutputError
 from .processors import available_processors
 
-__all__ = ["import_vips"]
+__all__ = ["import_vips", "with_vips"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def import_vips() -> Any:
@@ -33,3 +40,28 @@ def _load() -> None:
         sys.argv = program
     if not os.environ.get("VIPS_CONCURRENCY"):
         pyvips.concurrency_set(min(pyvips.concurrency_get(), available_processors()))
+
+
+_inherited = False
+"""Whether a process that this one was forked from may have used libvips."""
+
+
+@in_child
+def _look_for_vips() -> None:
+    global _inherited  # noqa: PLW0603
+    _inherited = _inherited or "pyvips" in sys.modules
+
+
+def with_vips(function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, which uses libvips, called apart in a process that was forked from one that has used it.
+
+    libvips keeps its threads for the next work; the child knows how many there were, and waits for them.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **named: P.kwargs) -> T:
+        if _inherited:
+            return call_apart(function, *arguments, **named)
+        return function(*arguments, **named)
+
+    return call

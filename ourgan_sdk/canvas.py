@@ -1,7 +1,6 @@
 """One picture of a given size and seed, rendered where and when it is asked for."""
 
 import contextlib
-import functools
 import json
 import logging
 import operator
@@ -16,6 +15,8 @@ import numpy.typing as npt
 
 from ._atomic import absolute, check_is_not
 from ._core import Box
+from ._frames import holding_nothing
+from ._lazy import lazy
 from ._version import __version__
 from .arrays import Picture
 from .detail import DetailPicture
@@ -155,7 +156,7 @@ class Canvas:
         """How many photographs wide (by the long sides) the picture is."""
         return self._renderer.extent
 
-    @functools.cached_property
+    @lazy
     def levels(self) -> tuple[Level, ...]:
         """The canvas and the coarser pictures that it is made of.
 
@@ -178,6 +179,7 @@ class Canvas:
         """The whole picture, for `np.asarray`."""
         return self.levels[0].__array__(dtype, copy)
 
+    @holding_nothing()
     def read(
         self,
         box: Box | None = None,
@@ -272,6 +274,7 @@ class Canvas:
         index = max((i for i, level in enumerate(self.levels) if max(level.shape[:2]) >= size), default=0)
         return reduce_picture(self.read(level=index, progress=progress, cancel=cancel, timeout=timeout), size)
 
+    @holding_nothing()
     def save(
         self,
         path: str | os.PathLike[str],

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import logging
-import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import Box
+from ._forks import lock
+from ._lazy import lazy
+from ._threads import ending_with_the_process
 from .arrays import Picture
 from .bundle import Upscaler
 from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
@@ -139,7 +141,7 @@ class Renderer:
         self._chain = chain
         self._seed = seed
         self._dtype = dtype
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._has_warned = False
         self.plan = self._make_plan(memory_limit)
 
@@ -201,7 +203,7 @@ class Renderer:
             *(box.width, box.height, box.x0, box.y0, level, *self._chain.size[::-1], self._seed),
         )
         route = self._route(level, box, keep=keep)
-        with reporting(progress, route.work) as report:
+        with ending_with_the_process(), reporting(progress, route.work) as report:
             meter = _Meter(report, route.work)
             rows = 0
             while True:
@@ -278,7 +280,7 @@ class _Route:
     target: Box
     keep: bool
 
-    @functools.cached_property
+    @lazy
     def passes(self) -> list[Pass]:
         """The passes that have to be run, found from the last one back to the first."""
         passes: list[Pass] = []

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ._atomic import is_unsupported
+from ._forks import close_in_child
 from ._streams import occupy_closed_streams
 from .arrays import Picture
 from .errors import OutputError
@@ -219,6 +220,7 @@ def _open_locked(path: Path) -> RawIOBase:
         file = os.fdopen(_open(path), "r+b", buffering=0)
         try:
             if _lock(path, file.fileno()):
+                close_in_child(file)
                 return file
         except BaseException:
             file.close()

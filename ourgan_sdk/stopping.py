@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from ._threads import check_process
 from .errors import RenderCancelledError, RenderTimeoutError
 
 __all__ = ["POLL_SECONDS", "Cancel", "check_stop", "locked", "stoppable", "to_thread"]
@@ -73,7 +74,11 @@ def stoppable(cancel: Cancel | None, timeout: float | None) -> Iterator[None]:
 
 
 def check_stop() -> None:
-    """Raises RenderCancelledError or RenderTimeoutError if it is time to end; to be called now and then."""
+    """Raises RenderCancelledError or RenderTimeoutError if it is time to end; to be called now and then.
+
+    And SystemExit in a daemon thread, once the interpreter ends: see `_threads.check_process`.
+    """
+    check_process()
     watch = _current.get()
     if watch is not None:
         watch.check()

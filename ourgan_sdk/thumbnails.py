@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._vips import import_vips
+from ._vips import import_vips, with_vips
 from .arrays import Picture
 
 __all__ = ["reduce_picture", "thumbnail_size"]
@@ -14,6 +14,7 @@ def thumbnail_size(height: int, width: int, size: int) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
+@with_vips
 def reduce_picture(picture: Picture, size: int) -> Picture:
     """`picture`, (H, W, 3) uint8 or uint16, with at most `size` pixels on its long side; never enlarged.
 

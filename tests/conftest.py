@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from tests.fake_cuda import FakeCuda, build
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["OURGAN_ENGINE"] = "onnxruntime"  # what is tested does not depend on what is installed
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests that import it by themselves report nothing either
+
+_cache = tempfile.TemporaryDirectory(prefix="ourgan-cache-")  # in the place of the user's, until the end
+os.environ["XDG_CACHE_HOME"] = _cache.name
 
 SCALES = [
     Scale(height=4, width=6, channels=4, noise_deviation=1.0),

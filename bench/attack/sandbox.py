@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from ourgan_sdk import NonFiniteError, OurganError
-from ourgan_sdk._core import BudgetError
+from ourgan_sdk import BudgetError, NonFiniteError, OurganError
 
 from .counts import Counts
 

@@ -22,8 +22,8 @@ inline constexpr TileFormat kPassFormat{PixelType::float32, PixelType::uint8, tr
 // Queues the engine's work on a slot.
 inline void enlarge(const Pipeline& pipeline, int slot) {
     const TileShape& shape = pipeline.shape();
-    const int result = fake_launch_upscale(pipeline.stream().native(), pipeline.input(slot).device(),
-                                           pipeline.output(slot).device(), pipeline.check(slot).device(),
+    const int result = fake_launch_upscale(pipeline.stream().native(), pipeline.input(slot)->device(),
+                                           pipeline.output(slot)->device(), pipeline.check(slot)->device(),
                                            shape.height, shape.width, shape.channels, shape.scale, 4, 1);
     if (result != 0) throw std::runtime_error("launch failed");
 }

@@ -85,7 +85,7 @@ Pipeline pipeline_for(const Grid& grid, int slots, int threads) {
                     {}, slots, threads, ignore_interrupts);
 }
 
-float* values(const Buffer& buffer) { return static_cast<float*>(buffer.host()); }
+float* values(const std::shared_ptr<const Buffer>& buffer) { return static_cast<float*>(buffer->host()); }
 
 // One pass as a renderer drives it: the next tile is packed before this one runs.
 void render(Pipeline& pipeline, int slots, const Grid& grid, const Image& source, Image& target) {
@@ -133,6 +133,42 @@ TEST(any_number_of_slots_and_threads_gives_the_same_picture) {
             CHECK(target.pixels == expected.pixels);
         }
     }
+}
+
+// With a view that goes on reading, and threads that wait for a slot or come late.
+TEST(close_lets_go_of_the_tensors_and_refuses_those_who_come_later) {
+    const Image source = test_image(40, 50);
+    const Grid grid(40, 50, 3, 3, 3);
+    Pipeline pipeline = pipeline_for(grid, 1, 1);
+    std::shared_ptr<const Buffer> input = pipeline.input(0);
+    const std::weak_ptr<const Buffer> output = pipeline.output(0);
+    pipeline.packed(pipeline.pack(source.readonly(), tiles_of(grid)[0].window, {}));
+    const float expected = values(input)[7];
+    std::atomic<int> refused{0};
+    std::vector<std::thread> others;
+    for (int i = 0; i < 3; ++i) {
+        others.emplace_back([&] {
+            try {
+                pipeline.pack(source.readonly(), tiles_of(grid)[1].window, {});
+            } catch (const std::runtime_error&) {
+                ++refused;
+            }
+        });
+        others.emplace_back([&] {
+            try {
+                while (pipeline.output(0)) {}
+            } catch (const std::runtime_error&) {
+                ++refused;
+            }
+        });
+    }
+    pipeline.close();
+    for (std::thread& other : others) other.join();
+    CHECK(refused == 6);
+    CHECK(output.expired());
+    CHECK(values(input)[7] == expected);
+    CHECK_THROWS(pipeline.packed(0), std::runtime_error, "the pipeline is closed");
+    CHECK_THROWS(pipeline.unpack(0, {0, 0, 1, 1}, {}, 0, 0), std::runtime_error, "the pipeline is closed");
 }
 
 TEST(many_pipelines_at_once) {

@@ -1,10 +1,10 @@
 """A bundle's photograph at the levels that pictures ask for."""
 
 import math
-import threading
 from collections.abc import Hashable, Mapping
 
 from .._core import PhotographLevels, resample
+from .._forks import lock
 from ..arrays import Picture
 from ..bundle import Bundle
 from ..errors import BundleError, ClosedError, PhotographError
@@ -28,7 +28,7 @@ class PhotographSource:
         """`threads`: for resizing, 0 for all that the machine has."""
         self._bundle = bundle
         self._threads = threads
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._decoded: Picture | None = None
         self._reduced: Picture | None = None
         self._kept: tuple[DetailPlan, PhotographLevels] | None = None

@@ -1,7 +1,6 @@
 """One canvas's detail: its field, found when it is first needed, and the regions gathered through it."""
 
 import math
-import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._core import Box, Composition, Detail, DetailSettings, resample
+from .._forks import ReentrantLock
 from ..arrays import Picture
 from ..errors import SizeError
 from ..progress import Progress, RenderStats, reporting
@@ -67,7 +67,7 @@ class DetailPicture:
         self._seed = seed
         self._threads = threads
         # One that a thread may take again: what watches the search may want to see the picture.
-        self._lock = threading.RLock()
+        self._lock = ReentrantLock()
         self._detail: Detail | None = None
         self.copied_share: float | None = None
         """The share of the structure that is one piece of the photograph, once it is made of pieces."""

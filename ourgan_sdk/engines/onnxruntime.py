@@ -1,21 +1,23 @@
 """ONNX Runtime on the CPU."""
 
+import functools
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .._optional import import_optional
+from .._forks import PerProcess, undisturbed
+from .._runtimes import import_onnxruntime
+from .._threads import Call
 from ..arrays import Tensor
 from ..bundle import Bundle, CheckSizes, Upscaler
-from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from ..errors import EngineError, EngineMemoryError, EngineUnavailableError, OurganError
 from ..stopping import check_stop
 from .protocol import HostEngine, Options, Precision, any_sizes
 from .rules import WindowRules
 
-__all__ = ["OnnxRuntimeEngine", "import_onnxruntime"]
+__all__ = ["OnnxRuntimeEngine"]
 
 T = TypeVar("T")
 
@@ -45,10 +47,12 @@ class OnnxRuntimeEngine(HostEngine):
         # Patterns would make it hold its peak of activations twice, and gain no time.
         options.enable_mem_pattern = False
         try:
-            self._session = self._ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+            with undisturbed():
+                session = self._ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
             raise EngineError(f"ONNX Runtime cannot load the network: {error}") from error
-        self._executor = ThreadPoolExecutor(thread_name_prefix="ourgan engine")
+        self._session = PerProcess(lambda: session, once="this engine")
+        self._session()
 
     @staticmethod
     def version() -> str:
@@ -71,7 +75,7 @@ class OnnxRuntimeEngine(HostEngine):
         self._check([feed.shape[2:] for feed in feeds.values()])
 
         def call(options: Any) -> Tensor:
-            output: Tensor = self._session.run(None, dict(feeds), options)[0]
+            output: Tensor = self._session().run(None, dict(feeds), options)[0]
             return output
 
         return self._interruptible(call)
@@ -79,54 +83,44 @@ class OnnxRuntimeEngine(HostEngine):
     def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
         """A function that runs the network from `tile` into `result`."""
         self._check([tile.shape[2:]])
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        session = self._session()
+        inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise EngineError(
                 f"expected a network of one input and one output, got {len(inputs)} and {len(outputs)}"
             )
-        binding = self._session.io_binding()
+        binding = session.io_binding()
         binding.bind_input(inputs[0].name, "cpu", 0, np.float32, tile.shape, tile.ctypes.data)
         binding.bind_output(outputs[0].name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
-        return _BoundRun(self, binding, (tile, result))
+        return functools.partial(self.run_bound, _Binding(binding, (tile, result)))
 
-    def run_bound(self, binding: Any) -> None:
+    def run_bound(self, binding: "_Binding") -> None:
         """Run on the addresses in `binding`."""
-        self._interruptible(lambda options: self._session.run_with_iobinding(binding, options))
+        session = self._session()
+        self._interruptible(lambda options: session.run_with_iobinding(binding.addresses, options))
 
-    def _interruptible(self, call: Callable[[Any], T]) -> T:
-        """Run `call(run_options)` in another thread, so that Ctrl-C reaches this one and ends it at once."""
+    def _interruptible(self, function: Callable[[Any], T]) -> T:
+        """`function(run_options)`, in another thread, so that Ctrl-C reaches this one and ends it at once."""
         options = self._ort.RunOptions()
         options.log_severity_level = _SILENT
-        future = self._executor.submit(call, options)
+        call = Call(lambda: function(options), "ourgan engine")
         try:
-            while not wait([future], timeout=0.1).done:
-                check_stop()
+            call.wait(check_stop)
         except BaseException:
             options.terminate = True
-            wait([future])
+            call.wait()
             raise
         try:
-            return future.result()
+            return call.result()
+        except OurganError:
+            raise
         except Exception as error:
             kind = EngineMemoryError if any(sign in str(error) for sign in _MEMORY_SIGNS) else EngineError
             raise kind(f"ONNX Runtime failed: {error}") from error
 
 
 @dataclass(frozen=True)
-class _BoundRun:
-    engine: OnnxRuntimeEngine
-    binding: Any
-    arrays: tuple[Tensor, Tensor]  # the binding holds their addresses alone, this keeps them alive
-
-    def __call__(self) -> None:
-        self.engine.run_bound(self.binding)
-
-
-def import_onnxruntime() -> Any:
-    """The module; raises EngineUnavailableError if it is not installed, or does not load."""
-    return import_optional(
-        "onnxruntime",
-        "ONNX Runtime",
-        '"ourgan-sdk[cpu]", or "ourgan-sdk[cuda]" for a GPU',
-        EngineUnavailableError,
-    )
+class _Binding:
+    addresses: Any
+    arrays: tuple[Tensor, Tensor]
+    """What lies there: a run whose caller is interrupted twice goes on, and holds them, for a while."""

@@ -4,7 +4,6 @@ import contextlib
 import io
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .._core import CudaDevice, Pipeline
+from .._forks import lock
+from .._runtimes import import_onnxruntime
 from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
 from .devices import open_device
 from .graphs.even_strips import ALIGNMENT
 from .graphs.precision import convert_upscaler
-from .onnxruntime import import_onnxruntime
 from .protocol import Engine, Options, Precision, any_sizes
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 
@@ -73,7 +73,7 @@ class OnnxRuntimeCudaEngine(Engine):
         self.precision = precision
         self.rules = rules
         self._network = network
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._session: Any = self._open_session(prefer_nhwc=False)
         # With NHWC, cuDNN computes fp32 in TF32 whatever `use_tf32` says: there is nothing to choose.
         self._is_tuned = precision == "fp32"

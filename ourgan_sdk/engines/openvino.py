@@ -3,17 +3,17 @@
 import contextlib
 import functools
 import logging
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .._cache import CacheFile
 from .._core import normal, resample
-from .._optional import import_optional
+from .._forks import PerProcess, lock, undisturbed
+from .._runtimes import import_openvino
+from .._version import __version__
 from ..arrays import Tensor
 from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
@@ -70,7 +70,7 @@ class OpenVinoEngine(HostEngine):
         self.precision: Precision = precision
         self._check = check
         self._core = _core()
-        with _errors("cannot load the network"):
+        with undisturbed(), _errors("cannot load the network"):
             self._model = self._core.read_model(network)
             inputs, outputs = len(self._model.inputs), len(self._model.outputs)
             if (inputs, outputs) != (1, 1):
@@ -86,12 +86,12 @@ class OpenVinoEngine(HostEngine):
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
         self._compiled: dict[tuple[int, ...], Any] = {}
-        self._lock = threading.Lock()
+        self._lock = lock()
 
     @staticmethod
     def version() -> str:
         """Of the installed OpenVINO; raises EngineUnavailableError if there is none."""
-        return str(_import_openvino().__version__).partition("-")[0]
+        return str(import_openvino().__version__).partition("-")[0]
 
     @classmethod
     def open(
@@ -99,14 +99,14 @@ class OpenVinoEngine(HostEngine):
     ) -> "OpenVinoEngine":
         """The engine of `upscaler`; "auto" is bf16 where that is fast and looks the same, else fp32."""
         del dtype  # tiles are float32, whatever becomes of them
-        _import_openvino()  # which is told first, where it is missing
+        import_openvino()  # which is told first, where it is missing
         network = bundle.network(upscaler.file)
         opened = functools.partial(cls, network.data, threads=options.threads, check=network.check_sizes)
         if options.precision != "auto":
             return opened(options.precision)
         if "BF16" in _capabilities():
             engine = opened("bf16")
-            share = engine._share_within_a_level(bundle, upscaler)
+            share = _kept_share(bundle, upscaler, lambda: engine._share_within_a_level(bundle, upscaler))
             is_close = share >= SHARE_WITHIN_A_LEVEL
             _log.info(
                 "%s in %s: bf16 keeps %.3f %% of the pixels within one 8-bit level of fp32",
@@ -119,7 +119,7 @@ class OpenVinoEngine(HostEngine):
     def bind_arrays(self, tile: Tensor, result: Tensor) -> Callable[[], None]:
         """A function that runs the network from `tile` into `result`."""
         self._check([tile.shape[2:]])
-        tensor = _import_openvino().Tensor
+        tensor = import_openvino().Tensor
         with _errors("cannot compile the network"):
             request = self._compile(tile.shape).create_infer_request()
             request.set_input_tensor(tensor(tile, shared_memory=True))
@@ -129,17 +129,20 @@ class OpenVinoEngine(HostEngine):
     def _compile(self, shape: tuple[int, ...]) -> Any:
         """The network for inputs of `shape`: where that is fixed, activations take a third of the memory."""
         with self._lock:
-            compiled = self._compiled.pop(shape, None)
-            for other in self._compiled.values():
+            _core()  # says in a forked child that there is none
+            kept = self._compiled
+            compiled = kept.pop(shape, None)
+            for other in kept.values():
                 with contextlib.suppress(RuntimeError):  # it is busy
                     other.release_memory()
             if compiled is None:
                 model = self._model.clone()
                 model.reshape(list(shape))
-                compiled = self._core.compile_model(model, "CPU", self._options)
-                while len(self._compiled) >= _MOST_WINDOWS:
-                    del self._compiled[next(iter(self._compiled))]  # the one not asked for the longest time
-            self._compiled[shape] = compiled
+                with undisturbed():
+                    compiled = self._core.compile_model(model, "CPU", self._options)
+                while len(kept) >= _MOST_WINDOWS:
+                    del kept[next(iter(kept))]  # the one not asked for the longest time
+            kept[shape] = compiled
         return compiled
 
     def _share_within_a_level(self, bundle: Bundle, upscaler: Upscaler) -> float:
@@ -170,6 +173,21 @@ class _BoundRun:
                 with contextlib.suppress(RuntimeError):  # which says that it was cancelled
                     self.request.wait()
                 raise
+
+
+def _kept_share(bundle: Bundle, upscaler: Upscaler, measure: Callable[[], float]) -> float:
+    """What `measure` gives, which takes seconds, or has given on this processor by the same software."""
+    processor = _core().get_property("CPU", "FULL_DEVICE_NAME"), *sorted(_capabilities())
+    software = __version__, OpenVinoEngine.version(), OnnxRuntimeEngine.version()
+    file = CacheFile("bf16", bundle.sha256, upscaler.file, *processor, *software)
+    content = file.read(most=32)
+    with contextlib.suppress(ValueError):
+        share = float(content or b"")
+        if 0 <= share <= 1:
+            return share
+    share = measure()
+    file.write(repr(share).encode())
+    return share
 
 
 def _check_precision(precision: Precision) -> None:
@@ -232,40 +250,9 @@ def _errors(what: str) -> Iterator[None]:
         raise kind(f"OpenVINO {what}: {reason}") from error
 
 
-def _core() -> Any:
-    """OpenVINO itself, once per process and for as long as that lives.
+_core: PerProcess[Any] = PerProcess(lambda: import_openvino().Core(), once="OpenVINO")
+"""OpenVINO itself, once per process and for as long as that lives.
 
-    When its CPU plugin is loaded it sets a stack for signal handlers, and when it goes it puts back the one
-    before: of several that come and go, the last one leaves a stack that is no more, on which the next Ctrl-C
-    ends the process. A forked child has none of its threads, and gets one of its own.
-    """
-    _import_openvino()  # says what to install
-    return _core_of(os.getpid())
-
-
-@functools.cache
-def _core_of(_process: int) -> Any:
-    return _import_openvino().Core()
-
-
-@functools.cache
-def _import_openvino() -> Any:
-    with _telemetry_off():
-        return import_optional("openvino", "OpenVINO", '"ourgan-sdk[openvino]"', EngineUnavailableError)
-
-
-@contextlib.contextmanager
-def _telemetry_off() -> Iterator[None]:
-    """Hide the package by which OpenVINO, on its import, reports to its makers and writes to ~/intel.
-
-    It does without. Whoever has imported that package before has decided otherwise.
-    """
-    name = "openvino_telemetry"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment] # which makes its import fail
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+When its CPU plugin is loaded it sets a stack for signal handlers, and when it goes it puts back the one
+before: of several that come and go, the last one leaves a stack that is no more, on which the next Ctrl-C
+ends the process. It keeps threads for the next network, too, for which a forked child would wait in vain."""

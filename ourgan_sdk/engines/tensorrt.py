@@ -1,23 +1,21 @@
 """TensorRT and TensorRT for RTX: engines that `export/to_trt.py` has put into the bundle."""
 
-import contextlib
 import functools
 import hashlib
 import logging
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from .._atomic import atomic_file
+from .._cache import CacheFile, cache_folder
 from .._core import CudaDevice, DeviceMemory, Pipeline
+from .._forks import lock
 from .._optional import import_optional
 from ..bundle import Bundle, EngineRecord, Upscaler
-from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavailableError, OutputError
+from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavailableError
 from .devices import open_device
 from .gpu_memory import bytes_per_pixel, memory_of_render, resized
 from .graphs.even_strips import ALIGNMENT
@@ -26,7 +24,7 @@ from .own_plans import check_allowed
 from .protocol import Engine, Options, Precision
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
 
-__all__ = ["RUNTIMES", "Runtime", "TensorRtEngine", "TensorRtRtxEngine", "cache_folder", "make_logger"]
+__all__ = ["RUNTIMES", "Runtime", "TensorRtEngine", "TensorRtRtxEngine", "make_logger"]
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +101,7 @@ class _Engine(Engine):
         self.precision = record.precision
         self.rules = _rules(record)
         self._logger = make_logger(self._trt)
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._bound: weakref.WeakKeyDictionary[Pipeline, _Bound] = weakref.WeakKeyDictionary()
         try:
             with device:
@@ -235,8 +233,10 @@ class TensorRtRtxEngine(_Engine):
             self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
         )
         self._cache = self._config.create_runtime_cache()
-        self._kernels = _KernelCache(self.device, self.version(), plan)
-        if self._kernels.content is not None and not self._cache.deserialize(self._kernels.content):
+        gpu = self.device.name, self.device.driver_version
+        self._kernels = CacheFile("tensorrt-rtx", *gpu, self.version(), hashlib.sha256(plan).hexdigest())
+        self._kept = self._kernels.read()
+        if self._kept is not None and not self._cache.deserialize(self._kept):
             _log.info("kernels in %s are not for this GPU and driver: compiling them", self._kernels.path)
         self._config.set_runtime_cache(self._cache)
 
@@ -254,42 +254,9 @@ class TensorRtRtxEngine(_Engine):
 
     def _keep_kernels(self) -> None:
         content = self._cache.serialize()
-        if content is not None:
-            self._kernels.save(bytes(content))
-
-
-class _KernelCache:
-    """A file in the user's cache folder for what TensorRT for RTX compiled for a GPU; `content` is its bytes.
-
-    Nothing that is wrong with it, or with the folder, keeps anybody from rendering.
-    """
-
-    def __init__(self, device: CudaDevice, version: str, plan: bytes) -> None:
-        parts = (device.name, device.driver_version, version, hashlib.sha256(plan).hexdigest())
-        name = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
-        self.path = cache_folder() / "tensorrt-rtx" / f"{name}.cache"
-        self.content: bytes | None = None
-        with contextlib.suppress(OSError):
-            self.content = self.path.read_bytes()
-
-    def save(self, content: bytes) -> None:
-        """Keep `content`, where it is not what was kept already."""
-        if content == self.content:
-            return
-        self.content = content
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(self.path) as temporary:
-                temporary.write_bytes(content)
-        except (OSError, OutputError) as error:
-            _log.info("compiled kernels are not kept: %s", error)
-
-
-def cache_folder() -> Path:
-    """This package's own among the user's cache folders; it need not exist."""
-    # It comes with the extra that the runtime comes with.
-    platformdirs = import_optional("platformdirs", "platformdirs", "platformdirs", EngineUnavailableError)
-    return Path(platformdirs.user_cache_path("ourgan_sdk"))
+        if content is not None and bytes(content) != self._kept:
+            self._kept = bytes(content)
+            self._kernels.write(self._kept)
 
 
 def _rules(record: EngineRecord) -> WindowRules:

@@ -1,9 +1,9 @@
 """Tiles that were rendered for a region and may be wanted for the next one."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
+from .._forks import lock
 from ..arrays import Picture
 
 __all__ = ["TileCache"]
@@ -17,14 +17,18 @@ class TileCache:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._size = 0
         self._pictures: OrderedDict[Hashable, Picture] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = lock()
 
     @property
     def size(self) -> int:
         """Bytes of the pictures that are kept."""
-        return self._size
+        with self._lock:
+            return self._bytes()
+
+    def _bytes(self) -> int:
+        # Counted, not kept: Ctrl-C between two steps would leave a number that is wrong for ever.
+        return sum(picture.nbytes for picture in self._pictures.values())
 
     def get(self, key: Hashable) -> Picture | None:
         """The picture kept under `key`."""
@@ -40,14 +44,14 @@ class TileCache:
             if key in self._pictures or picture.nbytes > self.limit:
                 return
             self._pictures[key] = picture
-            self._size += picture.nbytes
-            while self._size > self.limit:
+            excess = self._bytes() - self.limit
+            while excess > 0:
                 _, oldest = self._pictures.popitem(last=False)
-                self._size -= oldest.nbytes
+                excess -= oldest.nbytes
 
     def clear(self) -> int:
         """Let all of them go; returns how many bytes they had."""
         with self._lock:
-            size, self._size = self._size, 0
+            size = self._bytes()
             self._pictures.clear()
             return size

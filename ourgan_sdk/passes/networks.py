@@ -1,11 +1,10 @@
 """A bundle's networks, opened when they are first needed."""
 
-import functools
-import threading
 from typing import Any
 
 import numpy as np
 
+from .._forks import PerProcess, lock
 from ..bundle import Bundle, Upscaler
 from ..engines import Engine, Opened, Options, candidates, open_first
 from ..engines.onnxruntime import OnnxRuntimeEngine
@@ -19,24 +18,25 @@ class Networks:
     """The networks of `bundle`, upscalers on the first usable of the engines asked for.
 
     The structure and the references run in ONNX Runtime on the CPU, whatever the engine: so a seed has the
-    same composition everywhere. Several threads may use them at once.
+    same composition everywhere. Several threads may use them at once; a forked child opens its own.
     """
 
     def __init__(self, bundle: Bundle, engine: str, options: Options) -> None:
         """Raises EngineError if no engine is called so, or none of that name runs on the device asked for."""
         self.bundle = bundle
-        self._kinds = candidates(engine, options)
         self._options = options
-        self._on_cpu: dict[str, OnnxRuntimeEngine] = {}
-        self._lock = threading.Lock()
+        self._kinds = candidates(engine, options)
+        self._opened = PerProcess(self._open)
+        self._on_cpu: PerProcess[dict[str, OnnxRuntimeEngine]] = PerProcess(dict)
+        self._lock = lock()
         self._is_closed = False
 
     def close(self) -> None:
         """Let go of the engines; whoever asks for one from now on gets a ClosedError."""
         with locked(self._lock):
             self._is_closed = True
-            self._on_cpu.clear()
-            self.__dict__.pop("_opened", None)
+            self._opened.let_go()
+            self._on_cpu.let_go()
 
     def check_open(self) -> None:
         """Raise ClosedError after `close`."""
@@ -48,16 +48,17 @@ class Networks:
         """In bytes, where somebody has set one."""
         return self._options.memory_limit
 
+    def _open(self) -> Opened:
+        opened = open_first(self.bundle, self._kinds, self._options)
+        self._kinds = [opened.kind]  # a forked child goes on with that, or not at all
+        return opened
+
     @property
     def opened(self) -> Opened:
         """The upscalers; raises EngineError if no engine can be used."""
         with locked(self._lock):
             self.check_open()
-            return self._opened
-
-    @functools.cached_property
-    def _opened(self) -> Opened:
-        return open_first(self.bundle, self._kinds, self._options)
+            return self._opened()
 
     def engine(self, upscaler: Upscaler, dtype: np.dtype[Any]) -> Engine:
         """The engine of `upscaler` whose results go into pictures of `dtype`, uint8 or uint16."""
@@ -67,9 +68,8 @@ class Networks:
         """The network of member `file` in float32 on the CPU, opened by the first thread that asks."""
         with locked(self._lock):
             self.check_open()
-            if file not in self._on_cpu:
+            opened = self._on_cpu()
+            if file not in opened:
                 network = self.bundle.network(file)
-                self._on_cpu[file] = OnnxRuntimeEngine(
-                    network.data, self._options.threads, network.check_sizes
-                )
-            return self._on_cpu[file]
+                opened[file] = OnnxRuntimeEngine(network.data, self._options.threads, network.check_sizes)
+            return opened[file]

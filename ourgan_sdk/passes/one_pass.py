@@ -4,7 +4,6 @@ Passes chain as generators of bands (`tile_loop.run_pass`): asking the last one 
 one work just far enough ahead, and no intermediate picture is ever whole in memory.
 """
 
-import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._core import Box, Grid, Tile
+from .._lazy import lazy
 from ..arrays import Picture
 from ..engines import Engine, HostEngine
 from .cache import TileCache
@@ -48,7 +48,7 @@ class Pass:
         """Input pixels that go through the engine."""
         return self.missing_count * self.window_area
 
-    @functools.cached_property
+    @lazy
     def _rows(self) -> range:
         """The rows of tiles whose cores touch the target."""
         all_rows, scale = range(self.grid.rows), self.scale
@@ -56,7 +56,7 @@ class Pass:
         last = bisect_left(all_rows, self.target.y1, key=lambda row: scale * self.grid.tile(row, 0).core.y0)
         return range(first, last)
 
-    @functools.cached_property
+    @lazy
     def _columns(self) -> range:
         """And the columns."""
         every, scale = range(self.grid.columns), self.scale
@@ -73,7 +73,7 @@ class Pass:
         """The tiles whose cores touch the target, in rows; of a picture that nobody can finish, very many."""
         return ([self.grid.tile(row, column) for column in self._columns] for row in self._rows)
 
-    @functools.cached_property
+    @lazy
     def known(self) -> dict[tuple[int, int], Picture]:
         """Results of tiles that were found in the cache, by row and column; held until this render ends."""
         if self.cache is None:
@@ -93,7 +93,7 @@ class Pass:
         """How many."""
         return len(self._rows) * len(self._columns) - len(self.known)
 
-    @functools.cached_property
+    @lazy
     def source(self) -> Box:
         """The part of the grid's picture that the missing tiles read, of which there is at least one."""
         if self.known:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._vips import import_vips
+from .._vips import import_vips, with_vips
 from ..errors import PhotographError
 from . import jpeg
 from .colors import is_srgb
@@ -14,6 +14,7 @@ NAME = "photograph.jpg"
 QUALITY = 95
 
 
+@with_vips
 def photograph_member(photograph: Photograph) -> tuple[str, bytes]:
     """A name and a JPEG file of the photograph, without private metadata.
 

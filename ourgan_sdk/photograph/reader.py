@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._vips import import_vips
+from .._vips import import_vips, with_vips
 from ..errors import PhotographError
 from .colors import COLORS, lab_from_bytes, over_white, to_srgb
 from .kinds import HEAD, cannot_read, open_kind, unreadable
@@ -88,6 +88,7 @@ def read_photograph(path: str | os.PathLike[str], *, most_pixels: int = MAX_PIXE
     return decode_photograph(data, str(path), most_pixels=most_pixels)
 
 
+@with_vips
 def decode_photograph(data: bytes, name: str, *, most_pixels: int = MAX_PIXELS) -> Photograph:
     """The photograph in a file's bytes, which messages call `name`; otherwise as `read_photograph`."""
     pyvips = import_vips()

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .._atomic import absolute, atomic_file
+from .._vips import import_vips
 from ..errors import OutputError, SizeError
 from .base import ArrayWriter, Encoder, EncodingWriter, Properties, Writer
 from .deep_zoom import atomic_deep_zoom, save_deep_zoom
 from .npy import encode_npy
-from .ome_zarr import atomic_zarr, encode_zarr
+from .ome_zarr import atomic_zarr, encode_zarr, import_zstd
 from .vips import encode_image, save_jpeg, save_png, save_tiff, save_webp
 
 __all__ = ["SUFFIXES", "ArrayWriter", "Writer", "open_writer"]
@@ -76,8 +77,10 @@ def open_writer(
     _check(properties)
     kind = _format_for(path, properties)
     with kind.atomic(path) as output:
+        kind.prepare()  # here, not in the encoder's thread: Ctrl-C may come in the middle of an import
         writer = EncodingWriter(path, properties, kind.encode, output)
         try:
+            writer.start()
             yield writer
             writer.finish()
         finally:
@@ -92,6 +95,8 @@ class _Format:
     sixteen_bits: bool
     encode: Encoder
     atomic: Callable[[Path], AbstractContextManager[Path]] = atomic_file
+    prepare: Callable[[], object] = import_vips
+    """Imports what `encode` takes; raises OutputError if it is missing."""
 
     def obstacle(self, properties: Properties) -> str | None:
         """Why a picture cannot be held, if so."""
@@ -121,8 +126,8 @@ _FORMATS = (
         functools.partial(encode_image, save_deep_zoom),
         atomic_deep_zoom,
     ),
-    _Format("Zarr", (".zarr",), _LONGEST, True, encode_zarr, atomic_zarr),
-    _Format("NumPy", (".npy",), _LONGEST, True, encode_npy),
+    _Format("Zarr", (".zarr",), _LONGEST, True, encode_zarr, atomic_zarr, import_zstd),
+    _Format("NumPy", (".npy",), _LONGEST, True, encode_npy, prepare=lambda: None),
 )
 SUFFIXES = tuple(suffix for kind in _FORMATS for suffix in kind.suffixes)
 """Of all formats."""

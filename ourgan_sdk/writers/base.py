@@ -1,10 +1,9 @@
 """What all writers share: a picture's properties, the check of its bands, the thread that encodes them."""
 
-import contextlib
+import functools
 import os
 import queue
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .._threads import Bell, Call
 from ..arrays import Picture
-from ..errors import OutputError, SizeError
+from ..errors import OurganError, OutputError, SizeError
 from ..stopping import check_stop
 
 __all__ = ["ArrayWriter", "Encoder", "EncodingWriter", "Properties", "Writer"]
@@ -71,7 +71,7 @@ class ArrayWriter:
 
 
 class EncodingWriter:
-    """Hands the bands that it is given to an encoder, which runs in a thread of its own.
+    """Hands the bands that it is given to an encoder, which runs in a thread of its own once it is started.
 
     Errors name `path`, whatever the encoder writes to: `output`.
     """
@@ -80,55 +80,91 @@ class EncodingWriter:
         self._path = path
         self._properties = properties
         self._rows = 0
-        # One band waits while one is encoded and the next is rendered: enough to keep both sides busy.
-        self._bands: queue.Queue[Picture | None] = queue.Queue(maxsize=1)
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="ourgan encoder")
-        self._encoded = self._executor.submit(encode, _until_none(self._bands), output, properties)
+        self._encode = encode
+        self._output = output
+        self._bands = _Bands()
+        self._encoded: Call[None] | None = None
+
+    def start(self) -> None:
+        """Start the encoder; from then on `stop` has to be called, whatever happens."""
+        encode = functools.partial(self._encode, self._bands.taken(), self._output, self._properties)
+        self._encoded = Call(encode, "ourgan encoder")
 
     def write(self, band: Picture) -> None:
         """Queue the next rows; waits while the encoder is behind, and raises OutputError if it has failed."""
         _check_band(band, self._properties.shape, self._properties.dtype, self._rows)
         self._rows += len(band)
-        self._put(np.ascontiguousarray(band))
-        if self._encoded.done():
-            self._raise_failure()
+        encoded = self._started()
+        while not (encoded.has_ended or self._bands.has_room()):
+            self._bands.wait_for_room()
+            check_stop()
+        self._bands.put(np.ascontiguousarray(band))
+        if encoded.has_ended:
+            self._finish(encoded)
 
     def finish(self) -> None:
         """Wait until all is encoded; raises OutputError if that fails, ValueError if rows are missing."""
         if self._rows != self._properties.height:
             raise ValueError(f"expected {self._properties.height} rows, got {self._rows}")
-        self._put(None)
-        while not wait([self._encoded], timeout=0.1).done:
-            check_stop()  # and a wait without a limit would hold up Ctrl-C on some systems
-        self._raise_failure()
+        self._finish(self._started())
 
     def stop(self) -> None:
-        """End the encoder, whatever it is doing; after `finish` there is nothing to end."""
-        self._put(None)
-        self._executor.shutdown()
+        """End the encoder, whatever it is doing; may be called at any time, and again after Ctrl-C."""
+        self._bands.end()
+        if self._encoded is not None:
+            self._encoded.wait()
+        self._bands.clear()
 
-    def _put(self, band: Picture | None) -> None:
-        """Queue a band, or None for the end, unless the encoder has ended and will take none."""
-        while not self._encoded.done():
-            with contextlib.suppress(queue.Full):
-                self._bands.put(band, timeout=0.05)
-                return
-            if band is not None:
-                check_stop()
+    def _started(self) -> Call[None]:
+        if self._encoded is None:
+            raise ValueError("expected a writer that was started")
+        return self._encoded
 
-    def _raise_failure(self) -> None:
-        failure = self._encoded.exception()
-        if isinstance(failure, OutputError):
+    def _finish(self, encoded: Call[None]) -> None:
+        self._bands.end()
+        encoded.wait(check_stop)
+        failure = encoded.failure
+        if isinstance(failure, OurganError):
             raise failure
         if failure is not None:
             raise OutputError(f"cannot write {self._path}: {_reason(failure)}") from failure
 
 
-def _until_none(bands: queue.Queue[Picture | None]) -> Iterator[Picture]:
-    # Not a method: an error's traceback would lead to the writer, which holds the error, and neither that
-    # circle nor the files and pixels that it leads to would go before the garbage collector comes.
-    while (band := bands.get()) is not None:
-        yield band
+class _Bands:
+    """Bands on their way to the encoder's thread.
+
+    Ctrl-C may interrupt the writer's thread anywhere: every step of either side is one call in C, and `end`
+    can be said at any time and more than once.
+    """
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Picture | None] = queue.SimpleQueue()
+        self._room = Bell()
+
+    def has_room(self) -> bool:
+        # One band waits while one is encoded and the next is rendered: enough to keep both sides busy.
+        return self._queue.empty()
+
+    def wait_for_room(self) -> None:
+        self._room.wait()
+
+    def put(self, band: Picture) -> None:
+        self._queue.put(band)
+
+    def end(self) -> None:
+        self._queue.put(None)
+
+    def clear(self) -> None:
+        # Whoever keeps an error may keep the writer.
+        self._queue = queue.SimpleQueue()
+
+    def taken(self) -> Iterator[Picture]:
+        # Not the writer's: an error's traceback would lead to the writer, which holds the error, and neither
+        # that circle nor the files and pixels that it leads to would go before the garbage collector comes.
+        bands = self._queue
+        while (band := bands.get()) is not None:
+            self._room.ring()
+            yield band
 
 
 def _check_band(band: Picture, shape: tuple[int, ...], dtype: np.dtype[Any], rows: int) -> None:

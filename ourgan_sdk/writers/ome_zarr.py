@@ -1,6 +1,7 @@
 """OME-Zarr 0.5: a Zarr v3 group that holds the picture and its reductions, in chunks."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,21 @@ import numpy as np
 
 from .._atomic import atomic_outputs, check_replaceable, follow
 from .._optional import import_optional
+from .._threads import call_for_each
 from ..arrays import Picture
 from ..errors import OutputError
 from .base import Properties
 
-__all__ = ["atomic_zarr", "encode_zarr"]
+__all__ = ["atomic_zarr", "encode_zarr", "import_zstd"]
 
 CHUNK = 512
 """Rows and columns of a chunk; even, so that reductions of whole rows of chunks join without a gap."""
+
+_ZSTD_LEVEL = 0
+"""Zstandard's own default."""
+
+_THREADS = 4
+"""That compress the chunks of a row."""
 
 
 @contextlib.contextmanager
@@ -27,7 +35,7 @@ def atomic_zarr(path: Path) -> Iterator[Path]:
     that name, or if the `zarr` library is not installed or does not load.
     """
     try:
-        import_optional("zarr", "Zarr", '"ourgan-sdk[zarr]"', OutputError)
+        import_zstd()
     except OutputError as error:
         raise OutputError(f"cannot write {path}: {error}") from error
     target = follow(path)
@@ -36,25 +44,21 @@ def atomic_zarr(path: Path) -> Iterator[Path]:
         yield folder / "picture"
 
 
+def import_zstd() -> Any:
+    """The compression of chunks, by the `zarr` library's own; raises OutputError where there is none."""
+    codec = import_optional("numcodecs.zstd", "Zarr", '"ourgan-sdk[zarr]"', OutputError)
+    return codec.Zstd(level=_ZSTD_LEVEL)
+
+
 def encode_zarr(bands: Iterator[Picture], output: Path, properties: Properties) -> None:
     """Write arrays "0", "1", ... of (3, height, width), each half as large as the one before.
 
     A level holds one row of chunks in memory. The last one fits into a single chunk.
     """
-    import zarr  # noqa: PLC0415 - an optional dependency
-
+    # Not by the library itself: its threads are an executor's, which a fork or the main thread's end breaks.
     sizes = _level_sizes(properties.height, properties.width)
-    group = zarr.open_group(output, mode="w", zarr_format=3, attributes=_attributes(len(sizes), properties))
-    arrays = [
-        group.create_array(
-            str(i),
-            shape=(3, *size),
-            chunks=(3, CHUNK, CHUNK),
-            dtype=properties.dtype,
-            dimension_names=("c", "y", "x"),
-        )
-        for i, size in enumerate(sizes)
-    ]
+    _write_metadata(output, {"node_type": "group", "attributes": _attributes(len(sizes), properties)})
+    arrays = [_Array(output / str(i), size, properties.dtype) for i, size in enumerate(sizes)]
     level = _Level(arrays[-1], None)
     for array in reversed(arrays[:-1]):
         level = _Level(array, level)
@@ -62,10 +66,54 @@ def encode_zarr(bands: Iterator[Picture], output: Path, properties: Properties) 
         level.write(band.transpose(2, 0, 1))
 
 
+class _Array:
+    """An array of (3, height, width) in a new folder, in chunks of all channels, compressed by Zstandard."""
+
+    def __init__(self, folder: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self.shape = (3, *size)
+        self.dtype = dtype
+        self._folder = folder
+        self._zstd = import_zstd()
+        metadata = {
+            "node_type": "array",
+            "shape": self.shape,
+            "data_type": dtype.name,
+            "chunk_grid": _named("regular", chunk_shape=(3, CHUNK, CHUNK)),
+            "chunk_key_encoding": _named("default", separator="/"),
+            "fill_value": 0,
+            "codecs": [_named("bytes", endian="little"), _named("zstd", level=_ZSTD_LEVEL, checksum=False)],
+            "dimension_names": ("c", "y", "x"),
+            "attributes": {},
+        }
+        _write_metadata(folder, metadata)
+
+    def write(self, y: int, rows: np.ndarray[Any, Any]) -> None:
+        """Write the rows (3, h, width) of a row of chunks, which begins at `y`."""
+        folder = self._folder / "c" / "0" / str(y // CHUNK)
+        folder.mkdir(parents=True)
+
+        def write_chunk(x: int) -> None:
+            part = rows[..., x : x + CHUNK]
+            chunk = np.zeros((3, CHUNK, CHUNK), self.dtype.newbyteorder("<"))
+            chunk[:, : part.shape[1], : part.shape[2]] = part
+            (folder / str(x // CHUNK)).write_bytes(self._zstd.encode(chunk))
+
+        call_for_each(write_chunk, range(0, self.shape[2], CHUNK), threads=_THREADS)
+
+
+def _write_metadata(folder: Path, metadata: dict[str, Any]) -> None:
+    folder.mkdir()
+    (folder / "zarr.json").write_text(json.dumps({"zarr_format": 3} | metadata, indent=2))
+
+
+def _named(name: str, **configuration: object) -> dict[str, object]:
+    return {"name": name, "configuration": configuration}
+
+
 class _Level:
     """One resolution: collects rows, writes them a row of chunks at a time, and hands on their reduction."""
 
-    def __init__(self, array: Any, smaller: "_Level | None") -> None:
+    def __init__(self, array: _Array, smaller: "_Level | None") -> None:
         _, self._height, width = array.shape
         self._array = array
         self._smaller = smaller
@@ -84,7 +132,7 @@ class _Level:
 
     def _flush(self) -> None:
         rows = self._rows[:, : self._filled]
-        self._array[:, self._y : self._y + self._filled] = rows
+        self._array.write(self._y, rows)
         self._y += self._filled
         self._filled = 0
         if self._smaller is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._vips import import_vips
+from .._vips import import_vips, with_vips
 from ..arrays import Picture
 from ..errors import OutputError
 from .base import Properties
@@ -38,6 +38,7 @@ WEBP_LOSSLESS_EFFORT = 0
 """Of 100, which takes over ten times as long for files a tenth smaller."""
 
 
+@with_vips
 def encode_image(
     save: Callable[[Any, Path, Properties], None],
     bands: Iterator[Picture],

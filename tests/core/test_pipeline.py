@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 
 from ourgan_sdk._core import Box, Grid, Pipeline, Tile, gather, scatter
@@ -123,6 +124,21 @@ def test_views_have_the_tensors_shapes_and_stay_alive(source: Array) -> None:
     del pipeline
     gc.collect()
     np.testing.assert_array_equal(values[0], gather(source, TILES[0].window))
+
+
+def test_close_frees_the_tensors() -> None:
+    """At once, and not with the pipeline, which the frames of an error may hold for long."""
+    process, pipelines = psutil.Process(), []
+    before = process.memory_info().rss
+    for _ in range(8):
+        pipelines.append(Pipeline(3, 512, 512, 2, 3, 1))  # 47 MB
+        view = pipelines[-1].input(0)
+        pipelines[-1].close()
+        with pytest.raises(RuntimeError, match="the pipeline is closed"):
+            pipelines[-1].output(0)
+        assert view.sum() == 0
+        del view
+    assert process.memory_info().rss - before < 100e6
 
 
 def test_queued_arrays_are_kept_alive_and_then_let_go() -> None:

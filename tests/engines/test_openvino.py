@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -12,9 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
-from ourgan_sdk import Bundle, EngineError
+from ourgan_sdk import Bundle, EngineError, _runtimes
+from ourgan_sdk._forks import PerProcess
+from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.calibration.halo import cut_windows, seam_error
 from ourgan_sdk.engines import Options, openvino
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
@@ -264,8 +268,95 @@ def test_bf16_is_not_chosen_where_it_does_not_look_the_same(
     assert OpenVinoEngine.open(sample, sample.manifest.upscalers[0], UINT8, Options()).precision == "fp32"
 
 
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files of upscalers that bf16 was tried on, in their order, with a cache of their own."""
+    files: list[str] = []
+
+    def measure(_engine: OpenVinoEngine, _bundle: Bundle, upscaler: Upscaler) -> float:
+        files.append(upscaler.file)
+        return 0.99995
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda app: tmp_path / app)
+    monkeypatch.setattr(openvino, "_capabilities", lambda: ["FP32", "BF16"])
+    monkeypatch.setattr(OpenVinoEngine, "_share_within_a_level", measure)
+    return files
+
+
+def share_of(bundle: Bundle, number: int = 0) -> float:
+    upscaler = bundle.manifest.upscalers[number]
+    engine = OpenVinoEngine(bundle.read(upscaler.file))
+    return openvino._kept_share(bundle, upscaler, lambda: engine._share_within_a_level(bundle, upscaler))
+
+
+def test_what_bf16_keeps_is_measured_once(
+    bundle_path: Path, sample: Bundle, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a bundle, an upscaler, a processor and the software."""
+    tiny = Bundle.open(bundle_path)
+    for _ in range(3):
+        assert share_of(tiny) == 0.99995
+    assert measured == ["upscaler.onnx"]
+    share_of(tiny, 1)
+    share_of(sample)
+    assert len(measured) == 3
+    monkeypatch.setattr(OpenVinoEngine, "version", lambda: "1999.0")
+    share_of(tiny)
+    assert len(measured) == 4
+    monkeypatch.setattr(openvino, "_capabilities", lambda: ["BF16"])
+    share_of(tiny)
+    assert len(measured) == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"nan", b"1.5", b"-1", b"0.9 ; rm", b"\xff\xfe", b"1" * 10_000_000])
+def test_nothing_but_a_share_is_read(
+    bundle_path: Path, tmp_path: Path, measured: list[str], content: bytes
+) -> None:
+    tiny = Bundle.open(bundle_path)
+    share_of(tiny)
+    (file,) = tmp_path.rglob("*.cache")
+    file.write_bytes(content)
+    assert share_of(tiny) == 0.99995
+    assert len(measured) == 2
+    assert share_of(tiny) == 0.99995  # written anew
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize("obstacle", ["file", "folder"])
+def test_a_cache_that_cannot_be_used_is_no_error(
+    bundle_path: Path, tmp_path: Path, measured: list[str], obstacle: str
+) -> None:
+    tiny = Bundle.open(bundle_path)
+    if obstacle == "file":
+        (tmp_path / "ourgan_sdk").write_text("in the folder's place")
+    else:
+        share_of(tiny)
+        (file,) = tmp_path.rglob("*.cache")
+        file.unlink()
+        file.mkdir()
+    before = len(measured)
+    for _ in range(2):
+        assert share_of(tiny) == 0.99995
+    assert len(measured) == before + 2
+
+
+def test_old_files_of_the_cache_go(bundle_path: Path, tmp_path: Path, measured: list[str]) -> None:
+    folder = tmp_path / "ourgan_sdk" / "bf16"
+    folder.mkdir(parents=True)
+    for number in range(400):
+        (folder / f"{number}.cache").write_text("0.5")
+        os.utime(folder / f"{number}.cache", (number, number))
+    share_of(Bundle.open(bundle_path))
+    left = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
+    assert len(left) == 256
+    assert left[0].name == "145.cache"
+    assert len(measured) == 1
+
+
 def test_not_installed(upscaler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    openvino._import_openvino.cache_clear()
+    _runtimes.import_openvino.cache_clear()
+    monkeypatch.setattr(openvino, "_core", PerProcess(openvino._core._make))
     monkeypatch.setitem(sys.modules, "openvino", None)
     for attempt in (OpenVinoEngine.version, lambda: OpenVinoEngine(upscaler)):
         with pytest.raises(EngineUnavailableError, match=r'pip install "ourgan-sdk\[openvino\]"'):

@@ -469,6 +469,7 @@ def test_writing_waits_for_the_encoder(tmp_path: Path) -> None:
 
     properties = Properties(4, bands, np.dtype(np.uint8), 95, False, None, "")
     writer = EncodingWriter(tmp_path / "a.png", properties, encode, tmp_path / "b")
+    writer.start()
 
     def write_all() -> None:
         for i in range(bands):

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import onnxruntime
 import torch
 
 from ourgan_sdk import Synthesizer, bundle
+from ourgan_sdk._runtimes import import_onnxruntime
 from ourgan_sdk.arrays import Tensor
 from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows
 from ourgan_sdk.engines.graphs.reach import check_local, theoretical_radius
@@ -175,7 +175,7 @@ def describe_upscaler(
 
 def as_function(network: bytes) -> Network:
     """An ONNX upscaler as a function of arrays."""
-    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    session = import_onnxruntime().InferenceSession(network, providers=["CPUExecutionProvider"])
 
     def run(picture: Tensor) -> Tensor:
         (result,) = session.run(None, {"picture": picture})

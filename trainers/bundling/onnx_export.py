@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
+
+from ourgan_sdk._runtimes import import_onnxruntime
 
 from ..networks import RRDBNet, Structure
 from ..runs.restore import restore_network
@@ -126,7 +127,7 @@ def _export(
 
 
 def _compare(name: str, data: bytes, feeds: dict[str, Tensor], expected: Tensor) -> None:
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = import_onnxruntime().InferenceSession(data, providers=["CPUExecutionProvider"])
     (got,) = session.run(None, {key: value.cpu().numpy() for key, value in feeds.items()})
     difference = float(np.abs(got - expected.cpu().numpy()).max())
     if not difference <= TOLERANCE:  # also for NaN

@@ -3,12 +3,12 @@
 Needs the `onnx` package. For networks that are trusted, or that `Bundle.network` has checked.
 """
 
-import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..._lazy import lazy
 from ...errors import OurganError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _Graph:
     input: str
     output: str
 
-    @functools.cached_property
+    @lazy
     def computed(self) -> set[str]:
         """The tensors whose values depend on the input's."""
         names = {self.input}
