@@ -9,10 +9,10 @@ import pytest
 
 from ourgan_sdk import EngineError, EngineUnavailableError, OurganError, OutputError, open_writer
 from ourgan_sdk._optional import import_optional
+from ourgan_sdk._runtimes import import_onnxruntime, import_openvino
 from ourgan_sdk._vips import import_vips
-from ourgan_sdk.engines import openvino, tensorrt
+from ourgan_sdk.engines import tensorrt
 from ourgan_sdk.engines.graphs.precision import convert_upscaler
-from ourgan_sdk.engines.onnxruntime import import_onnxruntime
 from ourgan_sdk.progress import progress_bar
 
 BROKEN = {
@@ -33,16 +33,15 @@ def write_zarr() -> None:
 
 USES: dict[str, tuple[Callable[[], object], str, type[OurganError]]] = {
     "onnxruntime": (import_onnxruntime, r'"ourgan-sdk\[cpu\]"', EngineUnavailableError),
-    "openvino": (openvino._import_openvino, r'"ourgan-sdk\[openvino\]"', EngineUnavailableError),
+    "openvino": (import_openvino, r'"ourgan-sdk\[openvino\]"', EngineUnavailableError),
     "tensorrt": (tensorrt.RUNTIMES["tensorrt"].load, r'"ourgan-sdk\[tensorrt\]"', EngineUnavailableError),
     "tensorrt_rtx": (
         tensorrt.RUNTIMES["tensorrt-rtx"].load,
         r'"ourgan-sdk\[tensorrt-rtx\]"',
         EngineUnavailableError,
     ),
-    "platformdirs": (tensorrt.cache_folder, "platformdirs", EngineUnavailableError),
     "onnx": (lambda: convert_upscaler(b"", "fp16", np.dtype(np.uint8)), "onnx", EngineError),
-    "zarr": (write_zarr, r'"ourgan-sdk\[zarr\]"', OutputError),
+    "numcodecs": (write_zarr, r'"ourgan-sdk\[zarr\]"', OutputError),
     "pyvips": (import_vips, r'"pyvips\[binary\]"', OutputError),
     "tqdm": (lambda: progress_bar(1, "work"), "tqdm", OurganError),
 }
@@ -55,8 +54,7 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
     name: str = request.param
     for module in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
         monkeypatch.delitem(sys.modules, module)
-    for cached in (openvino._import_openvino, openvino._core_of):
-        cached.cache_clear()
+    import_openvino.cache_clear()
     monkeypatch.chdir(tmp_path)
     return name
 

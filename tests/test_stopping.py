@@ -212,6 +212,7 @@ def test_waiting_for_the_encoder_ends(tmp_path: Path, bands: int) -> None:
             writer.write(np.zeros((1, 4, 3), np.uint8))
         writer.finish()
 
+    writer.start()
     try:
         with stoppable(None, 0.3), pytest.raises(RenderTimeoutError):
             write()

@@ -389,7 +389,7 @@ def test_arguments_that_no_format_takes(tmp_path: Path, options: dict[str, objec
 
 
 def test_library_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "zarr", None)
+    monkeypatch.setitem(sys.modules, "numcodecs.zstd", None)
     words = r'a\.zarr: Zarr is not installed: pip install "ourgan-sdk\[zarr\]"'
     with pytest.raises(OutputError, match=words), open_writer(tmp_path / "a.zarr", 1, 1):
         pytest.fail("the block ran")
