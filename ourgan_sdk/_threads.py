@@ -64,6 +64,7 @@ class Call(Generic[T]):
         self._ended = False
         self._bell = Bell()
         self._process = os.getpid()
+        self._is_last = _is_ending
         try:
             threading.Thread(target=self._run, name=name, daemon=True).start()
         except RuntimeError as error:
@@ -80,6 +81,8 @@ class Call(Generic[T]):
         function, self._function = self._function, None
         try:
             assert function is not None  # noqa: S101 - it runs once
+            if _is_ending and not self._is_last:
+                raise SystemExit  # it starts so late that the interpreter's end has not waited for it
             self._result.append(function())
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it
             empty_frames(error)

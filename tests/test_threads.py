@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ourgan_sdk import Synthesizer
+from ourgan_sdk import Synthesizer, _threads
 from ourgan_sdk._imports import import_module
 from ourgan_sdk._threads import Call, call_for_each
 
@@ -22,7 +22,7 @@ LONGEST = 120
 
 RENDER = """
 import sys, threading, time
-from ourgan_sdk import Synthesizer
+from ourgan_sdk import Synthesizer, _threads
 bundle, output, daemon = sys.argv[1:]
 begun = threading.Event()
 def render():
@@ -59,7 +59,7 @@ def test_a_render_in_a_thread_outlives_the_main_one(
 
 DAEMON = """
 import sys, threading
-from ourgan_sdk import Synthesizer
+from ourgan_sdk import Synthesizer, _threads
 bundle, detail, engine = sys.argv[1:]
 begun = threading.Event()
 synthesizer = Synthesizer(
@@ -157,6 +157,23 @@ def test_without_threads_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch) 
     seen: list[int] = []
     call_for_each(seen.append, [1, 2], threads=8)
     assert seen == [1, 2]
+
+
+def test_what_starts_when_the_interpreter_ends_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after Ctrl-C in the middle of a start; in compiled code it would abort the process."""
+    start, seen = threading.Thread.start, []
+
+    def start_late(thread: threading.Thread) -> None:
+        monkeypatch.setattr(_threads, "_is_ending", True)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    call = Call(lambda: seen.append(1), "late")
+    call.wait()
+    assert isinstance(call.failure, SystemExit)
+    assert seen == []
+    Call(lambda: seen.append(2), "of something that is done at the very end").result()
+    assert seen == [2]
 
 
 def test_no_executors() -> None:
