@@ -351,7 +351,7 @@ def _insert_allowed(model: ModelProto, _: str, generator: Generator) -> None:
     found = [
         (index, int(shapes[node.input[1]][0]))
         for index, node in enumerate(model.graph.node)
-        if node.op_type == "Conv" and len(shapes.get(node.input[1], ())) == 4
+        if node.op_type == "Conv" and len(shapes.get((*node.input, "", "")[1], ())) == 4
     ]
     if not found:
         return
