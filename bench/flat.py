@@ -81,6 +81,8 @@ def _render_many(photograph: Path, folder: Path, renders: int) -> Iterator[tuple
         next(work)(kinds[number % len(kinds)], number, folder)
         if number % EVERY == 0:
             memory = process.memory_info().rss / MIB
+            if number % (EVERY * EVERY) == 0:
+                print(f"  {number} renders: {memory:.0f} MiB", flush=True)
             yield number, memory, process.num_fds(), process.num_threads()
 
 
