@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..._optional import import_optional
 from ...errors import EngineUnavailableError
 
 if TYPE_CHECKING:
@@ -176,14 +177,8 @@ def serialise(graph: Graph) -> bytes:
 
 def _import_onnx() -> Any:
     """The package, whose Python part alone is used: its checks in C++ are for networks that are sound."""
-    try:
-        import onnx  # noqa: PLC0415 - optional, and slow to import
-    except ImportError as error:
-        raise EngineUnavailableError(
-            "networks are read by the onnx package, which is not installed: pip install "
-            '"ourgan-sdk[cpu]", or onnx alone'
-        ) from error
-    return onnx
+    title, install = "onnx, which reads networks,", '"ourgan-sdk[cpu]", or onnx alone'
+    return import_optional("onnx", title, install, EngineUnavailableError)
 
 
 def _check_description(data: bytes) -> None:
