@@ -387,9 +387,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "much of weights": (
         inserted(
-            *(node("Add", "large", one, output=other) for one, other in pairwise(["large", *"abcdefgh"])),
-            node("Relu", "in"),
-            weights={"large": floats(1 << 20)},
+            *(node("Add", one, one, output=other) for one, other in pairwise(["large", *"abcdefgh"])),
+            node("Conv", "in", "widening", output="wide"),
+            node("Conv", "wide", "h", pads=[15] * 4),
+            weights={"large": floats(16, 256, 31, 31), "widening": floats(256, 16, 1, 1)},
         ),
         "makes .* bytes of its weights alone",
     ),
@@ -430,21 +431,33 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         inserted(
             node("Shape", "in", output="size", start=2, end=3),
             node("Div", "size", "zero", output="none"),
-            node("Relu", "in"),
-            weights={"zero": integers(0)},
+            node("Slice", "in", "zero", "none", "rows"),
+            weights={"zero": integers(0), "rows": integers(2)},
         ),
         r"node 'none' \(Div\): divides by zero",
     ),
     "numbers beyond all sizes": (
         inserted(
             node("Mul", "large", "large", output="larger"),
-            node("Relu", "in"),
-            weights={"large": integers(1 << 62)},
+            node("Slice", "in", "zero", "larger", "rows"),
+            weights={"large": integers(1 << 62), "zero": integers(0), "rows": integers(2)},
         ),
         r"\(Mul\): computes a size beyond 2\^31",
     ),
+    "a node for nothing": (
+        inserted(node("Relu", "in"), node("Relu", "in", output="more")),
+        r"node 'more' \(Relu\): gives 'more', which nothing reads",
+    ),
+    "a weight for nothing": (
+        inserted(node("Relu", "in"), weights={"payload": integers(0)}),
+        "has 'payload', which nothing reads",
+    ),
     "no rank for the operator": (
-        inserted(node("PRelu", "slopes", "slopes"), weights={"slopes": floats(16)}),
+        inserted(
+            node("PRelu", "slopes", "slopes", output="odd"),
+            node("Mul", "in", "odd"),
+            weights={"slopes": floats(16)},
+        ),
         r"\(PRelu\): expected a picture",
     ),
     "half precision": (

@@ -40,10 +40,10 @@ _MOST_STRUCTURE_MULTIPLICATIONS = 1 << 23
 _STRUCTURE_BYTES = 1 << 12
 """Of a structure, for each pixel; the largest of the presets takes 588."""
 
-_MOST_FOLDED = 5
-"""Times the weights that what is computed from them alone takes, at most, with `_SPARE_FOLDED` more. Of
-structures, which store them in half the bytes and cut them, that is 3.9 times."""
-_SPARE_FOLDED = 1 << 20
+_MOST_FOLDED = 2
+"""Times the weights that what is computed from them alone takes, at most, with `_SPARE_FOLDED` more: weights
+stored in half the bytes take twice as many, and structures cut some of them."""
+_SPARE_FOLDED = 16 << 20
 
 _MOST_REMEMBERED = 1024
 

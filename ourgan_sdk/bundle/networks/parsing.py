@@ -268,7 +268,7 @@ def _check_counts(graph: "GraphProto") -> None:
 
 
 def _check_names(graph: Graph) -> None:
-    """Raise NetworkError unless every name is given once, and before it is read."""
+    """Raise NetworkError unless every name is given once, before it is read, and is read."""
     given = {*graph.inputs, *graph.weights}
     for node in graph.nodes:
         for name in node.inputs:
@@ -277,6 +277,13 @@ def _check_names(graph: Graph) -> None:
         if node.output in given:
             raise NetworkError(f"{node}: gives {node.output!r}, which is there already")
         given.add(node.output)
+    read = {name for node in graph.nodes for name in node.inputs} | {graph.output}
+    for node in graph.nodes:
+        if node.output not in read:
+            raise NetworkError(f"{node}: gives {node.output!r}, which nothing reads")
+    for name in (*graph.inputs, *graph.weights):
+        if name not in read:
+            raise NetworkError(f"has {name!r}, which nothing reads")
     if graph.output not in {node.output for node in graph.nodes}:
         raise NetworkError(f"has no node that gives its output, {graph.output!r}")
 
