@@ -331,20 +331,23 @@ def vanish() -> None:
 def test_locks_of_files_are_not_held_by_children(tmp_path: Path) -> None:
     """A child that lives on, as those of servers do, would keep others from going on with a render."""
     picture, shape, dtype = {"size": 1}, (4, 4, 3), np.dtype(np.uint8)
-    over, is_over = os.pipe()
+    (over, is_over), (begun, has_begun) = os.pipe(), os.pipe()
     lock = _atomic._lock(tmp_path, wait=True)
-    with open_finished(tmp_path / "a.npy", picture, shape, dtype):
+    with open_finished(tmp_path / "a.npy", picture, shape, dtype, 1 << 20):
         child = os.fork()
         if child == 0:
             signal.alarm(LONGEST)
             os.close(is_over)
+            os.write(has_begun, b"1")
             os.read(over, 1)
             os._exit(0)
     _atomic._unlock(lock)
+    os.read(begun, 1)
     try:
-        with open_finished(tmp_path / "a.npy", picture, shape, dtype):
+        with open_finished(tmp_path / "a.npy", picture, shape, dtype, 1 << 20):
             pass
         _atomic._unlock(_atomic._lock(tmp_path, wait=False))
     finally:
-        os.close(is_over)
+        for end in (is_over, begun, has_begun):
+            os.close(end)
         assert os.waitpid(child, 0) == (child, 0)

@@ -86,7 +86,7 @@ def test_close_frees_what_canvases_keep(source: Path) -> None:
     canvas.read()
     renderer, networks, photograph = canvas._renderer, synthesizer._networks, synthesizer._photograph
     assert renderer.plan.cache.size > 0 or synthesizer.takes_detail
-    gone = [weakref.ref(engine) for engine in networks._on_cpu.values()]
+    gone = [weakref.ref(engine) for engine in networks._on_cpu().values()]
     synthesizer.close()
     gc.collect()
     assert [one() for one in gone] == [None] * len(gone)

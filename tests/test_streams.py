@@ -22,7 +22,10 @@ from tests.tiny import write_photo
 from trainers import evaluate, fit, pretrain
 from trainers.bundling import erf
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="redirects as shells of Unix do")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="redirects as shells of Unix do"),
+    pytest.mark.usefixtures("one_thread"),  # which undoes what trainers set for the process
+]
 
 ROOT = Path(__file__).parents[1]
 UMLAUTS = "Höhe"

@@ -18,6 +18,8 @@ from .counts import Counts, Outcome
 
 KINDS: dict[str, int] = {
     "networks": 10_000,
+    "signals": 300,
+    "threads": 2000,
     "bundles": 1500,
     "resume": 1500,
     "disks": 600,

@@ -283,11 +283,11 @@ def test_gpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch, fake_cuda: Fak
             return 2
 
     monkeypatch.setattr(devices, "CudaDevice", Gpus)
-    devices._open.cache_clear()
+    devices._opened.let_go()
     assert devices.open_device(1) is devices.open_device(1)
     with pytest.raises(EngineError, match="expected a GPU from cuda:0 to cuda:1, got cuda:2"):
         devices.open_device(2)
     monkeypatch.setattr(Gpus, "count", staticmethod(lambda: 0))
     with pytest.raises(EngineUnavailableError, match="no NVIDIA GPU here"):
         devices.open_device(0)
-    devices._open.cache_clear()
+    devices._opened.let_go()

@@ -261,9 +261,10 @@ def test_bf16_is_chosen_where_it_looks_the_same(
 
 @needs_bf16
 def test_bf16_is_not_chosen_where_it_does_not_look_the_same(
-    sample: Bundle, monkeypatch: pytest.MonkeyPatch
+    sample: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """All of the network in bf16, the picture included, is too much."""
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda app: tmp_path / app)
     monkeypatch.setattr(openvino, "convert_body", lambda _: False)
     assert OpenVinoEngine.open(sample, sample.manifest.upscalers[0], UINT8, Options()).precision == "fp32"
 
