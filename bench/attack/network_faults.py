@@ -258,8 +258,10 @@ def _insert(model: ModelProto, generator: Generator, *nodes: NodeProto) -> None:
 
 def _insert_behind(model: ModelProto, index: int, nodes: Sequence[NodeProto]) -> None:
     output = model.graph.node[index].output[0]
-    model.graph.node[index].output[0] = "fault_in"
-    names = {"in": "fault_in", "out": output}
+    place = len(model.graph.node)  # so that several may be inserted
+    names = {name: f"{name}_{place}" for node in nodes for name in node.output}
+    names |= {"in": f"in_{place}", "out": output}
+    model.graph.node[index].output[0] = names["in"]
     for offset, node in enumerate(nodes):
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
