@@ -1,6 +1,7 @@
 #include "pipeline.h"
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <thread>
@@ -156,7 +157,7 @@ TEST(close_lets_go_of_the_tensors_and_refuses_those_who_come_later) {
         });
         others.emplace_back([&] {
             try {
-                while (pipeline.output(0)) {}
+                while (pipeline.output(0)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
             } catch (const std::runtime_error&) {
                 ++refused;
             }
