@@ -118,8 +118,8 @@ class PerProcess(Generic[T]):
 
     def _refuse(self) -> T:
         raise EngineError(
-            f"{self._once} was in use before this process was forked, and cannot be used in it: make the "
-            "Synthesizer after the fork, or start processes by spawn"
+            f"{self._once} was in use before this process was forked, and cannot be used in it: use it after "
+            "forks alone, another engine in forked processes, or start them by spawn"
         )
 
 

@@ -7,18 +7,18 @@ import contextlib
 import contextvars
 import ctypes
 import os
-import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import SupportsIndex
 
+from ._forks import in_child, lock
+from ._threads import Bell
 from .errors import OurganError
 from .memory import LARGEST_MEMORY_LIMIT
 from .passes.cache import TileCache
 from .sizes import check_bytes, check_integer, parse_bytes
-from .stopping import POLL_SECONDS, check_stop
+from .stopping import check_stop
 
 __all__ = ["MOST_RENDERS", "Need", "memory_for_all", "set_limits", "turn"]
 
@@ -44,7 +44,7 @@ class Need:
 
 
 def set_limits(*, memory: SupportsIndex | str | None = None, renders: SupportsIndex | None = None) -> None:
-    """Bound what all renders of this process take together; None, as long as nobody says, is no bound.
+    """Bound what all renders of this process take together. Every call sets both bounds; None is no bound.
 
     A render that would go beyond them waits until others have ended, in the order in which they came; its
     `cancel` and its `timeout` end the waiting, too. One that another render's `progress` starts, in the same
@@ -79,23 +79,39 @@ def memory_for_all() -> int:
 @contextlib.contextmanager
 def turn(need: Need) -> Iterator[None]:
     """Wait until a render may begin that takes so much, and count it for as long as the block runs."""
-    gate, token = _gate, _is_rendering.set(True)
+    gate, place, is_within = _gate, _Place(need), _is_rendering.get()
+    token = None
     try:
-        gate.enter(need, waits=token.old_value is not True)
+        token = _is_rendering.set(True)
+        gate.enter(place, waits=not is_within)
         yield
     finally:
-        _is_rendering.reset(token)
-        gate.leave(need)
+        if token is not None:
+            _is_rendering.reset(token)
+        gate.leave(place)
+
+
+class _Place:
+    """A render's, in the queue or at work, for as long as the render itself holds it."""
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        self.bell = Bell()
 
 
 class _Gate:
-    """Lets renders in, in their order, as long as there is room."""
+    """Lets renders in, in their order, as long as there is room.
+
+    Ctrl-C may interrupt a render between any two steps, and whoever catches it goes on. So the lock is held
+    for single blocks, never while one waits, and places are known weakly: one whose render has ended without
+    a word goes by itself.
+    """
 
     def __init__(self) -> None:
         self._limits: tuple[int, int] | None = None
-        self._changed = threading.Condition()
-        self._waiting: deque[Need] = deque()
-        self._running: list[Need] = []
+        self._lock = lock()
+        self._waiting: list[weakref.ref[_Place]] = []
+        self._running: list[weakref.ref[_Place]] = []
         self._caches: weakref.WeakKeyDictionary[TileCache, int] = weakref.WeakKeyDictionary()
         self._turns = 0
 
@@ -104,49 +120,53 @@ class _Gate:
         return self._known()[0]
 
     def limit(self, memory: int | None, renders: int | None) -> None:
-        with self._changed:
+        with self._lock:
             self._limits = (memory or LARGEST_MEMORY_LIMIT, renders or MOST_RENDERS)
-            self._changed.notify_all()
+        self._ring()
 
-    def enter(self, need: Need, *, waits: bool) -> None:
-        with self._changed:
-            self._waiting.append(need)
-        try:
-            while not self._admit(need, at_once=not waits):
-                check_stop()
-        finally:
-            with self._changed:
-                self._waiting.remove(need)
-                self._changed.notify_all()
+    def enter(self, place: _Place, *, waits: bool) -> None:
+        with self._lock:
+            self._waiting.append(weakref.ref(place))
+        while not self._admit(place, at_once=not waits):
+            place.bell.wait()
+            check_stop()
+        self._ring()
 
-    def leave(self, need: Need) -> None:
-        if need.own * _SMALL_SHARE > self.memory:
+    def leave(self, place: _Place) -> None:
+        if place.need.own * _SMALL_SHARE > self.memory:
             _give_memory_back()  # first, for whoever waits takes it in another thread
-        with self._changed:
-            if need in self._running:  # Ctrl-C may have come while it waited
-                self._running.remove(need)
-            self._changed.notify_all()
+        with self._lock:
+            self._waiting = [ref for ref in self._waiting if ref() not in (None, place)]
+            self._running = [ref for ref in self._running if ref() not in (None, place)]
+        self._ring()
 
-    def _admit(self, need: Need, *, at_once: bool) -> bool:
-        """Count the render among those at work, if it is its turn and there is room; else wait a little."""
-        with self._changed:
-            if at_once or (self._waiting[0] is need and self._has_room(need)):
-                self._running.append(need)
-                self._remember(need.cache)
-                return True
-            self._changed.wait(POLL_SECONDS)
-            return False
+    def _ring(self) -> None:
+        """Let those who wait look again."""
+        for place in _held(list(self._waiting)):
+            place.bell.ring()
+
+    def _admit(self, place: _Place, *, at_once: bool) -> bool:
+        """Count the render among those at work, if it is its turn and there is room."""
+        with self._lock:
+            waiting = _held(self._waiting)
+            if not (at_once or (waiting[0] is place and self._has_room(place.need))):
+                return False
+            self._running.append(weakref.ref(place))
+            self._waiting = [weakref.ref(one) for one in waiting if one is not place]
+            self._remember(place.need.cache)
+            return True
 
     def _has_room(self, need: Need) -> bool:
         """Whether one more may be at work; tiles that idle canvases keep make room, the oldest first."""
         memory, renders = self._known()
-        if len(self._running) >= renders:
+        running = [place.need for place in _held(self._running)]
+        if len(running) >= renders:
             return False
-        together = [*self._running, need]
+        together = [*running, need]
         at_work = {one.cache for one in together}
         idle = [cache for cache in sorted(self._caches, key=self._caches.__getitem__) if cache not in at_work]
         excess = _bytes_of(together) + sum(cache.size for cache in idle) - memory
-        if excess > sum(cache.size for cache in idle) and self._running:
+        if excess > sum(cache.size for cache in idle) and running:
             return False
         for cache in idle:
             if excess > 0:
@@ -162,6 +182,11 @@ class _Gate:
         if self._limits is None:
             self._limits = _from_environment()
         return self._limits
+
+
+def _held(places: Sequence["weakref.ref[_Place]"]) -> list[_Place]:
+    """Those whose renders have not ended."""
+    return [place for place in (ref() for ref in places) if place is not None]
 
 
 def _bytes_of(needs: Sequence[Need]) -> int:
@@ -198,12 +223,9 @@ _is_rendering: contextvars.ContextVar[bool] = contextvars.ContextVar("ourgan_sdk
 _gate = _Gate()
 
 
+@in_child
 def _after_fork() -> None:
     """In the child, whose only thread renders nothing: what the parent's threads did is not its affair."""
     global _gate
     limits, _gate = _gate._limits, _Gate()
     _gate._limits = limits
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

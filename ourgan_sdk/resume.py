@@ -157,8 +157,11 @@ def begun_with(output: Path) -> int | None:
     None if there is no such render. Default limits differ with the memory that is free; one beyond what they
     can be was asked for, and has to be asked for again.
     """
+    path = _partial(output)
+    if not path.is_file():
+        return None  # nothing comes out of a pipe
     try:
-        with _partial(output).open("rb") as file:
+        with path.open("rb") as file:
             limit = json.loads(file.readline(_LONGEST_LINE)).get("memory_limit")
     except (OSError, ValueError, AttributeError, RecursionError):  # no file, or none that a render has left
         return None

@@ -28,6 +28,10 @@ POLL_SECONDS = 0.1
 """Between two looks, of whatever waits, at what may end it."""
 
 
+_LONGEST = 1e9
+"""Seconds: thirty years."""
+
+
 class Cancel(Protocol):
     """What ends a render once it is set: an Event of `threading`, `asyncio` or `multiprocessing`, say."""
 
@@ -140,5 +144,5 @@ def _check(cancel: object, timeout: object) -> None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float, np.integer, np.floating)):
         raise TypeError(f"expected timeout to be a number of seconds, got {timeout!r}")
-    if not timeout >= 0:
-        raise ValueError(f"expected a timeout of at least 0 seconds, got {timeout!r}")
+    if not (0 <= timeout <= _LONGEST or timeout == math.inf):
+        raise ValueError(f"expected a timeout from 0 to {_LONGEST:g} seconds, got {timeout!r}")

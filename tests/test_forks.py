@@ -149,8 +149,8 @@ def test_openvino_is_refused_in_children_of_those_that_used_it(bundle_path: Path
         assert lines == [picture] * 3
         return
     refusal = (
-        "OpenVINO was in use before this process was forked, and cannot be used in it: make the Synthesizer "
-        "after the fork, or start processes by spawn"
+        "OpenVINO was in use before this process was forked, and cannot be used in it: use it after forks "
+        "alone, another engine in forked processes, or start them by spawn"
     )
     assert lines == [refusal, refusal, picture]
     assert f"going on without openvino on cpu: {refusal}" in done.stderr

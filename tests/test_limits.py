@@ -1,12 +1,15 @@
 """What all renders of a process may take together: they wait for their turn, in order, and never for ever."""
 
+import contextlib
 import functools
+import itertools
 import multiprocessing
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -206,10 +209,10 @@ def test_renders_at_once_stay_within_the_limit(
     at_once: list[int] = []
     admit = limits._Gate._admit
 
-    def watched(self: limits._Gate, need: Need, **options: bool) -> bool:
-        admitted = admit(self, need, **options)
+    def watched(self: limits._Gate, place: limits._Place, **options: bool) -> bool:
+        admitted = admit(self, place, **options)
         if admitted:
-            at_once.append(limits._bytes_of(self._running))
+            at_once.append(limits._bytes_of([one.need for one in limits._held(self._running)]))
         return admitted
 
     monkeypatch.setattr(limits._Gate, "_admit", watched)
@@ -286,4 +289,41 @@ def test_what_a_parent_renders_holds_up_no_forked_child() -> None:
 
 def _take_a_turn() -> None:
     with stoppable(None, PATIENCE / 2), turn(Need(0)):
+        pass
+
+
+def test_ctrl_c_anywhere_in_the_queue_holds_up_nobody() -> None:
+    """Whoever catches it goes on, in Jupyter say: nothing stays locked, and no place taken.
+
+    Python looks for signals when functions begin, and when those in C have ended.
+    """
+    set_limits(renders=1)
+    for step in itertools.count(1):
+        left = step
+
+        def interrupt(frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal left
+            if frame.f_code.co_filename == limits.__file__ and event in ("call", "c_return"):
+                left -= 1
+                if left == 0:
+                    raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.setprofile(interrupt)
+            try:
+                with turn(Need(0)):
+                    pass
+            finally:
+                sys.setprofile(None)
+        other = threading.Thread(target=pass_through)
+        other.start()
+        other.join(PATIENCE)
+        assert not other.is_alive(), step
+        if left > 0:
+            assert step > 20
+            return
+
+
+def pass_through() -> None:
+    with turn(Need(0)):
         pass

@@ -11,7 +11,7 @@ from .._forks import PerProcess, undisturbed
 from .._runtimes import import_onnxruntime
 from .._threads import Call
 from ..arrays import Tensor
-from ..bundle import Bundle, CheckSizes, Upscaler
+from ..bundle import Bundle, CheckSizes, Network, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError, OurganError
 from ..stopping import check_stop
 from .protocol import HostEngine, Options, Precision, any_sizes
@@ -60,6 +60,11 @@ class OnnxRuntimeEngine(HostEngine):
         return str(import_onnxruntime().__version__)
 
     @classmethod
+    def of(cls, network: Network, threads: int | None = None) -> "OnnxRuntimeEngine":
+        """The engine of a bundle's network, which is checked again for every size that it is run on."""
+        return cls(network.data, threads, network.check_sizes)
+
+    @classmethod
     def open(
         cls, bundle: Bundle, upscaler: Upscaler, dtype: np.dtype[Any], options: Options
     ) -> "OnnxRuntimeEngine":
@@ -67,8 +72,7 @@ class OnnxRuntimeEngine(HostEngine):
         del dtype  # tiles are float32, whatever becomes of them
         if options.precision not in ("auto", cls.precision):
             raise EngineUnavailableError(f"computes in {cls.precision}, not in {options.precision}")
-        network = bundle.network(upscaler.file)
-        return cls(network.data, options.threads, network.check_sizes)
+        return cls.of(bundle.network(upscaler.file), options.threads)
 
     def run(self, feeds: Mapping[str, Tensor]) -> Tensor:
         """The network's first output for inputs of any size, by name."""

@@ -150,7 +150,7 @@ class OpenVinoEngine(HostEngine):
         example = _example(bundle, upscaler)
         one, other = (
             np.clip(engine.enlarge(example), 0, 1)
-            for engine in (self, OnnxRuntimeEngine(bundle.network(upscaler.file).data))
+            for engine in (self, OnnxRuntimeEngine.of(bundle.network(upscaler.file)))
         )
         self._compiled.clear()  # no render has windows of this size
         return float(np.mean(np.abs(one - other).max(axis=1) <= 1 / 255))
@@ -210,7 +210,7 @@ def _example(bundle: Bundle, upscaler: Upscaler) -> Tensor:
     first = bundle.manifest.upscalers[0]
     picture = _middle(_structure(bundle), SIDE)
     if upscaler.file != first.file:
-        picture = OnnxRuntimeEngine(bundle.network(first.file).data).enlarge(_middle(picture, SIDE // 2))
+        picture = OnnxRuntimeEngine.of(bundle.network(first.file)).enlarge(_middle(picture, SIDE // 2))
         picture = _middle(np.clip(picture, 0, 1), SIDE)
     _, channels, height, width = picture.shape
     return picture + normal(channels, height, width, 1, 0, deviation=upscaler.noise_deviation)
@@ -228,8 +228,7 @@ def _structure(bundle: Bundle) -> Tensor:
         for i, scale in enumerate(structure.scales)
     }
     feeds = {name: maps[np.newaxis] for name, maps in noise.items()}
-    network = bundle.network(structure.file)
-    return OnnxRuntimeEngine(network.data, check=network.check_sizes).run(feeds)
+    return OnnxRuntimeEngine.of(bundle.network(structure.file)).run(feeds)
 
 
 def _middle(picture: Tensor, side: int) -> Tensor:

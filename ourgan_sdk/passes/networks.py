@@ -70,6 +70,5 @@ class Networks:
             self.check_open()
             opened = self._on_cpu()
             if file not in opened:
-                network = self.bundle.network(file)
-                opened[file] = OnnxRuntimeEngine(network.data, self._options.threads, network.check_sizes)
+                opened[file] = OnnxRuntimeEngine.of(self.bundle.network(file), self._options.threads)
             return opened[file]

@@ -227,7 +227,61 @@ def text_that_is_none(model: ModelProto) -> bytes:
 
 CUTTING = {"first": integers(0), "last": integers(3), "rows": integers(2)}
 
+
+def of_height(*nodes: NodeProto, **weights: np.ndarray) -> bytes:
+    """The upscaler with nodes that know the height of what it is given, as "height"."""
+    height = node("Shape", "picture", output="height", start=2, end=3)
+    return inserted(height, *nodes, weights=weights)
+
+
+def in_strips(overlap: int) -> bytes:
+    """The upscaler with a convolution in two strips, which overlap by so many rows."""
+    numbers = {"two": integers(2), "axis": integers(2), "none": integers(0)}
+    nodes = [node("Div", "height", "two", output="middle"), node("Add", "middle", "overlap", output="below")]
+    nodes += [
+        node("Sub", "middle", "overlap", output="above_any"),
+        node("Max", "above_any", "none", output="above"),
+        node("Sub", "middle", "above", output="rows"),
+        node("Slice", "in", "none", "below", "axis", output="first"),
+        node("Slice", "in", "above", "height", "axis", output="second"),
+        node("Conv", "first", "kernel", output="first_wide", pads=[1, 1, 1, 1]),
+        node("Conv", "second", "kernel", output="second_wide", pads=[1, 1, 1, 1]),
+        node("Slice", "first_wide", "none", "middle", "axis", output="first_whole"),
+        node("Slice", "second_wide", "rows", "height", "axis", output="second_whole"),
+        node("Concat", "first_whole", "second_whole", axis=2),
+    ]
+    return of_height(*nodes, **numbers, overlap=integers(overlap), kernel=floats(16, 16, 3, 3, value=0.1))
+
+
 REFUSED: dict[str, tuple[bytes, str]] = {
+    "a table by height": (
+        of_height(
+            node("Gather", "table", "height", output="value"),
+            node("Add", "in", "value"),
+            table=floats(4096),
+        ),
+        r"\(Gather\): makes values of sizes: tiles would differ from the whole",
+    ),
+    "a part of a table": (
+        of_height(
+            node("Add", "height", "one", output="next"),
+            node("Slice", "table", "height", "next", output="value"),
+            node("Add", "in", "value"),
+            table=floats(4096),
+            one=integers(1),
+        ),
+        r"\(Slice\): makes values of sizes",
+    ),
+    "as many as rows": (
+        of_height(
+            node("Expand", "number", "height", output="numbers"),
+            node("ReduceSum", "numbers", output="value"),
+            node("Add", "in", "value"),
+            number=floats(1),
+        ),
+        r"\(Expand\): makes values of sizes",
+    ),
+    "strips that do not overlap": (in_strips(0), r"\(Concat\): joins strips whose ends depend on padding"),
     # of the issue
     "DepthToSpace": (
         changed(lambda model: setattr(model.graph.node[5].attribute[0], "i", 1 << 40)),
@@ -480,6 +534,12 @@ def test_refused(name: str) -> None:
     assert time.perf_counter() - started < 60
 
 
+def test_strips_that_overlap_pass() -> None:
+    checked(in_strips(1))
+    with pytest.raises(BundleError, match="joins strips"):
+        checked(in_strips(0))
+
+
 def test_what_structures_may_do_is_bounded_as_well() -> None:
     def wide(model: ModelProto) -> None:
         model.graph.node[0].input[0] = "wide"
@@ -564,7 +624,7 @@ def test_checked_again_for_every_window(networks: dict[str, bytes], manifest: Ma
             {"bytes_per_pixel": 1 << 30},
             r"the manifest says that it takes 1073741824 bytes_per_pixel; from its",
         ),
-        ({"halo": 4095}, "the manifest says that it needs a halo of 4095; no more than 4 pixels away matter"),
+        ({"halo": 4095}, "the manifest says that it needs a halo of 4095; no more than 3 pixels away matter"),
     ],
 )
 def test_numbers_of_the_manifest_without_sense(changes: dict[str, int], words: str) -> None:
@@ -630,6 +690,9 @@ def test_nothing_reads_networks_past_the_check() -> None:
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     assert [str(path) for path in paths if reads.search(path.read_text())] == []
     assert reads.search("engine(bundle.read(upscaler.file))")
+    unchecked = re.compile(r"OnnxRuntimeEngine\((?!HostEngine)")
+    paths = [path for path in (ROOT / "ourgan_sdk").rglob("*.py") if unchecked.search(path.read_text())]
+    assert [str(path) for path in paths] == []  # but by `of`, which takes the check of sizes along
 
 
 def test_what_is_not_known_is_not_handed_on() -> None:

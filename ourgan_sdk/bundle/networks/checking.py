@@ -152,7 +152,7 @@ class _UpscalerBounds(_Bounds):
         what = f"a window of {width} x {height}"
         self._expect(done, what, (scale * height, scale * width), memory, area * _MOST_MULTIPLICATIONS)
         place = done.output.place
-        if place is None or (place.scale, place.top, place.left) != (scale, 0, 0):
+        if place is None or (place.scale, place.top, place.left, place.spoilt) != (scale, 0, 0, (0, 0)):
             raise NetworkError(f"makes another part of the picture than it is given, {what}")
         return done
 

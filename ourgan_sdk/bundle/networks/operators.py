@@ -102,31 +102,40 @@ class Operator:
 def apply(call: Call) -> Value:
     """What a node gives; raises NetworkError if it is not allowed, or not for such inputs."""
     node = call.node
-    allowed = OPERATORS.get(node.kind)
-    if allowed is None:
+    operator = OPERATORS.get(node.kind)
+    if operator is None:
         raise NetworkError("is no operator that networks may have")
-    low, high = allowed.inputs
-    if not low <= len(node.inputs) <= high:
-        raise NetworkError(f"expected {low} to {high} inputs, found {len(node.inputs)}")
-    for name, value in node.attributes.items():
-        check = allowed.attributes.get(name)
-        if check is None or not check(value):
-            raise NetworkError(f"may not have the attribute {name}={_shown(value)}")
-    if call.tiled and not allowed.on_pictures and call.origin is Origin.PICTURE:
-        raise NetworkError("is not for pictures in an upscaler, whose tiles would differ from the whole")
-    if node.kind != "Cast" and any(value.dtype == FLOAT16 for value in call.present):
-        raise NetworkError("expected float32: float16 is what weights are stored in, for a Cast to read")
-    if node.kind != "Concat" and any(value.size == 0 for value in call.present):
-        raise NetworkError("has an empty input")
+    _check_call(call, operator)
     try:
-        result = allowed.result(call)
+        result = operator.result(call)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise NetworkError(f"does not go with its inputs, {_listed(call)}: {error}") from error
+    if node.kind != "Shape":
+        result = replace(result, origin=call.origin)
+    if call.tiled and result.origin is Origin.SIZES and result.dtype != INT64:
+        raise NetworkError("makes values of sizes: tiles would differ from the whole")
     # Of pictures that are lower than the strips are many, some strips are empty when they are cut to size.
     smallest = 0 if node.kind == "Slice" else 1
     if len(result.shape) > _MOST_AXES or not all(smallest <= side <= _LARGEST_AXIS for side in result.shape):
         raise NetworkError(f"gives a tensor of {result.shape}")
     return result
+
+
+def _check_call(call: Call, operator: Operator) -> None:
+    """Raise NetworkError unless the node has the inputs and attributes that its operator may have."""
+    node, (low, high) = call.node, operator.inputs
+    if not low <= len(node.inputs) <= high:
+        raise NetworkError(f"expected {low} to {high} inputs, found {len(node.inputs)}")
+    for name, value in node.attributes.items():
+        check = operator.attributes.get(name)
+        if check is None or not check(value):
+            raise NetworkError(f"may not have the attribute {name}={_shown(value)}")
+    if call.tiled and not operator.on_pictures and call.origin is Origin.PICTURE:
+        raise NetworkError("is not for pictures in an upscaler, whose tiles would differ from the whole")
+    if node.kind != "Cast" and any(value.dtype == FLOAT16 for value in call.present):
+        raise NetworkError("expected float32: float16 is what weights are stored in, for a Cast to read")
+    if node.kind != "Concat" and any(value.size == 0 for value in call.present):
+        raise NetworkError("has an empty input")
 
 
 def _listed(call: Call) -> str:
@@ -276,7 +285,14 @@ def _aligned(one: Place | None, other: Place | None) -> bool:
 def _widened(pictures: Sequence[Value]) -> Place | None:
     """The place of the first, and the radius of all."""
     places = [value.place for value in pictures if value.place is not None]
-    return replace(places[0], radius=max(place.radius for place in places)) if places else None
+    if not places:
+        return None
+    return replace(
+        places[0],
+        radius=max(place.radius for place in places),
+        inside=(any(place.inside[0] for place in places), any(place.inside[1] for place in places)),
+        spoilt=(max(place.spoilt[0] for place in places), max(place.spoilt[1] for place in places)),
+    )
 
 
 def _joined(call: Call) -> Value:
@@ -310,7 +326,21 @@ def _joined_place(call: Call, axis: int) -> Place | None:
         if value.place is None or axis not in (1, 2) or not _aligned(value.place, expected):
             raise NetworkError("joins parts of a picture that do not continue each other")
         top += value.shape[2] if axis == 2 else 0
-    return _widened(call.present)
+    widened = _widened(call.present)
+    return _stacked(call, widened) if axis == 2 else widened
+
+
+def _stacked(call: Call, widened: Place | None) -> Place | None:
+    """The place of strips that are joined one below the other; where they meet, no row may be spoilt."""
+    places = [value.place for value in call.present if value.place is not None and value.shape[2]]
+    if not places or widened is None:
+        return widened
+    if any(place.spoilt[1] for place in places[:-1]) or any(place.spoilt[0] for place in places[1:]):
+        raise NetworkError("joins strips whose ends depend on padding: expected them to overlap by more")
+    first, last = places[0], places[-1]
+    return replace(
+        widened, inside=(first.inside[0], last.inside[1]), spoilt=(first.spoilt[0], last.spoilt[1])
+    )
 
 
 def _convolved(call: Call) -> Value:
@@ -338,14 +368,17 @@ def _convolved(call: Call) -> Value:
         for side, *more, most in zip(values.shape[2:], before, after, reach, strict=True)
     ]
     shape = (*values.shape[:1], filters, *sides)
-    return Value(FLOAT, shape, values.origin, None, values.place and _moved(values.place, before, reach))
+    return Value(
+        FLOAT, shape, values.origin, None, values.place and _moved(values.place, before, after, reach)
+    )
 
 
-def _moved(place: Place, before: Sequence[int], reach: Sequence[int]) -> Place:
+def _moved(place: Place, before: Sequence[int], after: Sequence[int], reach: Sequence[int]) -> Place:
     """Where the result of a convolution lies: an output is over the middle of what it reads."""
     firsts = (place.top, place.left)
     top, left = (first - pad + most // 2 for first, pad, most in zip(firsts, before, reach, strict=True))
-    return replace(place, top=top, left=left, radius=place.radius + (max(reach) + 1) // 2 / place.scale)
+    radius = place.radius + (max(reach) + 1) // 2 / place.scale
+    return replace(place, top=top, left=left, radius=radius, spoilt=place.widened(before[0], after[0]))
 
 
 def _spread(call: Call) -> Value:
@@ -383,7 +416,8 @@ def _spread(call: Call) -> Value:
         firsts = (place.top, place.left)
         top, left = (scale * first - offset for first, offset in zip(firsts, offsets, strict=True))
         radius = place.radius + math.ceil(max(kernel) / scale) / place.scale
-        place = Place(place.scale * scale, top, left, radius)
+        spoilt = place.widened(max(kernel), max(kernel), scale)
+        place = Place(place.scale * scale, top, left, radius, place.inside, spoilt)
     return Value(FLOAT, (values.shape[0], filters, *sides), values.origin, None, place)
 
 
@@ -395,13 +429,18 @@ def _shuffled(call: Call) -> Value:
     if block < 2 or channels % block**2:
         raise NetworkError(f"cannot make blocks of {block} x {block} of {channels} channels")
     shape = (batch, channels // block**2, block * height, block * width)
-    return Value(FLOAT, shape, call[0].origin, None, _enlarged(call[0].place, block, 1))
+    return Value(FLOAT, shape, call[0].origin, None, _enlarged(call[0].place, block, 0))
 
 
 def _enlarged(place: Place | None, factor: int, reach: int) -> Place | None:
     """The place of a picture enlarged; what is made of it lies up to `reach` of its pixels away."""
     return place and Place(
-        place.scale * factor, place.top * factor, place.left * factor, place.radius + reach / place.scale
+        place.scale * factor,
+        place.top * factor,
+        place.left * factor,
+        place.radius + reach / place.scale,
+        place.inside,
+        place.widened(reach * factor, reach * factor, factor),
     )
 
 
@@ -429,7 +468,7 @@ def _resized(call: Call) -> Value:
             raise NetworkError(
                 "expected one whole scale for both axes, without align_corners, in an upscaler"
             )
-        place = _enlarged(place, factor, 2)
+        place = _enlarged(place, factor, 0 if call.node.attributes.get("mode", "nearest") == "nearest" else 2)
     return Value(FLOAT, tuple(after), call.origin, None, place)
 
 
@@ -447,7 +486,8 @@ def _padded(call: Call) -> Value:
     if place is not None:
         if any((*before[:2], *after[:2])):
             raise NetworkError("pads channels")
-        place = replace(place, top=place.top - before[2], left=place.left - before[3])
+        spoilt = place.widened(before[2], after[2])
+        place = replace(place, top=place.top - before[2], left=place.left - before[3], spoilt=spoilt)
     sides = tuple(side + first + last for side, first, last in zip(shape, before, after, strict=True))
     return replace(call[0], shape=sides, numbers=None, place=place)
 
@@ -471,8 +511,20 @@ def _cut(call: Call) -> Value:
     if place is not None:
         if shape[3] != value.shape[3]:
             raise NetworkError("cuts columns of a picture in an upscaler")
-        place = replace(place, top=place.top + firsts[2], left=place.left + firsts[3])
+        place = _cut_place(place, firsts[2], value.shape[2] - firsts[2] - shape[2])
+        place = replace(place, left=place.left + firsts[3])
     return replace(value, shape=shape, numbers=numbers, place=place)
+
+
+def _cut_place(place: Place, above: int, below: int) -> Place:
+    """Where a picture lies that has lost so many rows at its top and its bottom."""
+    (top, bottom), (first, last) = place.inside, place.spoilt
+    return replace(
+        place,
+        top=place.top + above,
+        inside=(top or above > 0, bottom or below > 0),
+        spoilt=(max(0, first - above), max(0, last - below)),
+    )
 
 
 def _gathered(call: Call) -> Value:

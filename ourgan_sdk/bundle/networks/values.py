@@ -29,12 +29,25 @@ class Place:
 
     It holds the rows from `top` and the columns from `left` on of that picture, enlarged `scale` times, and
     every pixel of it depends on inputs that are at most `radius` input pixels away.
+
+    Where it was cut above or below, `inside` the picture, what is padded there is not what the picture has:
+    the first and the last rows, as many as `spoilt` says, depend on that.
     """
 
     scale: int = 1
     top: int = 0
     left: int = 0
     radius: float = 0.0
+    inside: tuple[bool, bool] = (False, False)
+    spoilt: tuple[int, int] = (0, 0)
+
+    def widened(self, above: int, below: int, factor: int = 1) -> tuple[int, int]:
+        """The rows that are spoilt once each is `factor` of them, and so many more are made up at cuts."""
+        first, last = (
+            factor * rows + (more if cut else 0)
+            for rows, more, cut in zip(self.spoilt, (above, below), self.inside, strict=True)
+        )
+        return first, last
 
 
 @dataclass(frozen=True)
