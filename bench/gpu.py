@@ -32,10 +32,10 @@ from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.engines import ENGINES, Engine, Options, TileFormat, WindowRules, candidates, open_first
 from ourgan_sdk.engines.devices import open_device
 from ourgan_sdk.engines.rules import DEVICE_SLOTS
-from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes.one_pass import Pass
 from ourgan_sdk.passes.plan import Tiling
 from ourgan_sdk.passes.tile_loop import run_pass
+from ourgan_sdk.system.memory import LARGEST_DEFAULT
 from trainers.bundling.activation_memory import measure_bytes_per_pixel
 from trainers.bundling.onnx_export import export_upscaler
 from trainers.networks import RRDBNet

@@ -19,10 +19,10 @@ from ourgan_sdk import Box, RenderStats, Synthesizer, open_writer
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.calibration.halo import calibrate
 from ourgan_sdk.engines import HostEngine
-from ourgan_sdk.memory import LARGEST_DEFAULT
 from ourgan_sdk.passes.one_pass import Bands, Pass
 from ourgan_sdk.passes.plan import Tiling
 from ourgan_sdk.passes.tile_loop import run_pass
+from ourgan_sdk.system.memory import LARGEST_DEFAULT
 from trainers.bundling.activation_memory import measure_bytes_per_pixel
 from trainers.bundling.assemble import as_function
 from trainers.bundling.onnx_export import export_upscaler

@@ -16,9 +16,9 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ourgan_sdk import OurganError
-from ourgan_sdk._atomic import atomic_file
-from ourgan_sdk._parser import Parser
-from ourgan_sdk._streams import say, steady_streams, warn
+from ourgan_sdk.system.atomic import atomic_file
+from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.streams import say, steady_streams, warn
 from trainers.runs.restore import RestoreError, restore_upscaler
 from trainers.upscalers.esrgan import SUFFIXES, LayoutError, public_state
 

@@ -26,11 +26,8 @@ if __package__ in (None, ""):  # run as a script: the checkout's root is not on 
 
 from export.plans import BuiltPlan, PlanBuilder, check_gpu, pick_capabilities
 from ourgan_sdk import Bundle, BundleError, EngineError, OurganError, OutputError, SizeError
-from ourgan_sdk._cache import cache_folder
-from ourgan_sdk._parser import Parser
-from ourgan_sdk._replacing import FORCE_HELP, check_replaceable_bundle
-from ourgan_sdk._streams import say, steady_streams, warn
 from ourgan_sdk.bundle import EngineRecord, Manifest, Window, add_engines
+from ourgan_sdk.bundle.replacing import FORCE_HELP, check_replaceable_bundle
 from ourgan_sdk.engines.gpu_memory import (
     bytes_per_pixel,
     memory_of_render,
@@ -43,10 +40,13 @@ from ourgan_sdk.engines.own_plans import remember_plan
 from ourgan_sdk.engines.protocol import PRECISIONS, Precision
 from ourgan_sdk.engines.tensorrt import RUNTIMES, Runtime
 from ourgan_sdk.errors import EngineUnavailableError
-from ourgan_sdk.memory import LARGEST_MEMORY_LIMIT
 from ourgan_sdk.progress import reporting
 from ourgan_sdk.sizes import check_bytes, parse_size
 from ourgan_sdk.synthesizer import sample_bundle
+from ourgan_sdk.system.cache import cache_folder
+from ourgan_sdk.system.memory import LARGEST_MEMORY_LIMIT
+from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.streams import say, steady_streams, warn
 
 MEMORY = 3 << 30  # bytes, what a card of 4 GB has to spare
 RESERVE = 1 << 30  # of a card's memory, for its desktop and for CUDA itself

@@ -13,10 +13,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from ._atomic import absolute, check_is_not
 from ._core import Box
-from ._frames import holding_nothing
-from ._lazy import lazy
 from ._version import __version__
 from .arrays import Picture
 from .detail import DetailPicture
@@ -29,6 +26,9 @@ from .rendering import Renderer
 from .resume import Finished, begun_with, open_finished
 from .sizes import check_integer
 from .stopping import Cancel, stoppable
+from .system.atomic import absolute, check_is_not
+from .system.frames import holding_nothing
+from .system.lazy import lazy
 from .thumbnails import reduce_picture
 from .writers import ArrayWriter, Writer, open_writer
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import SupportsIndex
 
-from ._forks import in_child, lock
-from ._threads import Bell
 from .errors import OurganError
-from .memory import LARGEST_MEMORY_LIMIT
 from .passes.cache import TileCache
 from .sizes import check_bytes, check_integer, parse_bytes
 from .stopping import check_stop
+from .system.forks import in_child, lock
+from .system.memory import LARGEST_MEMORY_LIMIT
+from .system.threads import Bell
 
 __all__ = ["MOST_RENDERS", "Need", "memory_for_all", "set_limits", "turn"]
 

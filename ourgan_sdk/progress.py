@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._optional import import_optional
-from ._streams import Tolerant
 from .errors import OurganError
 from .stopping import check_stop
+from .system.optional import import_optional
+from .system.streams import Tolerant
 
 if TYPE_CHECKING:
-    from ._bar import Bar
+    from .system.bar import Bar
 
 __all__ = ["Progress", "RenderStats", "check_progress", "progress_bar", "reporting"]
 
@@ -66,7 +66,7 @@ def progress_bar(
     seconds, and never if it is `silent` or there is no stderr.
     """
     import_optional("tqdm", "tqdm, which draws bars,", "tqdm", OurganError)
-    from ._bar import Bar, LineBar  # noqa: PLC0415 - only for those who watch
+    from .system.bar import Bar, LineBar  # noqa: PLC0415 - only for those who watch
 
     stream = sys.stderr
     kind = Bar if _is_terminal(stream) else LineBar

@@ -11,9 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import Box
-from ._forks import lock
-from ._lazy import lazy
-from ._threads import ending_with_the_process
 from .arrays import Picture
 from .bundle import Upscaler
 from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
@@ -26,6 +23,9 @@ from .passes.plan import Chain, Plan, from_detail, from_structure, make_plan
 from .passes.tile_loop import run_pass
 from .progress import Progress, RenderStats, reporting
 from .structure import Layout, StructurePicture, StructureSource
+from .system.forks import lock
+from .system.lazy import lazy
+from .system.threads import ending_with_the_process
 
 __all__ = ["FirstPicture", "Renderer", "detail_renderer", "network_renderer"]
 

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from ._atomic import is_unsupported
-from ._forks import close_in_child
-from ._streams import occupy_closed_streams
 from .arrays import Picture
 from .errors import OutputError
-from .memory import LARGEST_DEFAULT, LARGEST_MEMORY_LIMIT
+from .system.atomic import is_unsupported
+from .system.forks import close_in_child
+from .system.memory import LARGEST_DEFAULT, LARGEST_MEMORY_LIMIT
+from .system.streams import occupy_closed_streams
 
 if sys.platform != "win32":
     import fcntl

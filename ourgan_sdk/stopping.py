@@ -16,8 +16,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
-from ._threads import check_process
 from .errors import RenderCancelledError, RenderTimeoutError
+from .system.threads import check_process
 
 __all__ = ["POLL_SECONDS", "Cancel", "check_stop", "locked", "stoppable", "to_thread"]
 
@@ -80,7 +80,7 @@ def stoppable(cancel: Cancel | None, timeout: float | None) -> Iterator[None]:
 def check_stop() -> None:
     """Raises RenderCancelledError or RenderTimeoutError if it is time to end; to be called now and then.
 
-    And SystemExit in a daemon thread, once the interpreter ends: see `_threads.check_process`.
+    And SystemExit in a daemon thread, once the interpreter ends: see `system.threads.check_process`.
     """
     check_process()
     watch = _current.get()

@@ -22,15 +22,15 @@ from .engines.protocol import Precision
 from .errors import BundleError, SizeError
 from .learning import open_source, sample_bundle
 from .limits import Need, memory_for_all, turn
-from .memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .mirroring import MirroredRenderer, half_of
 from .passes.networks import Networks
-from .processors import available_processors, engine_threads
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer, detail_renderer, network_renderer
 from .sizes import check_bytes, check_integer, check_size
 from .stopping import Cancel, stoppable
 from .structure import Layout, NetworkSource, PatchesSource, StructureSource
+from .system.memory import LARGEST_MEMORY_LIMIT, default_memory_limit
+from .system.processors import available_processors, engine_threads
 from .thumbnails import thumbnail_size
 
 __all__ = ["MOST_THREADS", "DetailMode", "StructureMode", "Synthesizer", "sample_bundle"]

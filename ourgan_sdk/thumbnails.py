@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ._vips import import_vips, with_vips
 from .arrays import Picture
+from .system.vips import import_vips, with_vips
 
 __all__ = ["reduce_picture", "thumbnail_size"]
 

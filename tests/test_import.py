@@ -29,6 +29,11 @@ MAY_NOT_IMPORT = {
         f"ourgan_sdk.{name}" for name in ("canvas", "cli", "passes", "rendering", "structure", "writers")
     ],
     "ourgan_sdk/engines/graphs": ["ourgan_sdk.bundle"],
+    "ourgan_sdk/system": [
+        f"ourgan_sdk.{path.stem}"
+        for path in SOURCE.iterdir()
+        if path.stem not in ("__init__", "_version", "errors", "system")
+    ],
     "trainers": ["export", "bench", "tests"],
     "export": ["bench", "tests"],
     "bench": ["tests"],
@@ -101,7 +106,7 @@ def test_bars_are_made_in_one_place() -> None:
     folders = ("ourgan_sdk", "trainers", "export", "bench")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     with_tqdm = [path for path in paths if any(name.split(".")[0] == "tqdm" for name in imported(path))]
-    assert with_tqdm == [SOURCE / "_bar.py"]
+    assert with_tqdm == [SOURCE / "system" / "bar.py"]
 
 
 def test_imports_are_read_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ourgan_sdk import BudgetError, Canvas, OutputError, RenderStats, Synthesizer, memory
+from ourgan_sdk import BudgetError, Canvas, OutputError, RenderStats, Synthesizer
 from ourgan_sdk.bundle import Manifest, write_bundle
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
 from ourgan_sdk.resume import Finished, begun_with, open_finished
+from ourgan_sdk.system import memory
 
 SIZE = (421, 293)
 SMALL = 2_000_000

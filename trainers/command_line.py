@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from ourgan_sdk import OurganError
-from ourgan_sdk._streams import log_to_stderr, warn
-from ourgan_sdk.processors import available_processors
+from ourgan_sdk.system.processors import available_processors
+from ourgan_sdk.system.streams import log_to_stderr, warn
 
 from .bundling.onnx_export import ExportError
 from .networks.vgg import VGGFeatures, find_weights

@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ourgan_sdk import Bundle, BundleError, OurganError, Synthesizer
-from ourgan_sdk._atomic import atomic_file
-from ourgan_sdk._parser import Parser
-from ourgan_sdk._replacing import reason_to_keep
-from ourgan_sdk._streams import say, steady_streams, warn
+from ourgan_sdk.bundle.replacing import reason_to_keep
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import sample_bundle
+from ourgan_sdk.system.atomic import atomic_file
+from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.streams import say, steady_streams, warn
 
 from . import fit
 from .command_line import minutes

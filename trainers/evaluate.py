@@ -29,12 +29,12 @@ import torch
 from torch import Tensor
 
 from ourgan_sdk import OurganError, Synthesizer, __version__
-from ourgan_sdk._atomic import atomic_file
-from ourgan_sdk._parser import Parser
-from ourgan_sdk._streams import log_to_stderr, say, steady_streams, warn
 from ourgan_sdk.progress import progress_bar
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import DetailMode
+from ourgan_sdk.system.atomic import atomic_file
+from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.streams import log_to_stderr, say, steady_streams, warn
 
 from .command_line import limit_threads, parse_seed, pick_device
 from .metrics import inception

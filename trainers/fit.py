@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from ourgan_sdk._parser import Parser
-from ourgan_sdk._replacing import FORCE_HELP, check_replaceable_bundle
-from ourgan_sdk._streams import steady_streams
+from ourgan_sdk.bundle.replacing import FORCE_HELP, check_replaceable_bundle
+from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.streams import steady_streams
 
 from .bundling.assemble import Trained, assemble
 from .command_line import (

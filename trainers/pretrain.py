@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ourgan_sdk._atomic import atomic_file
-from ourgan_sdk._parser import Parser
-from ourgan_sdk._streams import steady_streams
+from ourgan_sdk.system.atomic import atomic_file
+from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.streams import steady_streams
 
 from .command_line import (
     VGG_HELP,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ourgan_sdk._atomic import atomic_file
+from ourgan_sdk.system.atomic import atomic_file
 
 from .command_line import minutes
 from .metrics.full_resolution import table as full_resolution_table

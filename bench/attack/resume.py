@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ourgan_sdk import Canvas, OurganError, Synthesizer, learn, memory, open_writer, save_bundle
+from ourgan_sdk import Canvas, OurganError, Synthesizer, learn, open_writer, save_bundle
 from ourgan_sdk.bundle import write_bundle
+from ourgan_sdk.system import memory
 from tests.conftest import make_manifest, structure_network, upscaler_network
 
 from .counts import Counts, Outcome

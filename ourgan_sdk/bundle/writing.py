@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .._atomic import atomic_file, check_is_not
 from ..errors import BundleError, OutputError
+from ..system.atomic import atomic_file, check_is_not
 from .archive import Bundle
 from .manifest import (
     LARGEST_MANIFEST,

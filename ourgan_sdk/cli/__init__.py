@@ -8,10 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from .._parser import Parser
-from .._streams import log_to_stderr, steady_streams, warn
 from .._version import __version__
 from ..errors import OurganError
+from ..system.parser import Parser
+from ..system.streams import log_to_stderr, steady_streams, warn
 from . import calibrate, doctor, info, learn, preview, render
 
 __all__ = ["main", "run"]

@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .._replacing import FORCE_HELP, check_replaceable_bundle
-from .._streams import say, show
 from ..arrays import Picture, Tensor
 from ..bundle import Erf, Manifest, Upscaler, write_bundle
+from ..bundle.replacing import FORCE_HELP, check_replaceable_bundle
 from ..calibration.halo import Calibration, Network, calibrate, cut_windows
 from ..calibration.receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
 from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
 from ..engines.graphs.reach import theoretical_radius
 from ..errors import BudgetError, OurganError, OutputError
 from ..learning import is_photograph
-from ..memory import default_memory_limit
 from ..passes.plan import from_structure, make_plan
 from ..photograph import read_photograph
-from ..processors import engine_threads
 from ..progress import reporting
 from ..synthesizer import Synthesizer
+from ..system.memory import default_memory_limit
+from ..system.processors import engine_threads
+from ..system.streams import say, show
 from ..thumbnails import reduce_picture
 from .options import Commands, add_command, add_engine_options
 

@@ -10,20 +10,20 @@ import numpy as np
 import psutil
 
 from .._core import Box, CudaDevice, Grid
-from .._streams import show
 from .._version import __version__
 from ..arrays import Picture
 from ..bundle import Bundle, Upscaler
 from ..engines import ENGINES, Engine, HostEngine, Options, candidates, open_first
 from ..errors import EngineError, OurganError
 from ..learning import open_source
-from ..memory import available_memory
 from ..passes.networks import Networks
 from ..passes.one_pass import Bands, Pass
 from ..passes.tile_loop import run_pass
-from ..processors import available_processors, engine_threads
 from ..progress import RenderStats
 from ..synthesizer import Synthesizer
+from ..system.memory import available_memory
+from ..system.processors import available_processors, engine_threads
+from ..system.streams import show
 from .options import Commands, add_command, add_engine_options
 
 __all__ = ["Diagnosis", "add_to", "diagnose", "run"]

@@ -2,11 +2,11 @@
 
 import argparse
 
-from .._streams import show
 from ..bundle import Bundle, EngineRecord, Manifest
 from ..learning import open_source
 from ..progress import RenderStats
 from ..synthesizer import Synthesizer
+from ..system.streams import show
 from .options import Commands, add_command
 
 __all__ = ["add_to", "run"]

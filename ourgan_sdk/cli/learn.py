@@ -4,12 +4,12 @@ import argparse
 import time
 from pathlib import Path
 
-from .._atomic import check_is_not
-from .._replacing import FORCE_HELP, check_replaceable_bundle
-from .._streams import say
 from ..bundle import save_bundle
+from ..bundle.replacing import FORCE_HELP, check_replaceable_bundle
 from ..errors import OurganError
 from ..learning import learn
+from ..system.atomic import check_is_not
+from ..system.streams import say
 from .options import Commands
 
 __all__ = ["add_to", "run"]

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar, get_args
 
-from .._parser import Parser
 from ..detail import EXTENTS
 from ..engines import PRECISIONS, engine_names
 from ..errors import OurganError
-from ..memory import LARGEST_MEMORY_LIMIT
 from ..sizes import check_bytes, check_integer
 from ..structure.layout import VARIETY, VERTICAL, Axes, Layout
 from ..synthesizer import MOST_THREADS, DetailMode, StructureMode, Synthesizer
+from ..system.memory import LARGEST_MEMORY_LIMIT
+from ..system.parser import Parser
 from ..writers import SUFFIXES
 
 __all__ = [

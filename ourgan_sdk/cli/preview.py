@@ -4,14 +4,14 @@ import argparse
 
 import numpy as np
 
-from .._atomic import check_is_not
-from .._streams import say
 from ..arrays import Picture
 from ..errors import OurganError
 from ..progress import reporting
 from ..sizes import parse_size
 from ..structure import Layout
 from ..synthesizer import Synthesizer
+from ..system.atomic import check_is_not
+from ..system.streams import say
 from ..thumbnails import thumbnail_size
 from ..writers import open_writer
 from .options import (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .._streams import say
 from ..progress import RenderStats
 from ..sizes import parse_size
+from ..system.streams import say
 from .options import (
     Commands,
     add_command,

@@ -4,12 +4,12 @@ import math
 from collections.abc import Hashable, Mapping
 
 from .._core import PhotographLevels, resample
-from .._forks import lock
 from ..arrays import Picture
 from ..bundle import Bundle
 from ..errors import BundleError, ClosedError, PhotographError
 from ..photograph import decode_photograph
 from ..stopping import check_stop, locked
+from ..system.forks import lock
 from .plan import DetailPlan
 
 __all__ = ["PhotographSource", "make_levels"]

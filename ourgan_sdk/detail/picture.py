@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .._core import Box, Composition, Detail, DetailSettings, resample
-from .._forks import ReentrantLock
 from ..arrays import Picture
 from ..errors import SizeError
 from ..progress import Progress, RenderStats, reporting
 from ..stopping import locked
 from ..structure import Layout, StructureSource
+from ..system.forks import ReentrantLock
 from .photograph import PhotographSource
 from .plan import DetailPlan
 

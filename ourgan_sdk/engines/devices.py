@@ -1,8 +1,8 @@
 """GPUs, each opened once: engines on one share its stream, in which work is done in the order it comes."""
 
 from .._core import CudaDevice
-from .._forks import PerProcess, lock
 from ..errors import EngineError, EngineUnavailableError
+from ..system.forks import PerProcess, lock
 
 __all__ = ["open_device"]
 

@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .._forks import PerProcess, undisturbed
-from .._runtimes import import_onnxruntime
-from .._threads import Call
 from ..arrays import Tensor
 from ..bundle import Bundle, CheckSizes, Network, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError, OurganError
 from ..stopping import check_stop
+from ..system.forks import PerProcess, undisturbed
+from ..system.threads import Call
 from .protocol import HostEngine, Options, Precision, any_sizes
 from .rules import WindowRules
+from .runtimes import import_onnxruntime
 
 __all__ = ["OnnxRuntimeEngine"]
 

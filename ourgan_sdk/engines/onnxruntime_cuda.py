@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from .._core import CudaDevice, Pipeline
-from .._forks import lock
-from .._runtimes import import_onnxruntime
 from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
+from ..system.forks import lock
 from .devices import open_device
 from .graphs.even_strips import ALIGNMENT
 from .graphs.precision import convert_upscaler
 from .protocol import Engine, Options, Precision, any_sizes
 from .rules import DEVICE_SLOTS, TileFormat, TileType, WindowRules
+from .runtimes import import_onnxruntime
 
 __all__ = ["OnnxRuntimeCudaEngine"]
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from .._cache import CacheFile
 from .._core import normal, resample
-from .._forks import PerProcess, lock, undisturbed
-from .._runtimes import import_openvino
 from .._version import __version__
 from ..arrays import Tensor
 from ..bundle import Bundle, CheckSizes, Upscaler
 from ..errors import EngineError, EngineMemoryError, EngineUnavailableError
 from ..photograph import decode_photograph
 from ..stopping import check_stop
+from ..system.cache import CacheFile
+from ..system.forks import PerProcess, lock, undisturbed
 from .onnxruntime import OnnxRuntimeEngine
 from .openvino_bf16 import convert_body
 from .protocol import HostEngine, Options, Precision, any_sizes
 from .rules import WindowRules
+from .runtimes import import_openvino
 
 __all__ = ["OpenVinoEngine"]
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from .._cache import CacheFile, cache_folder
 from .._core import CudaDevice, DeviceMemory, Pipeline
-from .._forks import lock
-from .._optional import import_optional
 from ..bundle import Bundle, EngineRecord, Upscaler
 from ..errors import BundleError, EngineError, EngineMemoryError, EngineUnavailableError
+from ..system.cache import CacheFile, cache_folder
+from ..system.forks import lock
+from ..system.optional import import_optional
 from .devices import open_device
 from .gpu_memory import bytes_per_pixel, memory_of_render, resized
 from .graphs.even_strips import ALIGNMENT

@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from .._forks import lock
 from ..arrays import Picture
+from ..system.forks import lock
 
 __all__ = ["TileCache"]
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from .._forks import PerProcess, lock
 from ..bundle import Bundle, Upscaler
 from ..engines import Engine, Opened, Options, candidates, open_first
 from ..engines.onnxruntime import OnnxRuntimeEngine
 from ..errors import ClosedError
 from ..stopping import locked
+from ..system.forks import PerProcess, lock
 
 __all__ = ["Networks"]
 

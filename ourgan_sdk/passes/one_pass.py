@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from .._core import Box, Grid, Tile
-from .._lazy import lazy
 from ..arrays import Picture
 from ..engines import Engine, HostEngine
+from ..system.lazy import lazy
 from .cache import TileCache
 
 __all__ = ["Bands", "Pass"]

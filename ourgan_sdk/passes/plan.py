@@ -9,8 +9,8 @@ from .._core import Grid, plan_grid
 from ..bundle import Manifest, Upscaler
 from ..engines import WindowRules
 from ..errors import BudgetError
-from ..memory import LARGEST_MEMORY_LIMIT
 from ..sizes import picture_sizes
+from ..system.memory import LARGEST_MEMORY_LIMIT
 from .cache import TileCache
 
 __all__ = ["Chain", "Plan", "RulesOf", "Tiling", "from_detail", "from_structure", "make_plan"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._vips import import_vips
+from ..system.vips import import_vips
 from .opening import Refusal
 
 __all__ = ["COLORS", "is_srgb", "lab_from_bytes", "over_white", "to_srgb"]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .._vips import import_vips, with_vips
 from ..errors import PhotographError
+from ..system.vips import import_vips, with_vips
 from . import jpeg
 from .colors import is_srgb
 from .reader import KEPT_BYTES, Photograph, decode_photograph

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._vips import import_vips, with_vips
 from ..errors import PhotographError
+from ..system.vips import import_vips, with_vips
 from .colors import COLORS, lab_from_bytes, over_white, to_srgb
 from .kinds import HEAD, cannot_read, open_kind, unreadable
 from .opening import MAX_PIXELS, Opening, Refusal, check_size

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .._atomic import absolute, atomic_file
-from .._vips import import_vips
 from ..errors import OutputError, SizeError
+from ..system.atomic import absolute, atomic_file
+from ..system.vips import import_vips
 from .base import ArrayWriter, Encoder, EncodingWriter, Properties, Writer
 from .deep_zoom import atomic_deep_zoom, save_deep_zoom
 from .npy import encode_npy

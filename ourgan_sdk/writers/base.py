@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .._threads import Bell, Call
 from ..arrays import Picture
 from ..errors import OurganError, OutputError, SizeError
 from ..stopping import check_stop
+from ..system.threads import Bell, Call
 
 __all__ = ["ArrayWriter", "Encoder", "EncodingWriter", "Properties", "Writer"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .._atomic import atomic_outputs, check_no_folder, check_replaceable, follow
+from ..system.atomic import atomic_outputs, check_no_folder, check_replaceable, follow
 from .base import Properties
 from .vips import PNG_LEVEL
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .._atomic import atomic_outputs, check_replaceable, follow
-from .._optional import import_optional
-from .._threads import call_for_each
 from ..arrays import Picture
 from ..errors import OutputError
+from ..system.atomic import atomic_outputs, check_replaceable, follow
+from ..system.optional import import_optional
+from ..system.threads import call_for_each
 from .base import Properties
 
 __all__ = ["atomic_zarr", "encode_zarr", "import_zstd"]

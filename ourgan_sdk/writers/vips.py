@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .._vips import import_vips, with_vips
 from ..arrays import Picture
 from ..errors import OutputError
+from ..system.vips import import_vips, with_vips
 from .base import Properties
 
 __all__ = ["encode_image", "save_jpeg", "save_png", "save_tiff", "save_webp"]

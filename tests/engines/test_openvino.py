@@ -16,16 +16,16 @@ import numpy as np
 import platformdirs
 import pytest
 
-from ourgan_sdk import Bundle, EngineError, _runtimes
-from ourgan_sdk._forks import PerProcess
+from ourgan_sdk import Bundle, EngineError
 from ourgan_sdk.bundle import Upscaler
 from ourgan_sdk.calibration.halo import cut_windows, seam_error
-from ourgan_sdk.engines import Options, openvino
+from ourgan_sdk.engines import Options, openvino, runtimes
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.engines.openvino import OpenVinoEngine
 from ourgan_sdk.engines.protocol import Precision
 from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
 from ourgan_sdk.synthesizer import sample_bundle
+from ourgan_sdk.system.forks import PerProcess
 
 try:
     BF16 = "BF16" in openvino._capabilities()
@@ -356,7 +356,7 @@ def test_old_files_of_the_cache_go(bundle_path: Path, tmp_path: Path, measured: 
 
 
 def test_not_installed(upscaler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    _runtimes.import_openvino.cache_clear()
+    runtimes.import_openvino.cache_clear()
     monkeypatch.setattr(openvino, "_core", PerProcess(openvino._core._make))
     monkeypatch.setitem(sys.modules, "openvino", None)
     for attempt in (OpenVinoEngine.version, lambda: OpenVinoEngine(upscaler)):

@@ -14,7 +14,6 @@ import platformdirs
 import pytest
 
 from ourgan_sdk import Bundle, EngineError, RenderStats, Synthesizer
-from ourgan_sdk._cache import cache_folder
 from ourgan_sdk.bundle import EngineRecord, Window, add_engines
 from ourgan_sdk.engines import Options, selection
 from ourgan_sdk.engines.gpu_memory import memory_of_render, smallest_window
@@ -23,6 +22,7 @@ from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.engines.own_plans import ALLOW_PLANS, remember_plan
 from ourgan_sdk.engines.tensorrt import TensorRtEngine, TensorRtRtxEngine
 from ourgan_sdk.errors import EngineMemoryError, EngineUnavailableError
+from ourgan_sdk.system.cache import cache_folder
 from tests.fake_cuda import FakeCuda
 
 SIZE = (700, 500)

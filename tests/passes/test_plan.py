@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ourgan_sdk import Box, BudgetError, EngineError, RenderStats, Synthesizer, memory
+from ourgan_sdk import Box, BudgetError, EngineError, RenderStats, Synthesizer
 from ourgan_sdk.engines import TileFormat, WindowRules
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
-from ourgan_sdk.memory import LARGEST_DEFAULT, available_memory, default_memory_limit
 from ourgan_sdk.passes.cache import TileCache
 from ourgan_sdk.passes.plan import Plan, from_structure, make_plan
+from ourgan_sdk.system import memory
+from ourgan_sdk.system.memory import LARGEST_DEFAULT, available_memory, default_memory_limit
 
 SIZE = (421, 293)
 

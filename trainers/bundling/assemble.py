@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from ourgan_sdk import Synthesizer, bundle
-from ourgan_sdk._runtimes import import_onnxruntime
 from ourgan_sdk.arrays import Tensor
 from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows
 from ourgan_sdk.engines.graphs.reach import check_local, theoretical_radius
+from ourgan_sdk.engines.runtimes import import_onnxruntime
 from ourgan_sdk.photograph import photograph_member
 
 from ..networks import RRDBNet

@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from ourgan_sdk import OurganError
-from ourgan_sdk._atomic import atomic_file
-from ourgan_sdk._parser import Parser
-from ourgan_sdk._streams import say, steady_streams, warn
 from ourgan_sdk.arrays import Tensor as Array
 from ourgan_sdk.bundle import Erf
 from ourgan_sdk.calibration.halo import cut_windows
 from ourgan_sdk.calibration.receptive_field import ERF_WINDOWS, by_radius, measured_erf
 from ourgan_sdk.engines.graphs.reach import theoretical_radius
+from ourgan_sdk.system.atomic import atomic_file
+from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.streams import say, steady_streams, warn
 
 from ..networks import RRDBNet
 from ..networks.rrdb import SCALE

@@ -12,7 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ourgan_sdk._runtimes import import_onnxruntime
+from ourgan_sdk.engines.runtimes import import_onnxruntime
 
 from ..networks import RRDBNet, Structure
 from ..runs.restore import restore_network

@@ -26,9 +26,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ourgan_sdk._atomic import atomic_file
-from ourgan_sdk._bar import Bar
 from ourgan_sdk.progress import progress_bar
+from ourgan_sdk.system.atomic import atomic_file
+from ourgan_sdk.system.bar import Bar
 
 from ..presets import Preset
 

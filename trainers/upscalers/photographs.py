@@ -15,7 +15,7 @@ import numpy as np
 
 from ourgan_sdk import photograph
 from ourgan_sdk.photograph import PhotographError
-from ourgan_sdk.processors import available_processors
+from ourgan_sdk.system.processors import available_processors
 
 from ..metrics.restoration import Task, make_task
 from ..networks.rrdb import SCALE

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..._optional import import_optional
 from ...errors import EngineError
+from ...system.optional import import_optional
 from .even_strips import ALIGNMENT, make_strips_even
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..._lazy import lazy
 from ...errors import OurganError
+from ...system.lazy import lazy
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from ourgan_sdk import Synthesizer, _threads
-from ourgan_sdk._imports import import_module
-from ourgan_sdk._threads import Call, call_for_each
+from ourgan_sdk import Synthesizer
+from ourgan_sdk.system import threads
+from ourgan_sdk.system.imports import import_module
+from ourgan_sdk.system.threads import Call, call_for_each
 
 LONGEST = 120
 """Seconds, after which what is waited for hangs: this machine may be busy."""
 
 RENDER = """
 import sys, threading, time
-from ourgan_sdk import Synthesizer, _threads
+from ourgan_sdk import Synthesizer
 bundle, output, daemon = sys.argv[1:]
 begun = threading.Event()
 def render():
@@ -59,7 +60,7 @@ def test_a_render_in_a_thread_outlives_the_main_one(
 
 DAEMON = """
 import sys, threading
-from ourgan_sdk import Synthesizer, _threads
+from ourgan_sdk import Synthesizer
 bundle, detail, engine = sys.argv[1:]
 begun = threading.Event()
 synthesizer = Synthesizer(
@@ -164,7 +165,7 @@ def test_what_starts_when_the_interpreter_ends_does_nothing(monkeypatch: pytest.
     start, seen = threading.Thread.start, []
 
     def start_late(thread: threading.Thread) -> None:
-        monkeypatch.setattr(_threads, "_is_ending", True)
+        monkeypatch.setattr(threads, "_is_ending", True)
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_late)
@@ -178,7 +179,7 @@ def test_what_starts_when_the_interpreter_ends_does_nothing(monkeypatch: pytest.
 
 def test_no_executors() -> None:
     """They take no more work once the main thread has ended, while other threads still render."""
-    folder = Path(__file__).parents[1] / "ourgan_sdk"
+    folder = Path(__file__).parents[2] / "ourgan_sdk"
     assert [path for path in folder.rglob("*.py") if "import ThreadPoolExecutor" in path.read_text()] == []
 
 

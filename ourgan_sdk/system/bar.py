@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ._forks import in_child
+from .forks import in_child
 
 __all__ = ["LINE_SECONDS", "Bar", "LineBar"]
 

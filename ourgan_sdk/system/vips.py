@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from ._apart import call_apart
-from ._forks import in_child
-from ._optional import import_optional
-from .errors import OutputError
+from ..errors import OutputError
+from .apart import call_apart
+from .forks import in_child
+from .optional import import_optional
 from .processors import available_processors
 
 __all__ = ["import_vips", "with_vips"]

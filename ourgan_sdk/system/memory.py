@@ -2,7 +2,7 @@
 
 import psutil
 
-from ._groups import room_in_groups
+from .control_groups import room_in_groups
 
 __all__ = ["LARGEST_DEFAULT", "LARGEST_MEMORY_LIMIT", "available_memory", "default_memory_limit"]
 

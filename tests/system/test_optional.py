@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from ourgan_sdk import EngineError, EngineUnavailableError, OurganError, OutputError, open_writer
-from ourgan_sdk._optional import import_optional
-from ourgan_sdk._runtimes import import_onnxruntime, import_openvino
-from ourgan_sdk._vips import import_vips
 from ourgan_sdk.engines import tensorrt
 from ourgan_sdk.engines.graphs.precision import convert_upscaler
+from ourgan_sdk.engines.runtimes import import_onnxruntime, import_openvino
 from ourgan_sdk.progress import progress_bar
+from ourgan_sdk.system.optional import import_optional
+from ourgan_sdk.system.vips import import_vips
 
 BROKEN = {
     "import absent_library": "No module named 'absent_library'",

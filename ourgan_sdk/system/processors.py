@@ -2,7 +2,7 @@
 
 import os
 
-from ._groups import processors_of_groups
+from .control_groups import processors_of_groups
 
 __all__ = ["available_processors", "engine_threads"]
 

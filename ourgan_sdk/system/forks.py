@@ -14,7 +14,7 @@ from collections.abc import Callable
 from io import RawIOBase
 from typing import IO, Any, Generic, TypeVar
 
-from .errors import EngineError
+from ..errors import EngineError
 
 __all__ = ["PerProcess", "ReentrantLock", "close_in_child", "in_child", "lock", "undisturbed"]
 

@@ -18,10 +18,10 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ._forks import in_child
-from ._streams import occupy_closed_streams
-from ._threads import call_for_each, keeping_the_process
-from .errors import OutputError
+from ..errors import OutputError
+from .forks import in_child
+from .streams import occupy_closed_streams
+from .threads import call_for_each, keeping_the_process
 
 if sys.platform != "win32":
     import fcntl

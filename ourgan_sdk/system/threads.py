@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from ._forks import in_child
-from ._frames import empty_frames
-from .errors import OurganError
+from ..errors import OurganError
+from .forks import in_child
+from .frames import empty_frames
 
 __all__ = [
     "Bell",

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ._imports import import_module
-from .errors import OurganError
+from ..errors import OurganError
+from .imports import import_module
 
 __all__ = ["import_optional"]
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ._optional import import_optional
-from .errors import EngineUnavailableError
+from ..errors import EngineUnavailableError
+from ..system.optional import import_optional
 
 __all__ = ["import_onnxruntime", "import_openvino"]
 

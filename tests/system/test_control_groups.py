@@ -7,9 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ourgan_sdk import Synthesizer, _groups
-from ourgan_sdk.memory import available_memory
-from ourgan_sdk.processors import available_processors, engine_threads
+from ourgan_sdk import Synthesizer
+from ourgan_sdk.system import control_groups
+from ourgan_sdk.system.memory import available_memory
+from ourgan_sdk.system.processors import available_processors, engine_threads
 
 SECOND = "31 23 0:28 {root} {folder} rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate"
 FIRST = "35 31 0:32 {root} {folder} rw,relatime - cgroup cgroup rw,{controller}"
@@ -18,7 +19,7 @@ FIRST = "35 31 0:32 {root} {folder} rw,relatime - cgroup cgroup rw,{controller}"
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Makes what a process sees of itself; "{}" in mounts is the tree's folder."""
-    monkeypatch.setattr(_groups, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(control_groups, "_PROC", tmp_path / "proc")
 
     def make(memberships: str, mounts: list[str], files: dict[str, str]) -> Path:
         (tmp_path / "proc").mkdir(exist_ok=True)
@@ -65,12 +66,12 @@ def test_the_tightest_group_up_to_the_root(tree: Callable[..., Path], tmp_path: 
     }
     mounts = [SECOND.format(root="/", folder=tmp_path / "sys")]
     tree("0::/work.slice/work-jobs.slice/job.service\n", mounts, files)
-    assert _groups.room_in_groups() == 150_000
-    assert _groups.processors_of_groups() == 2
+    assert control_groups.room_in_groups() == 150_000
+    assert control_groups.processors_of_groups() == 2
     assert available_memory() == 150_000
     assert available_processors() == min(2, len(os.sched_getaffinity(0)))
     (tmp_path / slice_ / "memory.high").write_text("max\n")
-    assert _groups.room_in_groups() == 500_000
+    assert control_groups.room_in_groups() == 500_000
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_containers(tree: Callable[..., Path], tmp_path: Path, path: str, root: 
     mounts = [SECOND.format(root=root, folder=tmp_path / "sys")]
     files = {**second("sys", "1000000", used=600_000, cached=100_000), "sys/cpu.max": "50000 100000"}
     tree(f"0::{path}\n", mounts, files)
-    assert (_groups.room_in_groups(), _groups.processors_of_groups()) == (500_000, 1)
+    assert (control_groups.room_in_groups(), control_groups.processors_of_groups()) == (500_000, 1)
 
 
 def test_version_1_and_both(tree: Callable[..., Path], tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_version_1_and_both(tree: Callable[..., Path], tmp_path: Path) -> None:
         "unified/c/cpu.max": "max 100000",
     }
     tree("5:memory:/a/b\n4:cpu,cpuacct:/a\n1:name=systemd:/x\n0::/c\n", mounts, files)
-    assert (_groups.room_in_groups(), _groups.processors_of_groups()) == (700_000, 3)
+    assert (control_groups.room_in_groups(), control_groups.processors_of_groups()) == (700_000, 3)
 
 
 def test_other_processes_groups_do_not_matter(tree: Callable[..., Path], tmp_path: Path) -> None:
@@ -117,19 +118,19 @@ def test_other_processes_groups_do_not_matter(tree: Callable[..., Path], tmp_pat
     ]
     files = {**second("my own", "1000"), **second("theirs", "10"), **second("theirs/mine", "10")}
     tree("0::/mine\n", mounts, files)
-    assert _groups.room_in_groups() == 1000
+    assert control_groups.room_in_groups() == 1000
 
 
 @pytest.mark.parametrize("files", [{}, second("sys"), second("sys", "?", "")])
 def test_no_limits(tree: Callable[..., Path], tmp_path: Path, files: dict[str, str]) -> None:
     tree("0::/\nnonsense\n", ["", "a b c", SECOND.format(root="/", folder=tmp_path / "sys")], files)
-    assert (_groups.room_in_groups(), _groups.processors_of_groups()) == (None, None)
+    assert (control_groups.room_in_groups(), control_groups.processors_of_groups()) == (None, None)
     tree("", [], {})
-    assert (_groups.room_in_groups(), _groups.processors_of_groups()) == (None, None)
+    assert (control_groups.room_in_groups(), control_groups.processors_of_groups()) == (None, None)
 
 
 def test_where_there_are_no_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_groups, "_PROC", tmp_path / "none")
+    monkeypatch.setattr(control_groups, "_PROC", tmp_path / "none")
     assert 0 < available_memory() <= psutil.virtual_memory().total
     assert available_processors() == len(os.sched_getaffinity(0))
 

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from export import to_onnx, to_pth, to_trt
-from ourgan_sdk import OutputError, Synthesizer, _streams
-from ourgan_sdk._parser import Parser
+from ourgan_sdk import OutputError, Synthesizer
 from ourgan_sdk.cli import main
 from ourgan_sdk.progress import progress_bar, reporting
+from ourgan_sdk.system import streams
+from ourgan_sdk.system.parser import Parser
 from tests.tiny import write_photo
 from trainers import evaluate, fit, pretrain
 from trainers.bundling import erf
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.usefixtures("one_thread"),  # which undoes what trainers set for the process
 ]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 UMLAUTS = "Höhe"
 UNDECODABLE = os.fsdecode(b"\xfc\xff")
 STREAMS = {
@@ -176,7 +177,7 @@ class Broken(io.StringIO):
     error: Exception = OSError(28, "No space left on device")
 
 
-def streams() -> Iterator[object]:
+def failing_streams() -> Iterator[object]:
     closed = io.StringIO()
     closed.close()
     yield from (None, closed)
@@ -187,20 +188,20 @@ def streams() -> Iterator[object]:
 
 
 def test_streams_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    for stream in streams():
+    for stream in failing_streams():
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setattr(sys, "stdout", stream)
         with progress_bar(2, "work") as bar:
             bar.update()
         with reporting(True, 3) as advance:
             advance(3)
-        _streams.say("something")
-        _streams.warn("something else")
-        handler = logging.StreamHandler(_streams.Tolerant(stream))
+        streams.say("something")
+        streams.warn("something else")
+        handler = logging.StreamHandler(streams.Tolerant(stream))
         handler.handle(logging.makeLogRecord({"msg": "a record"}))
         with pytest.raises((OutputError, BrokenPipeError)):
-            _streams.show("a result")
-        with _streams.steady_streams(), contextlib.suppress(SystemExit):
+            streams.show("a result")
+        with streams.steady_streams(), contextlib.suppress(SystemExit):
             Parser(prog="p").parse_args(["--none"])
     monkeypatch.undo()
 
@@ -226,7 +227,7 @@ def test_errors_that_nobody_hears(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     codes = set()
-    for stream in streams():
+    for stream in failing_streams():
         with monkeypatch.context() as context:
             context.setattr(sys, "stderr", stream)
             context.setattr(sys, "stdout", stream)
@@ -253,6 +254,6 @@ def test_warnings_where_nobody_has_set_up_a_log(configured: str) -> None:
 def test_a_descriptor_that_is_open_is_left_alone() -> None:
     before = [os.fstat(descriptor) for descriptor in range(3)]
     opened = len([*Path("/proc/self/fd").iterdir()])
-    _streams.occupy_closed_streams()
+    streams.occupy_closed_streams()
     assert [os.fstat(descriptor) for descriptor in range(3)] == before
     assert len([*Path("/proc/self/fd").iterdir()]) == opened

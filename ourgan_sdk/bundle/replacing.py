@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .bundle import Bundle, Manifest
-from .errors import BundleError, OutputError
+from ..errors import BundleError, OutputError
+from . import Bundle, Manifest
 
 __all__ = ["FORCE_HELP", "check_replaceable_bundle", "reason_to_keep"]
 

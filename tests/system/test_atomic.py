@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ourgan_sdk import OutputError, _atomic, open_writer
-from ourgan_sdk._atomic import atomic_file, atomic_outputs
+from ourgan_sdk import OutputError, open_writer
+from ourgan_sdk.system import atomic
+from ourgan_sdk.system.atomic import atomic_file, atomic_outputs
 
 posix = pytest.mark.skipif(os.name == "nt", reason="temporary folders are not locked")
 
@@ -107,7 +108,7 @@ def test_temporary_folder_that_is_taken_for_abandoned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
     """Between its making and its lock another writer may remove it; then there is another."""
-    lock, removed = _atomic._lock, []
+    lock, removed = atomic._lock, []
 
     def remove_first(folder: Path, *, wait: bool) -> int | None:
         descriptor = lock(folder, wait=wait) if after and not removed else None
@@ -116,7 +117,7 @@ def test_temporary_folder_that_is_taken_for_abandoned(
             shutil.rmtree(folder)
         return descriptor if descriptor is not None else lock(folder, wait=wait)
 
-    monkeypatch.setattr(_atomic, "_lock", remove_first)
+    monkeypatch.setattr(atomic, "_lock", remove_first)
     with atomic_file(tmp_path / "a.txt") as temporary:
         assert temporary.parent not in removed
         temporary.write_text("whole")
@@ -127,7 +128,7 @@ def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def fail(_folder: Path, *, wait: bool) -> int | None:  # noqa: ARG001
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(_atomic, "_lock", fail)
+    monkeypatch.setattr(atomic, "_lock", fail)
     for _ in range(2):
         with atomic_file(tmp_path / "a.txt") as outer:
             outer.write_text("outer")
@@ -154,7 +155,7 @@ def test_what_a_file_system_does_not_do_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, suffix: str
 ) -> None:
     """It cannot lock, nor flush folders, nor files; the picture is there all the same."""
-    monkeypatch.setattr(_atomic.fcntl, "flock", failing(number))
+    monkeypatch.setattr(atomic.fcntl, "flock", failing(number))
     monkeypatch.setattr(os, "fsync", failing(number))
     for _ in range(2):
         assert names(tmp_path) == [] or (tmp_path / f"a{suffix}").exists()
@@ -169,7 +170,7 @@ def test_what_fails_is_an_error_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, module: str, function: str
 ) -> None:
     (tmp_path / "a.png").write_text("old")
-    monkeypatch.setattr(getattr(_atomic, module), function, failing(number))
+    monkeypatch.setattr(getattr(atomic, module), function, failing(number))
     with pytest.raises(OutputError, match=rf"a\.png: {os.strerror(number)}"):
         write(tmp_path / "a.png")
     assert texts(tmp_path) == {"a.png": "old"}

@@ -5,8 +5,8 @@ import hashlib
 import logging
 from pathlib import Path
 
-from ._atomic import atomic_file
-from .errors import OutputError
+from ..errors import OutputError
+from .atomic import atomic_file
 
 __all__ = ["CacheFile", "cache_folder"]
 

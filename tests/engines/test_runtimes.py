@@ -12,7 +12,7 @@ import pytest
 
 from tests.test_import import imported
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 WATCH = """
 #define _GNU_SOURCE
@@ -98,7 +98,7 @@ def test_connections_are_seen(watch: Path, tmp_path: Path) -> None:
 
 def test_a_variable_that_the_user_has_set_stays() -> None:
     code = (
-        "import os; from ourgan_sdk._runtimes import import_onnxruntime; import_onnxruntime();"
+        "import os; from ourgan_sdk.engines.runtimes import import_onnxruntime; import_onnxruntime();"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])"
     )
     environment = os.environ | {"ORT_DISABLE_TELEMETRY": "true"}
@@ -116,4 +116,4 @@ def test_onnxruntime_is_imported_in_one_place() -> None:
     ]
     assert [path for path in paths if "onnxruntime" in imported(path)] == []
     naming = [path for path in paths if 'import_optional("onnxruntime"' in path.read_text()]
-    assert naming == [ROOT / "ourgan_sdk" / "_runtimes.py"]
+    assert naming == [ROOT / "ourgan_sdk" / "engines" / "runtimes.py"]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 __all__ = ["empty_frames", "holding_nothing"]
 
+_PACKAGE = __name__.partition(".")[0]
+
 
 def empty_frames(error: BaseException) -> None:
     """Let go of what is in this package's frames that `error`, and those before it, have come through.
@@ -21,7 +23,7 @@ def empty_frames(error: BaseException) -> None:
         seen.add(id(one))
         left += [one.__cause__, one.__context__]
         for frame, _ in traceback.walk_tb(one.__traceback__):
-            if frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+            if frame.f_globals.get("__name__", "").startswith(f"{_PACKAGE}."):
                 with contextlib.suppress(RuntimeError):  # it still runs
                     frame.clear()
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from ourgan_sdk import OutputError, Synthesizer
-from ourgan_sdk._frames import empty_frames, holding_nothing
+from ourgan_sdk.system.frames import empty_frames, holding_nothing
 
 
 class StopRenderingError(Exception):

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from ._streams import Tolerant
+from .streams import Tolerant
 
 __all__ = ["Parser"]
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import OutputError
+from ..errors import OutputError
 
 __all__ = ["Tolerant", "log_to_stderr", "occupy_closed_streams", "say", "show", "steady_streams", "warn"]
 
@@ -83,7 +83,7 @@ class _LastResort(logging.Handler):
             warn(self.format(record))
 
 
-_package_log = logging.getLogger(__package__)
+_package_log = logging.getLogger(__name__.partition(".")[0])
 _package_log.addHandler(_LastResort(logging.WARNING))
 
 

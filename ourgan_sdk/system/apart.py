@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .errors import OurganError
+from ..errors import OurganError
 
 __all__ = ["call_apart", "serve"]
 

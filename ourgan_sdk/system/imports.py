@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ._forks import undisturbed
-from ._threads import Call
+from .forks import undisturbed
+from .threads import Call
 
 __all__ = ["import_module"]
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ourgan_sdk import EngineError, OurganError, OutputError, _atomic, open_writer
-from ourgan_sdk._apart import call_apart
+from ourgan_sdk import EngineError, OurganError, OutputError, open_writer
 from ourgan_sdk._core import Box, Pipeline
-from ourgan_sdk._forks import PerProcess, lock, undisturbed
-from ourgan_sdk._threads import Call
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.resume import open_finished
+from ourgan_sdk.system import atomic
+from ourgan_sdk.system.apart import call_apart
+from ourgan_sdk.system.forks import PerProcess, lock, undisturbed
+from ourgan_sdk.system.threads import Call
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here"),
@@ -332,7 +333,7 @@ def test_locks_of_files_are_not_held_by_children(tmp_path: Path) -> None:
     """A child that lives on, as those of servers do, would keep others from going on with a render."""
     picture, shape, dtype = {"size": 1}, (4, 4, 3), np.dtype(np.uint8)
     (over, is_over), (begun, has_begun) = os.pipe(), os.pipe()
-    lock = _atomic._lock(tmp_path, wait=True)
+    lock = atomic._lock(tmp_path, wait=True)
     with open_finished(tmp_path / "a.npy", picture, shape, dtype, 1 << 20):
         child = os.fork()
         if child == 0:
@@ -341,12 +342,12 @@ def test_locks_of_files_are_not_held_by_children(tmp_path: Path) -> None:
             os.write(has_begun, b"1")
             os.read(over, 1)
             os._exit(0)
-    _atomic._unlock(lock)
+    atomic._unlock(lock)
     os.read(begun, 1)
     try:
         with open_finished(tmp_path / "a.npy", picture, shape, dtype, 1 << 20):
             pass
-        _atomic._unlock(_atomic._lock(tmp_path, wait=False))
+        atomic._unlock(atomic._lock(tmp_path, wait=False))
     finally:
         for end in (is_over, begun, has_begun):
             os.close(end)
