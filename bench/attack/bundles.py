@@ -17,9 +17,9 @@ import numpy as np
 
 from ourgan_sdk import Synthesizer
 
-from .counts import Counts
-from .networks import tiny_bundle
-from .sandbox import Verdict, growth_of, serve, try_all
+from .counts import Counts, Outcome
+from .sandbox import growth_of, serve, try_all
+from .tiny import exported_bundle
 
 __all__ = ["attack", "attack_file"]
 
@@ -37,7 +37,7 @@ _VALUES: tuple[Any, ...] = (
 
 def attack(count: int, seed: int, folder: Path) -> Counts:
     """Try so many damaged files."""
-    return attack_file(count, seed, folder, tiny_bundle(folder / "tiny.ourgan"))
+    return attack_file(count, seed, folder, exported_bundle(folder / "tiny.ourgan"))
 
 
 def attack_file(count: int, seed: int, folder: Path, path: Path) -> Counts:
@@ -54,7 +54,7 @@ class Attempts:
         self._file = path.read_bytes()
         self._expected = _render(path)
 
-    def __call__(self, index: int) -> tuple[Verdict, str]:
+    def __call__(self, index: int) -> tuple[Outcome, str]:
         """What comes of damage number `index`, and which it is."""
         generator = np.random.default_rng([self._seed, index])
         kind = _KINDS[int(generator.integers(len(_KINDS)))]

@@ -12,6 +12,7 @@ import io
 import os
 import resource
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from ourgan_sdk import Bundle, Canvas, OurganError, Synthesizer, save_bundle, write_bundle
-from tests.conftest import make_manifest, structure_network, upscaler_network
 
 from .counts import Counts, Outcome
-from .isolated import run_trials
+from .sandbox import serve_trials, try_all
+from .tiny import tiny_bundle
 
 __all__ = ["attack"]
 
@@ -40,14 +41,14 @@ Random = np.random.Generator
 def attack(count: int, seed: int, folder: Path) -> Counts:
     """Injects so many faults, drawn from a seed, working in a folder of its own."""
     try:
-        return run_trials("disks", trial, count, seed, folder)
+        return try_all("disks", "bench.attack.disks", [f"{seed}"], count, folder, memory=8 << 30)
     finally:
         for place in folder.iterdir():  # of a trial that was ended
             if os.path.ismount(place):
                 subprocess.run(["umount", "--lazy", place], check=False)
 
 
-def trial(index: int, seed: int, folder: Path) -> tuple[Outcome, str]:
+def trial(seed: int, index: int, folder: Path) -> tuple[Outcome, str]:
     """One fault."""
     random = np.random.default_rng([seed, index])
     name = OUTPUTS[index % len(OUTPUTS)]
@@ -127,13 +128,7 @@ def is_right(shared: Path, output: Path) -> bool:
 @functools.cache
 def bundle(shared: Path) -> Bundle:
     """Of small networks."""
-    networks = {
-        "structure.onnx": structure_network(),
-        "upscaler.onnx": upscaler_network(2),
-        "upscaler_later.onnx": upscaler_network(3),
-        "preview.png": b"",
-    }
-    return write_bundle(shared / f"source-{os.getpid()}.ourgan", make_manifest(), networks)
+    return tiny_bundle(shared / f"source-{os.getpid()}.ourgan")
 
 
 def members(source: Bundle) -> dict[str, bytes]:
@@ -261,3 +256,6 @@ FAULTS: dict[str, Callable[[Random, int], Any]] = {
     "stat": failing(os, "stat", "lstat", removes=False),
     "list": failing(os, "scandir", removes=False),
 }
+
+if __name__ == "__main__":
+    serve_trials(functools.partial(trial, int(sys.argv[1])))

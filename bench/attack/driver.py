@@ -3,22 +3,20 @@
 The driver is the tests' stand-in (tests/fake_cuda), so no GPU is needed, and a C compiler is.
 """
 
-import logging
-import multiprocessing
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ourgan_sdk import OurganError, Synthesizer
-from ourgan_sdk.arrays import Picture
-from ourgan_sdk.bundle import write_bundle
 from ourgan_sdk.engines import selection
-from tests.conftest import make_manifest, structure_network, upscaler_network
 from tests.fake_cuda import LAUNCH_FAILED, OUT_OF_MEMORY, FakeCuda, build
 from tests.fake_cuda.repeating import CpuEngine, DeviceEngine
 
 from .counts import Counts, Outcome
+from .sandbox import serve_trials, try_all
+from .tiny import tiny_bundle
 
 __all__ = ["attack"]
 
@@ -46,24 +44,12 @@ ASYNCHRONOUS = ["copy in", "copy out", "kernel"]
 RESULTS = [LAUNCH_FAILED, OUT_OF_MEMORY, 1, 700, 999]
 SIZE = (500, 400)
 LIMIT = 8 << 20  # bytes: for many tiles
-SECONDS = 60
 
 
 def attack(count: int, seed: int, folder: Path) -> Counts:
-    """In processes of their own, each with so many faults that one that hangs costs little."""
-    counts, random = Counts("driver"), np.random.default_rng(seed)
-    library, bundle = build(folder), folder / "tiny.ourgan"
-    members = {
-        "structure.onnx": structure_network(),
-        "upscaler.onnx": upscaler_network(2),
-        "upscaler_later.onnx": upscaler_network(3),
-        "preview.png": b"\x89PNG",
-    }
-    write_bundle(bundle, make_manifest(), members)
-    faults = [draw(random) for _ in range(count)]
-    while faults:
-        faults = faults[_run(counts, faults, library, bundle, folder) :]
-    return counts
+    """Let so many calls fail, each in a render of its own."""
+    arguments = [f"{seed}", f"{build(folder)}", f"{tiny_bundle(folder / 'tiny.ourgan').path}"]
+    return try_all("driver", "bench.attack.driver", arguments, count, folder)
 
 
 def draw(random: np.random.Generator) -> dict[str, Any]:
@@ -77,52 +63,47 @@ def draw(random: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _run(counts: Counts, faults: list[dict[str, Any]], library: Path, bundle: Path, folder: Path) -> int:
-    """Add what came of the faults until one hangs or ends the process; returns how many those are."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_render_all, args=(there, faults, library, bundle, folder))
-    process.start()
-    there.close()
-    for done, fault in enumerate(faults):
+class Trial:
+    """Renders with a driver that fails, again and again; the faults are drawn from the seed, in order."""
+
+    def __init__(self, seed: int, library: Path, bundle: Path) -> None:
+        DeviceEngine.fake = self._fake = FakeCuda(library)
+        selection.ENGINES[:] = [DeviceEngine, CpuEngine]
+        self._bundle = bundle
+        self._expected = self._open("cpu").render(*SIZE)
+        self._random, self._faults = np.random.default_rng(seed), list[dict[str, Any]]()
+
+    def __call__(self, index: int, folder: Path) -> tuple[Outcome, str]:
+        """What comes of fault number `index`, and which it is."""
+        while len(self._faults) <= index:
+            self._faults.append(draw(self._random))
+        fault = self._faults[index]
+        return self._render(fault, folder / "picture.npy"), f"{fault}"
+
+    def _open(self, device: str) -> Synthesizer:
+        return Synthesizer(self._bundle, engine="repeating", device=device, memory_limit=LIMIT)
+
+    def _render(self, fault: dict[str, Any], output: Path) -> Outcome:
+        self._fake.reset()
+        self._fake.set_jitter(0.05)
+        synthesizer = self._open("cuda")
+        self._fake.fail(**fault)
         try:
-            outcome: Outcome = here.recv() if here.poll(SECONDS) else "hung"
-        except EOFError:
+            synthesizer.render(*SIZE, out=output)
+        except OurganError:
+            outcome: Outcome = "leftover" if output.exists() else "refused"
+        except BaseException:  # noqa: BLE001 - that is what is counted
             outcome = "crashed"
-        counts.add(outcome, str(fault))
-        if (not process.is_alive() and outcome == "crashed") or outcome == "hung":
-            process.kill()
-            process.join()
-            return done + 1
-    process.join()
-    return len(faults)
+        else:
+            outcome = "harmless" if np.array_equal(np.load(output), self._expected) else "silent"
+        output.unlink(missing_ok=True)
+        del synthesizer
+        return "leftover" if any(output.parent.iterdir()) else outcome
 
 
-def _render_all(
-    results: Any, faults: list[dict[str, Any]], library: Path, bundle: Path, folder: Path
-) -> None:
-    logging.disable()  # of what is passed over or tried again
-    DeviceEngine.fake = fake = FakeCuda(library)
-    selection.ENGINES[:] = [DeviceEngine, CpuEngine]
-    expected = Synthesizer(bundle, engine="repeating", device="cpu", memory_limit=LIMIT).render(*SIZE)
-    for fault in faults:
-        results.send(_render(fake, fault, bundle, folder / "picture.npy", expected))
+def _work(seed: str, library: str, bundle: str) -> None:
+    serve_trials(Trial(int(seed), Path(library), Path(bundle)))
 
 
-def _render(fake: FakeCuda, fault: dict[str, Any], bundle: Path, output: Path, expected: Picture) -> Outcome:
-    fake.reset()
-    fake.set_jitter(0.05)
-    synthesizer = Synthesizer(bundle, engine="repeating", device="cuda", memory_limit=LIMIT)
-    fake.fail(**fault)
-    try:
-        synthesizer.render(*SIZE, out=output)
-    except OurganError:
-        outcome: Outcome = "leftover" if output.exists() else "refused"
-    except BaseException:  # noqa: BLE001 - that is what is counted
-        outcome = "crashed"
-    else:
-        outcome = "harmless" if np.array_equal(np.load(output), expected) else "silent"
-    output.unlink(missing_ok=True)
-    del synthesizer
-    others = {path.name for path in output.parent.iterdir()} - {"tiny.ourgan", "libfake_cuda.so"}
-    return "leftover" if others else outcome
+if __name__ == "__main__":
+    _work(*sys.argv[1:])

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from ourgan_sdk import Canvas, OurganError, Synthesizer, learn, open_writer, save_bundle
-from ourgan_sdk.bundle import write_bundle
 from ourgan_sdk.system import memory
-from tests.conftest import make_manifest, structure_network, upscaler_network
 
 from .counts import Counts, Outcome
-from .isolated import run_trials
+from .sandbox import serve_trials, try_all
+from .tiny import tiny_bundle
 
 __all__ = ["attack"]
 
@@ -37,10 +37,10 @@ Scene = tuple[Path, str]  # where its files lie, and a key of SIZES
 
 def attack(count: int, seed: int, folder: Path) -> Counts:
     """Injects so many faults, drawn from a seed, working in a folder of its own."""
-    return run_trials("resume", trial, count, seed, folder)
+    return try_all("resume", "bench.attack.resume", [f"{seed}"], count, folder, memory=8 << 30)
 
 
-def trial(index: int, seed: int, folder: Path) -> tuple[Outcome, str]:
+def trial(seed: int, index: int, folder: Path) -> tuple[Outcome, str]:
     """One fault."""
     random = np.random.default_rng([seed, index])
     kind = list(SIZES)[index % 2]
@@ -78,13 +78,7 @@ def synthesizer(scene: Scene, limit: int | None) -> Synthesizer:
     folder, kind = scene
     source = folder / f"{kind}-{os.getpid()}.ourgan"
     if kind == "network":
-        networks = {
-            "structure.onnx": structure_network(),
-            "upscaler.onnx": upscaler_network(2),
-            "upscaler_later.onnx": upscaler_network(3),
-            "preview.png": b"",
-        }
-        write_bundle(source, make_manifest(), networks)
+        tiny_bundle(source)
     else:
         picture = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
         picture[:100] //= 3
@@ -278,3 +272,6 @@ FAULTS: dict[str, Callable[[Random, Line, Records, Any], bytes]] = {
         *(odd_lines, lines_of_nobody, forged_heads, forged_limit, garbage, splice, first_format),
     )
 }
+
+if __name__ == "__main__":
+    serve_trials(functools.partial(trial, int(sys.argv[1])))

@@ -5,20 +5,19 @@ import json
 import os
 import resource
 import select
+import shutil
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from ourgan_sdk import BudgetError, NonFiniteError, OurganError
 
-from .counts import Counts
+from .counts import Counts, Outcome
 
-__all__ = ["Verdict", "growth_of", "serve", "try_all"]
-
-Verdict = Literal["refused", "harmless", "silent", "crashed", "bloated"]
+__all__ = ["growth_of", "serve", "serve_trials", "try_all"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 """Where this package is."""
@@ -28,23 +27,27 @@ _SECONDS = 120
 
 _SECONDS_TO_START = 600
 
-_ADDRESS_SPACE = 24 << 30
-"""Of such a process, so that one that grows ends, not the machine. Runtimes reserve more than they use."""
+_MEMORY = 24 << 30
+"""Bytes of address space of such a process, so that one that grows ends, not the machine. Runtimes reserve
+more than they use."""
 
 _OWN_ERRORS = (OurganError, NonFiniteError, BudgetError)
 
 
-def try_all(kind: str, module: str, arguments: Sequence[str], count: int, folder: Path) -> Counts:
+def try_all(
+    kind: str, module: str, arguments: Sequence[str], count: int, folder: Path, *, memory: int = _MEMORY
+) -> Counts:
     """Have `python -m module arguments` in `folder` try the faults 0 to `count` - 1; it calls `serve`.
 
-    What it writes to stderr by itself counts as a crash, since somebody would have to read it.
+    It gets `memory` bytes of address space. What it writes to stderr by itself counts as a crash, since
+    somebody would have to read it.
     """
     counts = Counts(kind)
     errors = folder / "stderr"
     process = None
     with errors.open("wb") as stderr:
         for index in range(count):
-            process = process or _start([sys.executable, "-m", module, *arguments], folder, stderr)
+            process = process or _start([sys.executable, "-m", module, *arguments], folder, stderr, memory)
             before = errors.stat().st_size
             answer = _ask(process, index)
             said = errors.read_bytes()[before:].decode(errors="replace").strip()
@@ -70,7 +73,7 @@ def _end(process: "subprocess.Popen[bytes]") -> int:
     return process.returncode
 
 
-def _start(command: Sequence[str], folder: Path, stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _start(command: Sequence[str], folder: Path, stderr: IO[bytes], memory: int) -> "subprocess.Popen[bytes]":
     """The process, when it is ready."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
@@ -81,7 +84,7 @@ def _start(command: Sequence[str], folder: Path, stderr: IO[bytes]) -> "subproce
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (memory, memory))
     resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
     if _answer(process, _SECONDS_TO_START) is None:
         raise RuntimeError(f"{' '.join(command)} does not start: {Path(stderr.name).read_text()[-500:]}")
@@ -112,7 +115,7 @@ def _answer(process: "subprocess.Popen[bytes]", seconds: float) -> dict[str, Any
     return answer
 
 
-def serve(attempt: Callable[[int], tuple[Verdict, str]]) -> None:
+def serve(attempt: Callable[[int], tuple[Outcome, str]]) -> None:
     """In the process: call `attempt` for each number on stdin, and answer with what came of it.
 
     It returns the verdict and which fault it was. An error of this package that it raises is a refusal, any
@@ -129,6 +132,27 @@ def serve(attempt: Callable[[int], tuple[Verdict, str]]) -> None:
         except Exception:  # noqa: BLE001 - which is what is looked for
             verdict, fault = "crashed", traceback.format_exc()[-600:]
         print(json.dumps({"verdict": verdict, "fault": fault}), file=answers, flush=True)
+
+
+def serve_trials(trial: Callable[[int, Path], tuple[Outcome, str]]) -> None:
+    """As `serve`, for faults that are tried in an empty folder of their own each.
+
+    Refusals are among what `trial` returns: whatever it raises is a crash. Warnings of what is passed over or
+    tried again go nowhere.
+    """
+    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
+
+    def attempt(index: int) -> tuple[Outcome, str]:
+        place = Path.cwd() / f"{index}"
+        place.mkdir()
+        try:
+            return trial(index, place)
+        except _OWN_ERRORS as error:
+            raise RuntimeError("not where it was expected") from error
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    serve(attempt)
 
 
 def growth_of(work: Callable[[], object]) -> tuple[int, Exception | None]:
