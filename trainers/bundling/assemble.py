@@ -19,7 +19,7 @@ import torch
 from ourgan_sdk import Synthesizer, bundle
 from ourgan_sdk.arrays import Tensor
 from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows
-from ourgan_sdk.engines.graphs.reach import check_local, theoretical_radius
+from ourgan_sdk.engines.graphs.reach import theoretical_radius
 from ourgan_sdk.engines.runtimes import import_onnxruntime
 from ourgan_sdk.photograph import photograph_member
 
@@ -146,7 +146,6 @@ def describe_upscaler(
     Raises:
         OurganError: it cannot be tiled.
     """
-    check_local(file, exported)
     pictures = [pair.low.cpu().numpy() for pair in pairs]
     generator = np.random.default_rng(0)
     calibration = calibrate(

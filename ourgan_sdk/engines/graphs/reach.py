@@ -1,20 +1,18 @@
-"""What an ONNX upscaler's graph tells without running it: how far it can look, and whether it can be tiled.
+"""What an ONNX upscaler's graph tells without running it: how far it can look.
 
 Needs the `onnx` package. For networks that are trusted, or that `Bundle.network` has checked.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...errors import OurganError
 from ...system.lazy import lazy
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-__all__ = ["check_local", "theoretical_radius"]
+__all__ = ["theoretical_radius"]
 
 Span: TypeAlias = tuple[int, int]
 """The first and the last index along an axis."""
@@ -42,26 +40,6 @@ _ARITHMETIC = (
 )
 _ACTIVATIONS = ("Elu", "Gelu", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu", "Sigmoid", "Tanh")
 _POINTWISE = (*_ARITHMETIC, *_ACTIVATIONS, "BatchNormalization")
-
-_GLOBAL_POOLS = ("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")
-_OVER_POSITIONS = (*_GLOBAL_POOLS, "GroupNormalization", "InstanceNormalization")
-_OVER_AN_AXIS = ("ArgMax", "ArgMin", "Hardmax", "LogSoftmax", "LpNormalization", "Softmax")
-_OVER_LAST_AXES = ("LayerNormalization", "RMSNormalization")
-
-
-def check_local(file: str, network: bytes) -> None:
-    """Raise OurganError if the ONNX upscaler `network` computes over all positions: it cannot be tiled.
-
-    That is, if a node of it normalises, reduces or multiplies along an axis of positions. Where the graph
-    does not tell, the measurement does (`calibration.halo`). `file` is the network's name in the error.
-    """
-    graph = _load(network)
-    for node in graph.nodes:
-        if any(length % side == 0 for length in _lengths_mixed(node, graph) for side in _SIDES):
-            raise OurganError(
-                f"{file} cannot be tiled: its node {node.name or node.output[0]!r} ({node.op_type}) computes "
-                "over all positions of the picture, so that no halo makes tiles equal to the whole"
-            )
 
 
 def theoretical_radius(network: bytes) -> int | None:
@@ -92,7 +70,6 @@ class _Graph:
 
     nodes: list["NodeProto"]
     shapes: dict[str, tuple[int, ...]]  # those that could be inferred; 0 where an axis could not
-    constants: dict[str, Any]  # TensorProto
     input: str
     output: str
 
@@ -109,12 +86,6 @@ class _Graph:
         """Whether a tensor is (1, C, h, w), larger than the input by whole factors."""
         shape = self.shapes.get(name, ())
         return len(shape) == 4 and all(n and n % side == 0 for n, side in zip(shape[2:], _SIDES, strict=True))
-
-    def integers(self, name: str) -> list[int]:
-        """The values of a constant."""
-        from onnx import numpy_helper  # noqa: PLC0415
-
-        return [int(value) for value in numpy_helper.to_array(self.constants[name]).ravel()]
 
 
 class _UnknownError(Exception):
@@ -136,7 +107,6 @@ def _load(network: bytes) -> _Graph:
     return _Graph(
         nodes=list(model.graph.node),
         shapes=_shapes(model),
-        constants={constant.name: constant for constant in model.graph.initializer},
         input=model.graph.input[0].name,
         output=model.graph.output[0].name,
     )
@@ -172,32 +142,6 @@ def _attributes(node: "NodeProto") -> dict[str, Any]:
     from onnx import helper  # noqa: PLC0415
 
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-
-
-def _lengths_mixed(node: "NodeProto", graph: _Graph) -> list[int]:
-    """Lengths of the axes that every output of `node` depends on as a whole, as far as is known.
-
-    0, the length of an axis that could not be inferred, is left out.
-    """
-    shape = graph.shapes.get(node.input[0]) if node.input else None
-    if not shape:
-        return []
-    axes: Iterable[int] = ()
-    attributes = _attributes(node)
-    if node.op_type in _OVER_POSITIONS:
-        axes = range(2, len(shape))
-    elif node.op_type in _OVER_LAST_AXES:
-        axes = range(attributes.get("axis", -1) % len(shape), len(shape))
-    elif node.op_type in _OVER_AN_AXIS:
-        axes = [attributes.get("axis", -1)]
-    elif node.op_type in ("MatMul", "Gemm"):
-        axes = [0 if attributes.get("transA") else -1]
-    elif node.op_type.startswith("Reduce"):
-        given = node.input[1] if len(node.input) > 1 else ""
-        axes = attributes.get("axes") or (graph.integers(given) if given in graph.constants else [])
-        if not given and not axes and not attributes.get("noop_with_empty_axes"):
-            axes = range(len(shape))
-    return [shape[axis] for axis in axes if shape[axis]]
 
 
 def _source(node: "NodeProto", name: str, axis: int, span: Span, graph: _Graph) -> Span:
