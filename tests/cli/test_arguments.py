@@ -13,7 +13,8 @@ from export import to_trt
 from ourgan_sdk import Bundle, Synthesizer
 from ourgan_sdk.bundle import Manifest, write_bundle
 from ourgan_sdk.cli import main
-from ourgan_sdk.sizes import check_bytes
+from ourgan_sdk.sizes import check_bytes, parse_size
+from ourgan_sdk.system.parser import Parser
 from tests.tiny import write_photo
 from trainers import evaluate, fit
 
@@ -32,6 +33,7 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
         "render BUNDLE --seed 5 90x70 -o OUT",
         "-v render BUNDLE -v -o OUT --seed 5 90x70",
         "render -o OUT -- BUNDLE 90x70",
+        "render BUNDLE --seed 5 -o OUT -- 90x70",
         "preview --count 1 BUNDLE -o OUT -v",
         "info -v BUNDLE",
         "info BUNDLE -v",
@@ -44,6 +46,27 @@ def test_options_stand_anywhere(bundle_path: Path, tmp_path: Path, words: str) -
         seed = 5 if "--seed" in words else 0
         with Image.open(tmp_path / "a.png") as image:
             np.testing.assert_array_equal(np.asarray(image), Synthesizer(bundle_path).render(90, 70, seed))
+
+
+def test_what_is_behind_two_dashes_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """And options before them still stand anywhere."""
+    parser = Parser(prog="p")
+    parser.add_argument("source", nargs="?")
+    parser.add_argument("size", type=parse_size)
+    parser.add_argument("--seed", type=int)
+    for words in (
+        ["a", "--seed", "5", "--", "64x48"],
+        ["--seed", "5", "a", "--", "64x48"],
+        ["--seed", "5", "--", "a", "64x48"],
+        ["a", "64x48", "--seed", "5", "--"],
+    ):
+        assert vars(parser.parse_args(words)) == {"source": "a", "size": (64, 48), "seed": 5}
+    assert parser.parse_args(["--seed", "5", "--", "-a", "64x48"]).source == "-a"
+    assert parser.parse_args(["--", "--", "64x48"]).source == "--"
+    for words in (["--", "a", "64x48", "--seed"], ["a", "--", "-64"]):
+        with pytest.raises(SystemExit):
+            parser.parse_args(words)
+        assert words[-1] in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_verbose_behind_the_command(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
