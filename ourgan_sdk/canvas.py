@@ -195,9 +195,9 @@ class Canvas:
         Args:
             box: A region (y0, x0, y1, x1) in pixels of the level, not empty, within it.
             level: An index into `levels`.
-            progress: As for `Synthesizer.render`.
-            cancel: As for `Synthesizer.render`.
-            timeout: As for `Synthesizer.render`.
+            progress: True for a bar, or a function of (done, total); more on all three: `Synthesizer.render`.
+            cancel: Ends the render once its `is_set()` is true.
+            timeout: Seconds after which the render ends.
             stats: An object to which the numbers of this render are added.
 
         Raises:
@@ -301,9 +301,9 @@ class Canvas:
             quality: As for `open_writer`.
             pyramid: As for `open_writer`.
             dpi: As for `open_writer`.
-            progress: As for `Synthesizer.render`.
-            cancel: As for `Synthesizer.render`.
-            timeout: As for `Synthesizer.render`.
+            progress: True for a bar, or a function of (done, total); more on all three: `Synthesizer.render`.
+            cancel: Ends the render once its `is_set()` is true.
+            timeout: Seconds after which the render ends.
             stats: An object to which the numbers of this render are added.
 
         Raises:
