@@ -123,6 +123,12 @@ def _counter(callback: Callable[[int, int], object], total: int) -> Callable[[in
     def advance(amount: int) -> None:
         nonlocal done
         done += amount
-        callback(done, total)
+        try:
+            callback(done, total)
+        except StopIteration as error:  # the generators that it comes through would make another error of it
+            raise ValueError(
+                "expected progress to raise anything but StopIteration, which ends iterators: raise another "
+                "exception to end a render"
+            ) from error
 
     return advance

@@ -241,7 +241,8 @@ class Synthesizer:
                 has more options.
             resume: As for `Canvas.save`; for files alone.
             progress: True for a bar on stderr, or a function of (done, total), in pixels of work; an
-                exception that it raises cancels the render and comes out of this call.
+                exception that it raises cancels the render and comes out of this call (but StopIteration,
+                of which it makes a ValueError).
             cancel: Ends the render, within about a fifth of a second or one tile, once its `is_set()` is
                 true: an Event of `threading`, `asyncio` or `multiprocessing`. As after any error, nothing
                 half-written is left. `ourgan_sdk.to_thread` sets one when an await is cancelled.

@@ -87,6 +87,26 @@ def calls(synthesizer: Synthesizer, folder: Path) -> Iterator[Callable[..., obje
         yield mirrored.sources
 
 
+def test_a_progress_that_raises_stop_iteration_is_told(synthesizer: Synthesizer, tmp_path: Path) -> None:
+    """As `next` of an iterator that has come to its end does: generators would make another error of it."""
+    nothing: Iterator[object] = iter(())
+    canvas = synthesizer.canvas(421, 293, 7)
+    mirrored = synthesizer.canvas(421, 293, 7, layout=Layout(symmetric="both"))
+    watched: list[Callable[..., object]] = [
+        functools.partial(synthesizer.render, 421, 293, 7),
+        functools.partial(synthesizer.render, 421, 293, 7, out=tmp_path / "a.png"),
+        canvas.read,
+        functools.partial(canvas.save, tmp_path / "b.tif"),
+        mirrored.read,
+    ]
+    if synthesizer.takes_detail:
+        watched += [canvas.sources, mirrored.sources]
+    for call in watched:
+        with pytest.raises(ValueError, match="expected progress to raise anything but StopIteration"):
+            call(progress=lambda *_: next(nothing))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_was_cancelled_before_does_not_begin(
     synthesizer: Synthesizer, tmp_path: Path, set_event: threading.Event
 ) -> None:
