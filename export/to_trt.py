@@ -46,6 +46,7 @@ from ourgan_sdk.synthesizer import sample_bundle
 from ourgan_sdk.system.cache import cache_folder
 from ourgan_sdk.system.memory import LARGEST_MEMORY_LIMIT
 from ourgan_sdk.system.parser import Parser
+from ourgan_sdk.system.signals import Terminated, ended_by_signals, ignore_signals
 from ourgan_sdk.system.streams import say, steady_streams, warn
 
 MEMORY = 3 << 30  # bytes, what a card of 4 GB has to spare
@@ -353,16 +354,18 @@ def run(options: argparse.Namespace) -> None:
 
 @steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """The command; returns its exit status: 1 after an error, 130 after Ctrl-C, 143 after SIGTERM."""
     options = parse(arguments)
-    try:
-        run(options)
-    except (OurganError, OSError) as e:
-        warn(f"error: {e}")
-        return 1
-    except KeyboardInterrupt:
-        warn("stopped; nothing was written")
-        return 130
+    with ended_by_signals():
+        try:
+            run(options)
+        except (OurganError, OSError) as e:
+            warn(f"error: {e}")
+            return 1
+        except (KeyboardInterrupt, Terminated) as stop:
+            ignore_signals()
+            warn("stopped; nothing was written")
+            return 143 if isinstance(stop, Terminated) else 130
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -177,6 +178,32 @@ def test_arguments_that_are_none(
     with pytest.raises(SystemExit):
         to_trt.main(arguments)
     assert re.search(words, capsys.readouterr().err)
+
+
+STOPPED_WHILE_IT_WRITES = """
+import signal, sys
+from export import to_trt
+from ourgan_sdk.system.atomic import atomic_file
+def write_half(options):
+    with atomic_file(options.bundle) as file:
+        file.write_bytes(b"half")
+        signal.raise_signal(int(sys.argv[2]))
+to_trt.run = write_half
+sys.exit(to_trt.main(sys.argv[1:2]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals(make_bundle: Callable[..., Path], number: signal.Signals, code: int) -> None:
+    path = make_bundle()
+    before = path.read_bytes()
+    command = [sys.executable, "-c", STOPPED_WHILE_IT_WRITES, str(path), f"{int(number)}"]
+    root = Path(to_trt.__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    assert (done.returncode, done.stderr) == (code, "stopped; nothing was written\n")
+    assert [*path.parent.iterdir()] == [path]
+    assert path.read_bytes() == before
 
 
 def test_script_names_what_is_wrong(tmp_path: Path) -> None:
