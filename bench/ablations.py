@@ -164,7 +164,7 @@ def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -
             "output": "",
             "preset": preset.as_dict(),
             "seed": options.seed,
-            "vgg": None,
+            "perceptual": None,
         }
         run = Run.create(directory, config, device, quiet=True)
     torch.manual_seed(options.seed)

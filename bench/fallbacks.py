@@ -15,8 +15,8 @@ from trainers.metrics.restoration import Upscale, bicubic, make_task, score
 from trainers.photo import load_photo
 from trainers.presets import STANDARD
 from trainers.runs.restore import restore_upscaler
+from trainers.upscalers.patches import later_sizes
 from trainers.upscalers.pretrained import OURS
-from trainers.upscalers.upscaler import later_sizes
 
 from .one_upscaler import train
 
@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     photo, config = load_photo(options.photo), STANDARD.upscaler
     task = make_task(photo, config.held_out, max(photo.height, photo.width) // 2, 0.0)
-    sizes = later_sizes(photo, STANDARD.structure.long_side, config.patch, config.held_out)
+    sizes = later_sizes(photo, STANDARD.structure.long_side, config.window, config.held_out)
     start = restore_upscaler(OURS["init"])
     print(f"{'':<28} {'PSNR, dB':>9} {'SSIM':>8} {'SWD':>7}")
 

@@ -21,7 +21,7 @@ from trainers.networks.rrdb import SCALE
 from trainers.photo import load_photo, reduce, to_float
 from trainers.runs.restore import Restored, restore_network, restore_upscaler
 from trainers.runs.run import Run
-from trainers.upscalers.upscaler import first_sizes
+from trainers.upscalers.patches import first_sizes
 
 from .one_upscaler import CPU, train
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a finished run directory of trainers.fit")
     run = Run.open(parser.parse_args().run, CPU, quiet=True)
     config = run.preset.upscaler
-    if run.config.get("init_first") is None or run.config["vgg"]:
+    if run.config.get("init_first") is None or run.config["perceptual"]:
         parser.error("expected a run from two pre-trained upscalers, without perceptual features")
     photo = load_photo(run.config["photo"]["path"])
     structure = restore_network(run.checkpoint_path("structure"))
@@ -45,10 +45,10 @@ def main() -> None:
     first, later, start = (
         restore_upscaler(run.checkpoint_path(name)) for name in ("upscaler-first", "upscaler-later", "init")
     )
-    sizes = first_sizes(photo, max(structure.sizes[-1]), config.patch, config.held_out)
+    sizes = first_sizes(photo, max(structure.sizes[-1]), config.window, config.held_out)
     steps = config.steps(pretrained=True, share=config.first_share)
     same_losses = replace(config, reconstruction_alone=config.noisy_reconstruction_alone)
-    clean = train(photo, sizes, same_losses, steps, start=start)
+    clean = train(photo, sizes, same_losses, steps, size=config.first, start=start)
     print(f"{width} x {height}, {SAMPLES} samples: sliced Wasserstein distance x 1000")
     print(f"{'pass 1 by':<36} {'mean':>8} {'finest':>8} {'second':>8} {'third':>8}")
     variants: tuple[tuple[str, Upscale, float], ...] = (

@@ -38,7 +38,7 @@ from ourgan_sdk.passes.tile_loop import run_pass
 from ourgan_sdk.system.memory import LARGEST_DEFAULT
 from trainers.bundling.activation_memory import measure_bytes_per_pixel
 from trainers.bundling.onnx_export import export_upscaler
-from trainers.networks import RRDBNet
+from trainers.networks import Upscaler as TorchUpscaler
 
 WIDTH, HEIGHT = 2048, 1080
 WHOLE = (16384, 10912)
@@ -218,7 +218,7 @@ def loop(folder: Path) -> Enlarge:
     return enlarge
 
 
-def on_gpu(network: RRDBNet) -> RRDBNet:
+def on_gpu(network: TorchUpscaler) -> TorchUpscaler:
     """The network in half precision, in the layout that convolutions on GPUs are fastest with."""
     network = network.half().cuda()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
@@ -242,7 +242,7 @@ class TorchEngine(Engine):
 
     NAME, DEVICE, GIVES_PIXELS, precision = "torch", "cuda", True, "fp16"
 
-    def __init__(self, network: RRDBNet, device: CudaDevice, rules: WindowRules) -> None:
+    def __init__(self, network: TorchUpscaler, device: CudaDevice, rules: WindowRules) -> None:
         self.device = device
         self.rules = rules
         self._network = on_gpu(network)

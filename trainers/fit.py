@@ -25,20 +25,20 @@ from ourgan_sdk.system.streams import steady_streams
 from .bundling.assemble import Trained, assemble
 from .command_line import (
     VGG_HELP,
-    check_vgg,
     exit_status,
-    load_vgg,
     minutes,
     parse_seed,
     pick_device,
     refuse_settled,
     unused_directory,
 )
-from .photo import Photo, check_photo, load_photo
+from .perceptual import find_perceptual, load_perceptual
+from .photo import Photo, check_photo, load_photo, structure_pyramid
 from .presets import PRESETS, Preset
 from .runs.run import Run, RunError
-from .structures.ourgan import train_structure
-from .upscalers.pretrained import OURS, adopt_size, keep, kept, read_pretrained
+from .structures.ourgan import StructureModel, train_structure
+from .upscalers.patches import Pair, structure_pairs
+from .upscalers.pretrained import OURS, adopt_sizes, keep, kept, read_pretrained
 from .upscalers.upscaler import train_upscalers
 
 log = logging.getLogger("trainers")
@@ -78,8 +78,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--init",
         type=Path,
         metavar="FILE",
-        help="start the upscalers from this checkpoint, of this project or of ESRGAN x4, and of its size "
-        "(default: trainers/weights, where the preset is of that size)",
+        help="start the upscalers from this checkpoint, of this project or of ESRGAN x4, or from realsr, "
+        "where its package is installed; they are of its size (default: trainers/weights)",
     )
     parser.add_argument(
         "--init-first",
@@ -88,10 +88,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="start that of pass 1 from another, used to noise (trainers.pretrain --noise 0.1)",
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="let the upscaler of later passes learn from this one, too: as for --init",
+    )
+    parser.add_argument(
         "--from-scratch",
         action="store_true",
         default=None,
         help="do not start from the upscalers of trainers/weights",
+    )
+    parser.add_argument(
+        "--texture",
+        action="store_true",
+        default=None,
+        help="the photograph has no above and below (gravel, fabric): structures may put anything anywhere; "
+        "of patches: ourgan render --vertical 0",
     )
     parser.add_argument(
         "--no-photograph",
@@ -108,7 +121,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         refuse_settled(
             parser,
             options,
-            ("preset", "seed", "run", "vgg", "init", "init_first", "from_scratch", "no_photograph"),
+            (
+                *("preset", "seed", "run", "vgg", "init", "init_first", "teacher", "from_scratch"),
+                *("texture", "no_photograph"),
+            ),
         )
     if options.moved and not options.resume:
         parser.error("--image tells where the photograph of a run is that goes on: give it with --resume RUN")
@@ -132,8 +148,8 @@ def fit(options: argparse.Namespace) -> Path:
     check_output(output, config["photo"]["sha256"], force=options.force)
     preset = run.preset
     photo = load_again(options.moved or Path(config["photo"]["path"]), config["photo"]["sha256"])
-    vgg = load_vgg(config["vgg"], device)
-    init, init_first = kept(run, "init"), kept(run, "init_first")
+    perceptual = load_perceptual(config["perceptual"], device)
+    init, init_first, teacher = (kept(run, name) for name in ("init", "init_first", "teacher"))
     log.info("run directory: %s (%s, %s, seed %d)", run.directory, preset.name, device, config["seed"])
     torch.manual_seed(config["seed"])
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
@@ -141,9 +157,11 @@ def fit(options: argparse.Namespace) -> Path:
         structure = train_structure(run, photo, preset.structure)
         first, later = train_upscalers(
             *(run, photo, preset.upscaler, preset.structure.long_side),
-            vgg=vgg,
+            perceptual=perceptual,
             init=init,
             init_first=init_first,
+            teacher=teacher,
+            first_pairs=pairs_of_structures(run, structure, photo),
         )
     check_output(output, photo.sha256, force=options.force)  # again: other runs end, too
     assemble(run, photo, Trained(structure, first, later), output)
@@ -153,25 +171,42 @@ def fit(options: argparse.Namespace) -> Path:
     return output
 
 
+def pairs_of_structures(run: Run, structure: StructureModel, photo: Photo) -> list[Pair]:
+    """Structures that pass 1 learns from, beside the photograph; the same ones whenever a run resumes."""
+    config = run.preset.upscaler
+    if not config.structures:
+        return []
+    pyramid = [x.to(run.device) for x in structure_pyramid(photo, structure.sizes)]
+    with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
+        torch.manual_seed(run.config["seed"])
+        reconstructions = structure.reconstruct(pyramid, config.structures)
+        samples = structure.sample(structure.config.scales, config.structures)
+    return structure_pairs(photo, reconstructions, samples, config.window, config.held_out)
+
+
 def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     """Checks everything that can be checked before the long work, and makes the run directory."""
     image: Path = options.image
     preset = PRESETS[options.preset or "standard"]
+    if options.texture:
+        preset = replace(preset, structure=replace(preset.structure, vertical_coordinates=False))
     photo = load_photo(image)
-    check_photo(photo, preset.structure, preset.upscaler.patch, preset.upscaler.held_out)
+    check_photo(photo, preset.structure, preset.upscaler.window, preset.upscaler.held_out)
     output: Path = options.output or Path(f"{image.stem}.ourgan")
     check_output(output, photo.sha256, force=options.force)
-    vgg = check_vgg(options.vgg)
+    perceptual = find_perceptual(options.vgg, lpips=preset.upscaler.lpips > 0)
     pretrained = {name: read_pretrained(path) for name, path in starting_points(options, preset).items()}
-    preset = replace(preset, upscaler=adopt_size(preset.upscaler, pretrained.values()))
+    preset = replace(preset, upscaler=adopt_sizes(preset.upscaler, pretrained))
+    if options.teacher:
+        pretrained["teacher"] = read_pretrained(options.teacher)
     config = {
         "photo": describe(photo, image),
         "photograph": not options.no_photograph,  # whether the bundle will hold it
         "output": str(output.resolve()),
         "preset": preset.as_dict(),
         "seed": options.seed or 0,
-        "vgg": vgg,
-        **{name: pretrained[name].record() if name in pretrained else None for name in OURS},
+        "perceptual": perceptual,
+        **{name: pretrained[name].record() if name in pretrained else None for name in (*OURS, "teacher")},
     }
     directory = options.run or unused_directory(image.stem, preset)
     run = Run.create(directory, config, device, quiet=options.quiet)

@@ -1,7 +1,16 @@
 """The presets: every number that training uses, in one place.
 
 ``paper`` holds OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), and HP-VAE-GAN's and ESRGAN's public defaults
-where those tables are silent. ``standard`` and ``draft`` say what they change and why.
+where those tables are silent. ``standard`` and ``draft`` say what they change and why. What even ``paper``
+does otherwise than its sources stands in :mod:`trainers.structures.ourgan`, for the structure; for upscalers:
+
+- Algorithm 2's two phases share the 100,000 iterations of Table 4, half each: the paper has no other number.
+  From pre-trained weights on (``--init``, Algorithm 3) there is the second alone, 50,000, and the rate is
+  halved at the same shares of them.
+- The discriminator scores patches and has spectral norm; ESRGAN's has batch normalisation and one score.
+- RRDBs start as an interpolation (:mod:`trainers.networks.rrdb`), their dense blocks as ESRGAN's.
+- The noise of 0.1 is of pictures in [0, 1].
+- Without weights of VGG19, L1 and the statistics of patches stand in for its features.
 """
 
 from __future__ import annotations
@@ -10,10 +19,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
 from .networks.coordinates import Padding
+from .networks.rrdb import SCALE
 from .networks.structure import Upsampling
+from .networks.upscalers import UpscalerSize
 
 Precision = Literal["fp32", "bf16"]
 T = TypeVar("T")
+
+RRDB_23 = UpscalerSize("rrdb", 64, 23, 32)
 
 
 @dataclass(frozen=True)
@@ -27,8 +40,8 @@ class StructureConfig:
     channels: int = 64
     layers: int = 5  # intermediate blocks of generators and critics
     latent: int = 128  # channels of z_0 (HP-VAE-GAN)
-    encoder_blocks: int = 2
-    vertical_coordinates: bool = True  # off for comparison only
+    encoder_blocks: int = 2  # behind a first convolution
+    vertical_coordinates: bool = True  # off for textures, which have no above and below
     padding: Padding = "zeros"
     upsampling: Upsampling = "bilinear"  # between scales (HP-VAE-GAN)
     precision: Precision = "fp32"  # in which the patch-GAN scales' convolutions compute
@@ -42,12 +55,13 @@ class StructureConfig:
     final_share: float = 0.0  # of a scale's steps, at their end, that are taken at
     final_rate: float = 1.0  # times the learning rate
     averaging: int = 1  # steps that a GAN scale's weights are averaged over; 1: the last ones as they are
-    clip: float = 5.0  # gradient norm
+    clip: float = 5.0  # gradient norm, of the encoder and the generators
+    critic_clip: float | None = None  # and of the critic; None: as it is
     reconstruction: float = 10.0
     kl: float = 1.0
     adversarial: float = 1.0
     gradient_penalty: float = 0.1  # (HP-VAE-GAN)
-    noise: float = 0.1  # z_m's deviation per RMSE of the scale's reconstruction (HP-VAE-GAN)
+    noise: float = 0.1  # z_m's deviation per RMSE of the scale's reconstruction and sample (HP-VAE-GAN)
 
     def steps(self, scale: int) -> int:
         """Training steps of one scale."""
@@ -64,36 +78,48 @@ class StructureConfig:
 class UpscalerConfig:
     """Steps 2 and 3, super-resolution (Table 4)."""
 
-    features: int = 64
-    blocks: int = 23
-    growth: int = 32
+    first: UpscalerSize = RRDB_23  # pass 1's network
+    later: UpscalerSize = RRDB_23  # that of the passes after it
     # Algorithm 2's two phases share the 100,000 iterations of Table 4; Algorithm 3, from pre-trained weights
     # on, takes those of the second.
     l1_steps: int = 50_000
     gan_steps: int = 50_000
     batch: int = 16  # (ESRGAN)
     patch: int = 128  # pixels, high resolution
+    margin: int = 0  # low-resolution pixels around a patch that the network sees and no loss does
     learning_rate: float = 1e-4
     gan_learning_rate: float = 1e-4  # of the adversarial phase
     betas: tuple[float, float] = (0.9, 0.999)
     halvings: tuple[float, ...] | None = (0.3, 0.6, 0.9)  # of all steps; None: a half cosine over each phase
-    averaging: int = 1  # steps that the weights are averaged over; 1: the last ones as they are
+    averaging: int = 1000  # steps that the weights are averaged over (BasicSR: an exponential mean of 0.999)
     precision: Precision = "fp32"  # of convolutions while training
     perceptual: float = 1.0
     reconstruction: float = 0.01
     adversarial: float = 0.005
-    # L1's, and that of patch statistics, where there are no weights for perceptual features. From noise L1
-    # makes the mean of all that could have been there: it has to be weak for pass 1 (docs/quality.md).
-    reconstruction_alone: float = 1.0
-    noisy_reconstruction_alone: float = 0.1
-    patch_statistics_alone: float = 0.3
+    # In place of that weight: how long the adversarial gradient is beside the rest's. 0: there is none.
+    adversarial_share: float | None = None
+    perceptual_side: int | None = None  # pixels of the one part that features are taken of; None: all patches
+    # L1's, and those of the losses beside it, where there are no weights for VGG19's features. From noise
+    # L1 makes the mean of all that could have been there: it has to be weak for pass 1 (docs/quality.md).
+    reconstruction_alone: float = 0.6
+    noisy_reconstruction_alone: float = 0.06
+    patch_statistics_alone: float = 0.02
+    grid_pattern_alone: float = 5.0
+    lpips: float = 0.0
     discriminator_channels: int = 64
     discriminator_levels: int = 4
     noise: float = 0.1  # deviation of the noise added to pass 1's input
+    grain: float = 0.0  # largest deviation of noise in the later one's input: a photograph's own, up to this
+    structures: int = 0  # reconstructions, and as many samples, that pass 1 learns from beside the photograph
     held_out: float = 0.0  # share of the photograph's width, at its right, that is kept for evaluation
     first_share: float = 1.0  # of the steps: what pass 1's upscaler takes
     pretrained: bool = False  # starts from the weights in trainers/weights, where no others are given
     tuning_l1_steps: int = 0  # in place of l1_steps from pre-trained weights: Algorithm 3 has one phase only
+
+    @property
+    def window(self) -> int:
+        """Pixels of a patch with its margins, high resolution."""
+        return self.patch + 2 * SCALE * self.margin
 
     def steps(self, *, pretrained: bool, share: float = 1.0) -> tuple[int, int]:
         """Training steps of the L1 phase and of the adversarial one."""
@@ -119,11 +145,12 @@ class Preset:
         Raises:
             TypeError: a field is missing, which must not be filled in as another version has it, or unknown.
         """
-        preset = _make(cls, data)
+        preset, upscaler = _make(cls, data), _make(UpscalerConfig, data["upscaler"])
+        first, later = (_make(UpscalerSize, data["upscaler"][name]) for name in ("first", "later"))
         return replace(
             preset,
             structure=_make(StructureConfig, data["structure"]),
-            upscaler=_make(UpscalerConfig, data["upscaler"]),
+            upscaler=replace(upscaler, first=first, later=later),
         )
 
 
@@ -159,20 +186,27 @@ STANDARD = Preset(
         averaging=100,  # half the layout drift, 40 % less distance (docs/quality.md)
         upsampling="bicubic",  # alone a third less drift, 27 % less distance; nothing more in time
         batch=1,  # half the time per step
+        encoder_blocks=1,  # the coarsest scale has some 20 pixels; the drafts of docs/quality.md were made so
+        critic_clip=5.0,  # as well: so were they
         padding="replicate",  # zeros draw faint frames, and tie samples to the layout of the photograph
         precision="bf16",  # faster, on processors with AVX512-BF16 or AMX and on GPUs: docs/benchmarks.md
     ),
     replace(
         PAPER.upscaler,
-        features=32,  # the knee: next larger, 0.2 dB more for twice the time (docs/quality.md)
-        blocks=4,
-        growth=16,
+        later=UpscalerSize("residual", 48, 5, None),  # as good as an RRDB of 4 blocks at a fifth of its time
+        first=UpscalerSize("residual", 64, 8, None),  # pass 1 has a sixteenth of the pixels
         pretrained=True,  # minutes instead of hours
         l1_steps=2400,
-        tuning_l1_steps=300,  # with the first's half of them what fits into five minutes
-        gan_steps=150,  # four times as many put a regular pattern into smooth rock: docs/quality.md
+        tuning_l1_steps=100,
+        gan_steps=500,  # with the first's half of them what fits into three minutes
         first_share=0.5,  # pass 1 makes what is mostly taken from the photograph now
         batch=8,  # half the time per step
+        margin=4,  # what padding changes is no part of what is rendered, and of no loss
+        lpips=0.15,  # a third less LPIPS-Alex at the price of some tenths of a dB (docs/quality.md)
+        perceptual_side=96,
+        structures=4,  # what pass 1 will meet
+        grain=0.015,  # a photograph has more of it at its own size than its reductions: it became worms
+        adversarial_share=0.0,  # in so few steps it is worth nothing beside the rest (docs/quality.md)
         learning_rate=1e-3,  # small networks take larger steps
         gan_learning_rate=3e-4,
         halvings=None,  # so few steps end better in a slow fade, and averaged
@@ -198,7 +232,7 @@ DRAFT = Preset(
         decay=0.35,
     ),
     # The pre-trained weights, made used to the photograph in half a minute.
-    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=20, gan_steps=20, averaging=20, first_share=0.5),
+    replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=0, gan_steps=100, averaging=50),
 )
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}

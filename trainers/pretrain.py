@@ -26,9 +26,7 @@ from ourgan_sdk.system.streams import steady_streams
 
 from .command_line import (
     VGG_HELP,
-    check_vgg,
     exit_status,
-    load_vgg,
     minutes,
     parse_seed,
     pick_device,
@@ -36,20 +34,22 @@ from .command_line import (
     unused_directory,
 )
 from .metrics.restoration import Scores, Task, bicubic, mean_scores, score
-from .networks import RRDBNet
+from .networks import Upscaler
+from .perceptual import find_perceptual, load_perceptual
 from .presets import PRESETS
 from .runs.run import Run, RunError
 from .upscalers.esrgan import SUFFIXES
+from .upscalers.patches import Patches
 from .upscalers.photographs import Folder, Pool
-from .upscalers.pretrained import adopt_size, keep, kept, read_pretrained
-from .upscalers.upscaler import Patches, UpscalerTraining, train_upscaler
+from .upscalers.pretrained import adopt_sizes, keep, kept, read_pretrained
+from .upscalers.upscaler import UpscalerTraining, train_upscaler
 
 log = logging.getLogger("trainers")
 
-KEYS = frozenset({"folder", "listing", "noise", "output", "preset", "seed", "vgg"})  # of config.json
+KEYS = frozenset({"folder", "listing", "noise", "output", "perceptual", "preset", "seed"})  # of config.json
 
 
-def validate(network: RRDBNet, tasks: Sequence[Task]) -> Scores:
+def validate(network: Upscaler, tasks: Sequence[Task]) -> Scores:
     """Mean scores of ``network``, which may be on any device."""
     device = next(network.parameters()).device
 
@@ -130,14 +130,15 @@ def pretrain(options: argparse.Namespace) -> Path:
             f"the photographs in {folder.path} are not those that this run was started with: say where those "
             "are with --folder PATH"
         )
-    vgg, init = load_vgg(settings["vgg"], device), kept(run, "init")
+    perceptual, init = load_perceptual(settings["perceptual"], device), kept(run, "init")
     log.info("run directory: %s (%d files, %s, seed %d)", run.directory, len(folder.files), device, seed)
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
     tasks = folder.held_out(settings["noise"])
     with Pool.open(folder) as pool, run.saving_when_interrupted():
         patches = Patches(pool, config, settings["noise"], device, turned=True)
-        training = UpscalerTraining(config, config.l1_steps, config.gan_steps, patches, vgg)
+        size = config.first if settings["noise"] else config.later
+        training = UpscalerTraining(config, size, (config.l1_steps, config.gan_steps), patches, perceptual)
         if init is not None:
             training.start_from(init)
         network = train_upscaler(
@@ -166,8 +167,9 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     config = replace(preset.upscaler, **{name: steps for name, steps in given.items() if steps is not None})
     if config.l1_steps + config.gan_steps == 0:
         raise ValueError("expected at least one step, got --l1-steps 0 and --gan-steps 0")
-    pretrained = [read_pretrained(options.init)] if options.init else []
-    preset = replace(preset, upscaler=adopt_size(config, pretrained))
+    name = "init_first" if options.noise else "init"
+    pretrained = {name: read_pretrained(options.init)} if options.init else {}
+    preset = replace(preset, upscaler=adopt_sizes(config, pretrained))
     settings = {
         "folder": str(source),
         "listing": Folder(source, preset.upscaler, seed).listing(),
@@ -175,8 +177,8 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
         "output": str(output.resolve()),
         "preset": preset.as_dict(),
         "seed": seed,
-        "vgg": check_vgg(options.vgg),
-        "init": pretrained[0].record() if pretrained else None,
+        "perceptual": find_perceptual(options.vgg, lpips=config.lpips > 0),
+        "init": pretrained[name].record() if pretrained else None,
     }
     directory = options.run or unused_directory(source.name, preset)
     if directory.resolve().is_relative_to(source):
@@ -185,7 +187,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
             "some: give one elsewhere with --run"
         )
     run = Run.create(directory, settings, device, quiet=options.quiet)
-    for one in pretrained:
+    for one in pretrained.values():
         keep(run, "init", one)
     return run
 
@@ -198,7 +200,7 @@ def check_output(path: Path) -> None:
         raise RunError(f"cannot write {path}: it is a folder, or its folder is missing or read-only")
 
 
-def report(network: RRDBNet, tasks: Sequence[Task]) -> None:
+def report(network: Upscaler, tasks: Sequence[Task]) -> None:
     """Says how well the network does on what was held out."""
     if not tasks:
         log.info("nothing was held out (the preset's held_out): no PSNR")

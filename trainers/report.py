@@ -11,6 +11,7 @@ from torch import Tensor
 from ourgan_sdk.system.atomic import atomic_file
 
 from .command_line import minutes
+from .metrics import beyond
 from .metrics.full_resolution import table as full_resolution_table
 from .runs.run import grid
 
@@ -63,6 +64,12 @@ def table(report: dict[str, Any]) -> str:
     for one in report["full_resolution"]:
         lines += ["", *full_resolution_lines(one)]
     lines += ["", *upscaler_lines(report["upscalers"])]
+    if report["beyond"]:
+        lines += [
+            "beyond the resolution that was learned, where there is most to see",
+            *beyond.lines(report["beyond"]),
+            "",
+        ]
     return "\n".join(lines + [f"left out: {what}: {why}" for what, why in report["left_out"].items()])
 
 

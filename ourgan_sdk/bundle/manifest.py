@@ -89,6 +89,7 @@ class Training(_Record):
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the photograph's width, at its right
     init: Checkpoint | None = None  # what the upscaler of later passes was started from
     init_first: Checkpoint | None = None  # and that of pass 1, where it is not the trained later one
+    teacher: Checkpoint | None = None  # what the upscaler of later passes has learned from
 
 
 class Scale(_Record):

@@ -74,6 +74,8 @@ def _finished(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> t
     unknown: dict[str, Any] = {} if manifest.engines else {"engines": True}
     if version < PHOTOGRAPH_VERSION:
         unknown["photo"] = {"file"}
+    if manifest.training is not None and manifest.training.teacher is None:
+        unknown["training"] = {"teacher"}
     text = manifest.model_dump_json(indent=2, exclude=unknown).encode()
     if len(text) > LARGEST_MANIFEST:
         raise BundleError(

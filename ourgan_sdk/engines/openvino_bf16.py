@@ -1,9 +1,10 @@
-"""An upscaler whose body computes in bfloat16 and whose ends stay in float32, as an OpenVINO model.
+"""An upscaler whose body computes in bfloat16 and what carries the picture in float32, as an OpenVINO model.
 
 A bfloat16 has eight bits of precision: around 1 its steps are one level of an 8-bit picture. Where features
-carry the picture itself, from the first convolution by the long skip connection to the last one, every
-rounding shows. The body between the two ends of the skip connection adds details, and is nearly all of the
-work: there half the bytes cost a fraction of a level.
+carry the picture itself every rounding shows: in an RRDB from the first convolution by the long skip
+connection to the last one, in a residual network in the enlargement that all the rest is added to. So does
+the rounding of the picture before its first convolution. The body beside that adds details, and is nearly all
+of the work: there half the bytes cost a fraction of a level.
 """
 
 from collections import Counter
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 __all__ = ["convert_body"]
+
+_ENLARGING = ("DepthToSpace", "Interpolate")
 
 
 def convert_body(model: Any) -> bool:
@@ -30,7 +33,8 @@ def convert_body(model: Any) -> bool:
     _fold_scales(model)
     branches = [_ancestors(operand.get_source_output().get_node()) for operand in joint.inputs()]
     skip, body = sorted(branches, key=len)
-    inside = {name: node for name, node in body.items() if name not in skip}
+    outside = skip.keys() | _first(model)
+    inside = {name: node for name, node in body.items() if name not in outside}
     for node in inside.values():
         for operand in node.inputs():
             source = operand.get_source_output()
@@ -45,11 +49,23 @@ def convert_body(model: Any) -> bool:
 
 def _joint(model: Any) -> Any:
     """The sum that the first enlargement reads, be it by way of slices or activations; None without one."""
-    node = next((node for node in model.get_ordered_ops() if node.get_type_name() == "Interpolate"), None)
+    node = next((node for node in model.get_ordered_ops() if node.get_type_name() in _ENLARGING), None)
     while node is not None and node.get_type_name() != "Add":
         operands = node.input_values()
         node = operands[0].get_node() if operands else None
     return node
+
+
+def _first(model: Any) -> set[str]:
+    """The convolutions that read the picture, by name, and the sums of their results and biases."""
+    convolutions = [reader.get_node() for reader in model.input(0).get_target_inputs()]
+    readers = [reader.get_node() for one in convolutions for reader in one.output(0).get_target_inputs()]
+    biased = [
+        node
+        for node in readers
+        if any(operand.get_node().get_type_name() == "Constant" for operand in node.input_values())
+    ]
+    return {node.get_name() for node in (*convolutions, *biased)}
 
 
 def _ancestors(node: Any) -> dict[str, Any]:

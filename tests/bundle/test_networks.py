@@ -97,7 +97,8 @@ def test_networks_of_the_sample_pass_and_compute_the_same() -> None:
         assert bundle.network(file) is network  # checked once
         if file != bundle.manifest.structure.file:
             expected = OnnxRuntimeEngine(bundle.read(file)).enlarge(picture)
-            np.testing.assert_array_equal(OnnxRuntimeEngine(network.data).enlarge(picture), expected)
+            got = OnnxRuntimeEngine(network.data).enlarge(picture)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)  # the runtime fuses in another order
     feeds = {
         f"noise_{index}": np.random.default_rng(index)
         .random((1, scale.channels, scale.height, scale.width))

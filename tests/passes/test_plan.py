@@ -55,8 +55,8 @@ def test_rules_of_engines() -> None:
     assert all(side % 64 == 0 for window in aligned.windows for side in window)
     assert set(sample_plan(8192, 4320, window=(256, 320)).windows) == {(256, 320)}
     limited = sample_plan(8192, 4320, largest_tensor=1 << 20)
-    (upscaler,) = {one.bytes_per_pixel for one in limited.upscalers}
-    assert all(h * w * upscaler // 4 <= 1 << 20 for h, w in limited.windows)
+    for (height, width), upscaler in zip(limited.windows, limited.upscalers, strict=True):
+        assert height * width * upscaler.bytes_per_pixel // 4 <= 1 << 20
 
 
 def test_too_small_a_limit() -> None:

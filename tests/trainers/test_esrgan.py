@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from export import to_pth
-from trainers.networks import RRDBNet
+from trainers.networks import ResidualNet, RRDBNet, size_of
 from trainers.runs.restore import RestoreError, restore_network, restore_upscaler
 from trainers.upscalers.esrgan import LayoutError, public_state, read_upscaler
 
@@ -116,6 +116,28 @@ def test_what_is_something_else_is_named(network: RRDBNet) -> None:
         with pytest.raises(LayoutError, match=message) as error:
             read_upscaler(content)
         assert "\n" not in str(error.value)
+
+
+def test_residual_upscalers_have_a_layout_of_their_own(tmp_path: Path, capsys: Any) -> None:
+    torch.manual_seed(0)
+    network = ResidualNet(8, 3)
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    state = network.state_dict()
+    got = read_upscaler({"average": state})
+    assert size_of(got) == size_of(network)
+    assert all(torch.equal(value, state[key]) for key, value in got.state_dict().items())
+    for content, message in (
+        ({key: state[key] for key in state if key != "body.1.conv2.bias"}, "it lacks body.1.conv2.bias"),
+        (changed(state, conv_first__weight=torch.zeros(8)), "it holds no upscaler but"),
+        (changed(state, conv_last__weight=torch.zeros(12, 8, 3, 3)), "conv_last.weight to have the shape"),
+    ):
+        with pytest.raises(LayoutError, match=message):
+            read_upscaler(content)
+    torch.save(state, tmp_path / "small.pt")
+    assert to_pth.main([str(tmp_path / "small.pt"), "-o", str(tmp_path / "out.pth")]) == 1
+    assert "other programs read its ONNX file" in capsys.readouterr().err
+    assert not (tmp_path / "out.pth").exists()
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

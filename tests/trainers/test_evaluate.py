@@ -1,4 +1,5 @@
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,28 @@ from PIL import Image
 from ourgan_sdk import Bundle, Synthesizer
 from ourgan_sdk.bundle import Manifest, Photo, write_bundle
 from tests.tiny import write_photo
+from tests.trainers.test_published import flax_arrays
 from trainers import evaluate
-from trainers.metrics import copied
+from trainers.metrics import beyond, copied
 from trainers.metrics.canvases import CanvasComparison, over_seeds
 from trainers.metrics.comparison import Comparison
 from trainers.metrics.full_resolution import FullResolution, Numbers
 from trainers.metrics.inception import InceptionFeatures
-from trainers.metrics.lpips import LPIPS
+from trainers.networks import lpips_jax
+from trainers.networks.lpips import LPIPS
 from trainers.photo import load_photo
+from trainers.upscalers import realsr
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(autouse=True)
+def packages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Weight files that packages have installed, by name: none, at first."""
+    found: dict[str, Path] = {}
+    monkeypatch.setattr(lpips_jax, "find_weights", found.get)
+    monkeypatch.setattr(realsr, "find_realsr", lambda: found.get("realsr"))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +112,41 @@ def test_report_table_and_sheet(
     assert np.array_equal(shown, Synthesizer(bundle).preview(3))
 
 
+def test_lpips_of_the_installed_package(
+    run: Callable[..., dict[str, Any]], bundle: Path, photo: Path, packages: dict[str, Path], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = LPIPS()
+    for parameter in network.linear.parameters():
+        parameter.data.abs_()
+    packages["alexnet"] = tmp_path / "alexnet.ckpt"
+    packages["alexnet"].write_bytes(pickle.dumps(flax_arrays(network), protocol=3))
+    report = run(bundle, photo, "--passes", 0)
+    assert report["between_samples"]["lpips"]["mean"] > 0
+    assert "LPIPS" not in report["left_out"]
+
+
+def test_beyond_what_was_learned(
+    run: Callable[..., dict[str, Any]],
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Against a photograph of twice the size, and no other."""
+    monkeypatch.setattr(beyond, "SIDE", 64)
+    whole = write_photo(tmp_path / "whole.png", 240, 361)
+    rows = run(bundle, whole, "--passes", 0, "--beyond")["beyond"]
+    assert list(rows) == ["bicubic", "upscaler_later.onnx"]
+    assert all(numbers["psnr"] > 5 and "lpips" not in numbers for numbers in rows.values())
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "amplitude 2 to 4 px" in output.out
+    other = write_photo(tmp_path / "other.png", 240, 370)
+    assert evaluate.main([str(bundle), str(other), "--beyond", "-o", str(tmp_path / "other.json")]) == 1
+    assert "at half its size, 185 x 120;" in capsys.readouterr().err
+
+
 def test_numbers_are_those_of_the_samples_that_the_runtime_renders(bundle: Path, photo: Path) -> None:
     comparison = Comparison(Synthesizer(bundle), load_photo(photo), 1, torch.device("cpu"))
     rendered = torch.from_numpy(Synthesizer(bundle).render(72, 48, seed=5)).permute(2, 0, 1)
@@ -144,7 +192,7 @@ def test_with_weights(
     assert "sifid_5" not in small["metrics"]
     assert large["metrics"]["sifid_5"]["mean"] > 0
     assert large["metrics"]["sifid_13"]["mean"] > 0
-    assert report["between_samples"]["lpips"]["pairs"] == 2
+    assert report["between_samples"]["lpips"]["pairs"] == 6  # of 4 samples
     assert report["between_samples"]["lpips"]["mean"] > 0
     table = capsys.readouterr().out
     assert "SIFID, 13th layer" in table

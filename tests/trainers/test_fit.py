@@ -20,6 +20,7 @@ from PIL import Image
 from ourgan_sdk import Bundle, BundleError, Synthesizer, learn, save_bundle
 from tests.tiny import TINY, InterruptedBackward, train_step_by_step, write_photo
 from trainers import fit
+from trainers.networks import CoordConv2d, RRDBNet, Structure
 from trainers.presets import DRAFT, PAPER, STANDARD, Preset
 from trainers.runs import run
 from trainers.runs.restore import RestoreError, restore_network
@@ -88,7 +89,7 @@ def test_run_directory_and_bundle(finished: Path) -> None:
     assert all(upscaler.seam_error.maximum <= 0.5 for upscaler in manifest.upscalers)
     for upscaler in manifest.upscalers:
         assert upscaler.erf is not None
-        assert upscaler.erf.radius_9545 <= upscaler.erf.radius_999 <= upscaler.erf.theoretical == 19
+        assert upscaler.erf.radius_9545 <= upscaler.erf.radius_999 <= upscaler.erf.theoretical == 5
         assert (finished / f"erf-{Path(upscaler.file).stem}.png").stat().st_size > 1000
     with Image.open(finished / "samples" / "preview.png") as preview:
         assert preview.width > 3 * 48
@@ -110,6 +111,31 @@ def test_the_bundle_holds_the_photograph(finished: Path, photo: Path) -> None:
     assert np.abs(difference).mean() < 3
     assert Synthesizer(bundle.path).canvas(150, 100).extent == 1
     assert Synthesizer(bundle.path, detail="network").canvas(150, 100).extent != 1
+
+
+def test_a_texture_is_learned_without_rows(photo: Path, tmp_path: Path) -> None:
+    """Which is settled with the run; its structure then does not know where up is."""
+    directory = tmp_path / "texture"
+    assert fit.main([*arguments(photo, directory), "--texture"]) == 0
+    structure = restore_network(directory / "checkpoints" / "structure.pt").network
+    assert isinstance(structure, Structure)
+    assert not any(layer.vertical for layer in structure.modules() if isinstance(layer, CoordConv2d))
+    assert Bundle.open(directory.with_suffix(".ourgan")).manifest.structure is not None
+    with pytest.raises(SystemExit):
+        fit.main(["--resume", str(directory), "--texture"])
+
+
+def test_a_teacher_is_learned_from_and_named(photo: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    teacher = tmp_path / "teacher.pth"
+    torch.save(RRDBNet(8, 1, 4).state_dict(), teacher)
+    directory = tmp_path / "taught"
+    assert fit.main([*arguments(photo, directory), "--teacher", str(teacher)]) == 0
+    training = Bundle.open(directory.with_suffix(".ourgan")).manifest.training
+    assert training is not None
+    assert training.teacher is not None
+    assert training.teacher.file == "teacher.pth"
+    assert training.init is None
 
 
 def test_without_the_photograph_and_resumed(
@@ -403,7 +429,7 @@ def test_runs_are_not_overwritten_and_broken_ones_refused(
     assert fit.main(["--resume", str(broken), "--quiet"]) == 1
     assert "not this run's checkpoint of structure" in capsys.readouterr().err
     for text, message in (
-        ("{}", "expected output, photo"),
+        ("{}", "expected output, perceptual, photo"),
         ("{", "is broken"),
         ('{"preset": {}}', "expected"),
     ):
@@ -427,7 +453,7 @@ def test_another_photograph_is_refused_on_resume(photo: Path, tmp_path: Path, ca
         "photograph": True,
         "seed": 0,
         "output": str(tmp_path / "a.ourgan"),
-        "vgg": None,
+        "perceptual": None,
     }
     run.Run.create(tmp_path / "run", config, torch.device("cpu"))
     assert fit.main(["--resume", str(tmp_path / "run")]) == 1

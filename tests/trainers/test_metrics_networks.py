@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.metrics.inception import BlockA, BlockB, BlockC, Convolution, InceptionFeatures
-from trainers.metrics.lpips import LPIPS
 from trainers.metrics.sifid import SIFID
+from trainers.networks.lpips import LPIPS
 
 State = dict[str, Tensor]
 

@@ -1,11 +1,22 @@
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from trainers.losses import gradient_penalty, kl_divergence
-from trainers.networks import CoordConv2d, PatchCritic, RRDBNet, Structure
+from trainers.losses import gradient_penalty, grid_pattern_loss, kl_divergence, patch_statistics_loss
+from trainers.networks import (
+    CoordConv2d,
+    PatchCritic,
+    ResidualNet,
+    RRDBNet,
+    Structure,
+    UpscalerSize,
+    make_upscaler,
+    size_of,
+)
 from trainers.networks.coordinates import Padding, row_positions
 from trainers.networks.structure import SampleNorm
 from trainers.networks.vgg import VGGFeatures
@@ -85,8 +96,38 @@ def test_structure_takes_any_size() -> None:
     assert network([torch.randn(1, 5, 9, 2), torch.randn(1, 3, 14, 3)]).shape == (1, 3, 14, 3)
 
 
-def test_upscaler_enlarges_by_four() -> None:
-    assert RRDBNet(8, 1, 4)(torch.rand(2, 3, 5, 7)).shape == (2, 3, 20, 28)
+@pytest.mark.parametrize(
+    "size", [UpscalerSize("rrdb", 8, 1, 4), UpscalerSize("residual", 8, 2, None)], ids=str
+)
+def test_upscaler_enlarges_by_four(size: UpscalerSize) -> None:
+    network = make_upscaler(size)
+    assert network(torch.rand(2, 3, 5, 7)).shape == (2, 3, 20, 28)
+    assert size_of(network) == size
+
+
+def test_sizes_that_no_upscaler_has() -> None:
+    for size in (UpscalerSize("rrdb", 8, 1, None), UpscalerSize("residual", 8, 1, 4)):
+        with pytest.raises(ValueError, match="a growth for an RRDB and for nothing else"):
+            make_upscaler(size)
+
+
+def test_untrained_residual_upscaler_is_bilinear() -> None:
+    x = torch.rand(2, 3, 6, 9)
+    expected = F.interpolate(x, scale_factor=4.0, mode="bilinear")
+    inside = (..., slice(2, -2), slice(2, -2))
+    with torch.no_grad():
+        torch.testing.assert_close(ResidualNet(8, 1)(x)[inside], expected[inside])
+
+
+def test_the_enlargement_keeps_its_precision_under_autocast() -> None:
+    x = torch.rand(1, 3, 8, 8)
+    network = ResidualNet(8, 1)
+    with torch.no_grad():
+        expected = network(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            got = network(x)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, expected)
 
 
 def test_untrained_upscaler_is_an_interpolation() -> None:
@@ -118,6 +159,40 @@ def test_gradient_penalty_of_a_known_gradient() -> None:
     weights = torch.tensor([0.0, 3.0, 4.0])[None, :, None, None]
     penalty = gradient_penalty(weights.expand_as, real, fake)
     assert penalty == pytest.approx((5 - 1) ** 2)
+
+
+def test_patch_statistics_see_fine_details_and_patterns() -> None:
+    """Both are small beside a picture's contrast: grain that was lost, and a grid of every fourth row."""
+    generator = torch.Generator().manual_seed(0)
+
+    def picture() -> Tensor:
+        coarse = torch.rand(4, 3, 16, 16, generator=generator)
+        smooth = F.interpolate(coarse, size=(128, 128), mode="bicubic")
+        return smooth + 0.01 * torch.randn(4, 3, 128, 128, generator=generator)
+
+    def loss(fake: Tensor) -> float:
+        torch.manual_seed(0)
+        return fmean(float(patch_statistics_loss(fake, real)) for _ in range(16))
+
+    real, other = picture(), picture()
+    grid = torch.zeros(4, 4)
+    grid[::4] = 0.01
+    same, soft, patterned = loss(other), loss(F.avg_pool2d(other, 3, 1, 1)), loss(other + grid.repeat(32, 32))
+    assert same < 0.1
+    assert soft > 4 * same
+    assert patterned > 1.5 * same
+
+
+def test_grid_patterns_are_told_from_other_differences() -> None:
+    torch.manual_seed(0)
+    real = torch.rand(2, 3, 64, 96)
+    grid = torch.zeros(4, 4)
+    grid[::2] = 0.01  # every other row; its mean is no pattern
+    patterned = float(grid_pattern_loss(real + grid.repeat(16, 24), real))
+    assert patterned == pytest.approx(0.005, rel=1e-3)
+    assert float(grid_pattern_loss(real + 0.3, real)) < 1e-6
+    assert float(grid_pattern_loss(real + 0.05 * torch.randn_like(real), real)) < 0.006
+    assert float(grid_pattern_loss(real[..., :30, :21], real[..., :30, :21])) == 0
 
 
 def test_vgg_reads_the_official_layout_and_nothing_else(tmp_path) -> None:

@@ -15,7 +15,7 @@ from trainers.bundling.activation_memory import measure_bytes_per_pixel
 from trainers.bundling.assemble import describe_structure
 from trainers.bundling.strips import STRIPS, run_tail_in_strips
 from trainers.bundling.weights import round_weights
-from trainers.networks import RRDBNet, Structure
+from trainers.networks import RRDBNet, Structure, Upscaler, UpscalerSize, make_upscaler
 from trainers.networks.coordinates import Padding
 from trainers.networks.structure import Upsampling
 from trainers.photo import scale_sizes
@@ -25,17 +25,21 @@ from trainers.structures.ourgan import StructureModel
 SIZES = scale_sizes(40, 60, 40, 4, 0.75)
 
 
-@pytest.fixture(scope="module")
-def upscaler() -> RRDBNet:
+@pytest.fixture(
+    scope="module",
+    params=[UpscalerSize("rrdb", 8, 1, 4), UpscalerSize("residual", 8, 1, None)],
+    ids=str,
+)
+def upscaler(request: pytest.FixtureRequest) -> Upscaler:
     torch.manual_seed(0)
-    network = RRDBNet(8, 1, 4)
+    network = make_upscaler(request.param)
     for parameter in network.parameters():
         nn.init.normal_(parameter, 0.0, 0.15)
     return network
 
 
 @pytest.fixture(scope="module")
-def upscaler_onnx(upscaler: RRDBNet) -> bytes:
+def upscaler_onnx(upscaler: Upscaler) -> bytes:
     return onnx_export.export_upscaler(upscaler)
 
 
@@ -101,7 +105,7 @@ def test_structure_export_fails_where_onnx_would_differ(monkeypatch: pytest.Monk
         onnx_export.export_structure(network, SIZES[:2])
 
 
-def test_upscaler_takes_other_sizes(upscaler: RRDBNet, upscaler_onnx: bytes) -> None:
+def test_upscaler_takes_other_sizes(upscaler: Upscaler, upscaler_onnx: bytes) -> None:
     told = make_manifest().upscalers[0]
     checked = check_network("upscaler.onnx", upscaler_onnx, None, [told]).data
     for size in ((5, 9), (64, 48)):
@@ -111,13 +115,13 @@ def test_upscaler_takes_other_sizes(upscaler: RRDBNet, upscaler_onnx: bytes) -> 
             assert np.abs(got - upscaler(x).numpy()).max() < 1e-4
 
 
-def test_weights_are_stored_in_half_and_lose_nothing_more(upscaler: RRDBNet, upscaler_onnx: bytes) -> None:
+def test_weights_are_stored_in_half_and_lose_nothing_more(upscaler: Upscaler, upscaler_onnx: bytes) -> None:
     model = onnx.load_model_from_string(upscaler_onnx)
     stored = {weight.name: onnx.numpy_helper.to_array(weight) for weight in model.graph.initializer}
     large = [name for name, values in stored.items() if values.dtype == np.float32 and values.size >= 256]
     assert not large
-    weight = upscaler.conv_hr.weight.detach().numpy()  # rounded by the export
-    assert np.array_equal(stored["conv_hr.weight_half"], weight)
+    weight = upscaler.conv_body.weight.detach().numpy()  # rounded by the export
+    assert np.array_equal(stored["conv_body.weight_half"], weight)
 
 
 def test_rounding_moves_pictures_by_less_than_half_a_level() -> None:

@@ -1,12 +1,12 @@
 """The preset `paper` against OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), value by value."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trainers import fit
+from trainers.networks import UpscalerSize, size_of
 from trainers.presets import DRAFT, PAPER, PRESETS, STANDARD, Preset
 from trainers.runs.restore import restore_upscaler
 from trainers.upscalers.pretrained import OURS
@@ -20,6 +20,9 @@ TABLE_3 = {
     "betas": (0.5, 0.999),
     "learning_rate": 0.0005,
     "clip": 5,
+    "critic_clip": None,
+    "batch": 2,
+    "noise": 0.1,
     "reconstruction": 10,
     "kl": 1,
     "adversarial": 1,
@@ -34,7 +37,8 @@ TABLE_3 = {
     "precision": "fp32",
 }
 TABLE_4 = {
-    "features": 64,
+    "first": UpscalerSize("rrdb", 64, 23, 32),
+    "later": UpscalerSize("rrdb", 64, 23, 32),
     "patch": 128,
     "betas": (0.9, 0.999),
     "learning_rate": 0.0001,
@@ -42,7 +46,8 @@ TABLE_4 = {
     "perceptual": 1.0,
     "reconstruction": 0.01,
     "adversarial": 0.005,
-    "blocks": 23,
+    "margin": 0,
+    "adversarial_share": None,
     "noise": 0.1,
 }
 
@@ -79,17 +84,17 @@ def test_steps_of_the_upscaler() -> None:
     assert [share * steps for share in PAPER.upscaler.halvings] == [30_000, 60_000, 90_000]
 
 
-def test_the_upscaler_takes_the_last_weights_in_full_precision() -> None:
+def test_the_upscaler_is_averaged_as_the_reference_is_in_full_precision() -> None:
     """What standard and draft do beyond the table, and what they take of it."""
     upscaler = PAPER.upscaler
-    assert (upscaler.averaging, upscaler.precision, upscaler.held_out) == (1, "fp32", 0)
+    assert (upscaler.averaging, upscaler.precision, upscaler.held_out) == (1000, "fp32", 0)
     assert not upscaler.pretrained
 
 
 def test_steps_of_fitting_the_upscalers() -> None:
     for upscaler, later, first in (
-        (STANDARD.upscaler, (300, 150), (150, 75)),
-        (DRAFT.upscaler, (20, 20), (10, 10)),
+        (STANDARD.upscaler, (100, 500), (50, 250)),
+        (DRAFT.upscaler, (0, 100), (0, 50)),
     ):
         assert upscaler.steps(pretrained=True) == later
         assert upscaler.steps(pretrained=True, share=upscaler.first_share) == first
@@ -107,13 +112,11 @@ def test_presets_keep_the_coarsest_scale_and_average(preset: Preset) -> None:
 
 
 @pytest.mark.parametrize("preset", [DRAFT, STANDARD])
-@pytest.mark.parametrize("file", OURS.values())
-def test_weights_of_the_project_have_the_size_of_its_presets(preset: Preset, file: Path) -> None:
-    network = restore_upscaler(file)
+def test_weights_of_the_project_have_the_sizes_of_its_presets(preset: Preset) -> None:
     upscaler = preset.upscaler
     assert upscaler.pretrained
-    sizes = (upscaler.features, upscaler.blocks, upscaler.growth)
-    assert (network.features, network.blocks, network.growth) == sizes
+    assert size_of(restore_upscaler(OURS["init"])) == upscaler.later
+    assert size_of(restore_upscaler(OURS["init_first"])) == upscaler.first
 
 
 def test_where_upscalers_start() -> None:

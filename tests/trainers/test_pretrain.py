@@ -14,11 +14,12 @@ from PIL import Image
 
 from ourgan_sdk.bundle import Manifest
 from tests.tiny import TINY, InterruptedBackward, write_photo
-from trainers import command_line, fit, presets, pretrain
+from trainers import fit, presets, pretrain
 from trainers.bundling.assemble import describe
 from trainers.metrics.restoration import Scores, Task
-from trainers.networks import RRDBNet
+from trainers.networks import RRDBNet, size_of
 from trainers.networks.vgg import FILE, VGGFeatures
+from trainers.perceptual import find_perceptual
 from trainers.presets import PAPER
 from trainers.runs import run
 from trainers.runs.restore import restore_upscaler
@@ -76,7 +77,7 @@ def test_both_phases_are_trained_and_measured(finished: Path) -> None:
     assert all(0 < line["psnr"] < 100 and 0 < line["ssim"] < 1 and line["swd"] > 0 for line in validated)
     assert (finished / "checkpoints" / "upscaler-l1.pt").exists()
     network = restore_upscaler(finished.with_suffix(".pth"))
-    assert (network.features, network.blocks, network.growth) == (8, 1, 4)
+    assert size_of(network) == TINY.upscaler.later
     final = final_weights(finished)
     for name, value in network.state_dict().items():
         assert torch.equal(value, final[f"average.{name}"].half().float())
@@ -89,7 +90,7 @@ def test_files_that_cannot_be_used_are_named(photos: Path, tmp_path: Path, caplo
     assert "notes.txt" not in caplog.text
     assert "what was held out of 2 photographs" in caplog.text
     assert re.search(r"bicubic +PSNR \d+\.\d\d dB, SSIM 0\.\d{4}, SWD \d", caplog.text)
-    assert "no VGG19 weights" in caplog.text
+    assert "no perceptual features" in caplog.text
 
 
 @pytest.mark.parametrize("stop_at", [3, 10])
@@ -164,7 +165,7 @@ def test_runs_of_the_other_command_and_other_photographs_are_refused(
     finished: Path, tmp_path: Path, capsys: Any
 ) -> None:
     assert fit.main(["--resume", str(finished)]) == 1
-    assert "of another command: expected output, photo" in capsys.readouterr().err
+    assert "of another command: expected output, perceptual, photo" in capsys.readouterr().err
     config = json.loads((finished / "config.json").read_text())
     started = run.Run.create(tmp_path / "run", {**config, "listing": "0" * 64}, torch.device("cpu"))
     assert pretrain.main(["--resume", str(started.directory)]) == 1
@@ -263,19 +264,14 @@ def test_fit_starts_from_it_and_keeps_it(
 def test_fit_refuses_what_it_cannot_start_from(
     finished: Path, photos: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    other = tmp_path / "other.pth"
-    torch.save(RRDBNet(6, 1, 4).state_dict(), other)
     text = tmp_path / "text.pth"
     text.write_text("weights")
     init = str(finished.with_suffix(".pth"))
-    (tmp_path / "folder").mkdir()
-    namesake = tmp_path / "folder" / Path(init).name
-    torch.save(RRDBNet(6, 1, 4).state_dict(), namesake)
     for more, message in (
         (["--init", str(text)], "text.pth is not a checkpoint"),
         (["--init", str(tmp_path / "none.pth")], "there is no checkpoint"),
-        (["--init", init, "--init-first", str(other)], "must have the same features, blocks and growth"),
-        (["--init", init, "--init-first", str(namesake)], "must have the same features, blocks and growth"),
+        (["--init", init, "--init-first", str(text)], "text.pth is not a checkpoint"),
+        (["--teacher", str(text)], "text.pth is not a checkpoint"),
     ):
         assert fit.main(fit_arguments(photos / "hills.png", tmp_path / "run", *more)) == 1
         error = capsys.readouterr().err
@@ -306,14 +302,14 @@ def test_full_disk_while_the_starting_point_is_copied_ends_with_a_message(
 def test_vgg_is_taken_from_torch_hub_where_it_lies(
     photos: Path, tmp_path: Path, empty_hub: Path, caplog: Any, capsys: Any
 ) -> None:
-    assert command_line.check_vgg(None) is None
+    assert find_perceptual(None, lpips=False) is None
     (empty_hub / FILE).write_bytes(b"cut short")
     assert pretrain.main(arguments(photos, tmp_path / "run")) == 1
     assert f"{FILE} is not torchvision's VGG19 weight file" in capsys.readouterr().err
     torch.save({f"features.{k}": v for k, v in VGGFeatures().features.state_dict().items()}, empty_hub / FILE)
     caplog.clear()
     assert pretrain.main(arguments(photos, tmp_path / "run", "--l1-steps", "1", "--gan-steps", "1")) == 0
-    assert f"perceptual features: {(empty_hub / FILE).resolve()}" in caplog.text
+    assert f"perceptual features: vgg19, {(empty_hub / FILE).resolve()}" in caplog.text
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["perceptual"] > 0
 

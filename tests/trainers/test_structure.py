@@ -13,8 +13,9 @@ from torch import Tensor
 
 from bench.training import plain_critic, plain_generator
 from tests.tiny import TINY, write_photo
-from trainers.networks import Generator, PatchCritic
+from trainers.networks import CoordConv2d, Encoder, Generator, PatchCritic
 from trainers.photo import Photo, load_photo
+from trainers.presets import PAPER
 from trainers.runs import run
 from trainers.runs.run import Run
 from trainers.runs.stability import DivergedError
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def start(directory: Path) -> Run:
     torch.manual_seed(7)
-    config = {"photo": {}, "photograph": False, "output": "", "preset": {}, "seed": 7, "vgg": None}
+    config = {"photo": {}, "photograph": False, "output": "", "preset": {}, "seed": 7, "perceptual": None}
     return Run.create(directory, config, torch.device("cpu"), quiet=True)
 
 
@@ -129,6 +130,40 @@ def test_precision_of_patch_gan_scales(monkeypatch: pytest.MonkeyPatch, precisio
     assert ourgan.working_dtype(config, cpu) == expected
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     assert ourgan.working_dtype(config, cpu) == torch.float32
+
+
+def test_what_the_paper_leaves_to_the_reference(photo: Photo) -> None:
+    """HP-VAE-GAN: blocks of the encoder lie behind a first one, noise is divided by the batch size, and the
+    critic's gradients are not clipped.
+    """
+    encoder = Encoder(8, 4, PAPER.structure.encoder_blocks)
+    assert sum(isinstance(layer, CoordConv2d) for layer in encoder.blocks) == 3
+
+    def scale(batch: int) -> GanScale:
+        torch.manual_seed(0)
+        config = replace(CONFIG, batch=batch, critic_clip=None)
+        model = StructureModel(config, photo.height, photo.width, torch.device("cpu"))
+        return GanScale(model, structure_pyramid(photo, model.sizes), SCALE, None)
+
+    one, two = scale(1), scale(2)
+    rmse = F.mse_loss(one.reconstruction_below, one.real).sqrt()
+    assert one.model.deviations[SCALE] == pytest.approx(CONFIG.noise * float(rmse))
+    assert two.model.deviations[SCALE] == pytest.approx(one.model.deviations[SCALE] / 2)
+    assert one.optimizers["generator_optimizer"].clip == CONFIG.clip
+    assert one.optimizers["critic_optimizer"].clip == math.inf
+
+
+def test_reconstructions_vary_by_their_noise_alone(photo: Photo) -> None:
+    torch.manual_seed(0)
+    model = StructureModel(CONFIG, photo.height, photo.width, torch.device("cpu"))
+    pyramid = structure_pyramid(photo, model.sizes)
+    one, other = model.reconstruct(pyramid, 2)
+    assert torch.equal(one, other)  # without noise
+    model.deviations = [1.0, 0.0, 0.5, 0.5]
+    one, other = model.reconstruct(pyramid, 2)
+    assert one.shape == (3, *model.sizes[-1])
+    assert not torch.equal(one, other)
+    assert 0 <= float(one.min()) <= float(one.max()) <= 1
 
 
 def test_scales_between_the_first_and_the_newest_stay(photo: Photo) -> None:

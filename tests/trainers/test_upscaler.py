@@ -7,27 +7,35 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ourgan_sdk import PhotographError
 from tests.tiny import TINY
-from trainers.networks import RRDBNet
-from trainers.photo import Photo, check_photo
+from trainers.networks import UpscalerSize, make_upscaler, size_of
+from trainers.photo import Photo, check_photo, reduce
 from trainers.presets import PAPER, UpscalerConfig
 from trainers.runs.run import Run, RunError
-from trainers.upscalers.pretrained import Pretrained, adopt_size
-from trainers.upscalers.upscaler import (
+from trainers.upscalers.patches import (
+    Batch,
     Pair,
     Patches,
-    UpscalerTraining,
     first_sizes,
     later_sizes,
     make_pairs,
+    structure_pairs,
+)
+from trainers.upscalers.pretrained import Pretrained, adopt_sizes
+from trainers.upscalers.upscaler import (
+    UpscalerTraining,
+    reconstruction_loss,
     train_upscaler,
     train_upscalers,
+    with_share,
 )
 
-CONFIG = replace(TINY.upscaler, held_out=0.0, features=4, growth=2, batch=1)
+SIZE = UpscalerSize("rrdb", 4, 1, 2)
+CONFIG = replace(TINY.upscaler, held_out=0.0, first=SIZE, later=SIZE, batch=1)
 CPU = torch.device("cpu")
 
 
@@ -36,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    config = {"photo": None, "output": "", "preset": {}, "seed": 0, "vgg": None}
+    config = {"photo": None, "output": "", "preset": {}, "seed": 0, "perceptual": None}
     return Run.create(tmp_path / "run", config, CPU, quiet=True)
 
 
@@ -53,17 +61,16 @@ class DamagedPatches(Patches):
         super().__init__(lambda _: pairs, config, 0.0, CPU)
         self.damaged, self.drawn = damaged, 0
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, step: int) -> Batch:
         self.drawn += 1
-        low, high = super().__call__(step)
-        return (low * math.nan, high) if self.damaged(step, self.drawn) else (low, high)
+        batch = super().__call__(step)
+        return replace(batch, low=batch.low * math.nan) if self.damaged(step, self.drawn) else batch
 
 
 def train(run: Run, config: UpscalerConfig, damaged: Callable[[int, int], bool]) -> UpscalerTraining:
     torch.manual_seed(0)
-    training = UpscalerTraining(
-        config, config.l1_steps, config.gan_steps, DamagedPatches(config, damaged), None
-    )
+    steps = config.l1_steps, config.gan_steps
+    training = UpscalerTraining(config, SIZE, steps, DamagedPatches(config, damaged), None)
     train_upscaler(run, "upscaler-later", training)
     return training
 
@@ -74,7 +81,7 @@ def checkpoint(run: Run, name: str) -> dict[str, Any]:
 
 
 def assert_finite(value: Any) -> None:
-    if isinstance(value, Tensor):
+    if isinstance(value, torch.Tensor):
         assert value.is_floating_point() is False or value.isfinite().all()
     elif isinstance(value, dict):
         for inner in value.values():
@@ -133,7 +140,7 @@ def test_an_adversarial_phase_that_runs_away_is_stopped(run: Run) -> None:
 def test_from_pretrained_weights_there_is_only_the_second_phase(run: Run) -> None:
     config = replace(CONFIG, gan_steps=0)
     torch.manual_seed(1)
-    init = RRDBNet(config.features, config.blocks, config.growth)
+    init = make_upscaler(config.later)
     first, later = train_upscalers(run, some_photo(), config, 40, init=init, init_first=init)
     for network in (first, later):
         assert all(
@@ -144,7 +151,7 @@ def test_from_pretrained_weights_there_is_only_the_second_phase(run: Run) -> Non
 
 
 def test_without_weights_of_its_own_the_first_one_learns_about_noise(run: Run) -> None:
-    init = RRDBNet(CONFIG.features, CONFIG.blocks, CONFIG.growth)
+    init = make_upscaler(CONFIG.later)
     train_upscalers(run, some_photo(), replace(CONFIG, first_share=0.5), 40, init=init)
     assert checkpoint(run, "upscaler-later")["step"] == 6
     assert checkpoint(run, "upscaler-first-l1")["step"] == 3
@@ -170,17 +177,97 @@ def test_patches_are_aligned_and_turned() -> None:
     places = torch.arange(32 * 32).reshape(1, 32, 32).expand(3, -1, -1)
     high = places.repeat_interleave(4, 1).repeat_interleave(4, 2) % 256
     pair = Pair(high.to(torch.uint8), (places % 256).float() / 255)
-    patches = Patches(lambda _: [pair], replace(CONFIG, batch=64), 0.0, CPU, turned=True)
+    config = replace(CONFIG, batch=64, margin=2, grain=0.0)
+    patches = Patches(lambda _: [pair], config, 0.0, CPU, turned=True)
     torch.manual_seed(0)
-    low, high = patches(0)
-    assert torch.equal(low, high[..., ::4, ::4])
-    right = (low[:, 0, 8, 9] - low[:, 0, 8, 8]) * 255
+    batch = patches(0)
+    assert batch.high.shape[2:] == (config.patch, config.patch)
+    assert batch.low.shape[2:] == (config.window // 4, config.window // 4)
+    assert torch.equal(batch.inner, batch.high[..., ::4, ::4])
+    assert torch.equal(batch.inner, batch.low[..., 2:-2, 2:-2])
+    right = (batch.inner[:, 0, 8, 9] - batch.inner[:, 0, 8, 8]) * 255
     assert {1, -1, 32, -32} <= set(right.round().int().tolist())
+
+
+def test_small_pictures_have_grain_or_noise() -> None:
+    """Grain of any strength up to the configured one where there is no noise; else just that noise."""
+    pair = Pair(torch.zeros(3, 256, 256, dtype=torch.uint8), torch.full((3, 64, 64), 0.5))
+    config = replace(CONFIG, batch=64, grain=0.02)
+
+    def deviations(noise: float) -> Tensor:
+        torch.manual_seed(0)
+        batch = Patches(lambda _: [pair], config, noise, CPU)(0)
+        assert (batch.inner == 0.5).all()
+        return batch.low.std((1, 2, 3))
+
+    grain, noise = deviations(0.0), deviations(0.1)
+    assert float(grain.max()) < 0.022
+    assert float(grain.min()) < 0.003
+    assert 0.008 < float(grain.mean()) < 0.012
+    assert 0.09 < float(noise.min()) < float(noise.max()) < 0.11
+
+
+def test_pictures_without_a_counterpart_keep_what_they_were() -> None:
+    """Their loss asks for what went in, and for nothing of the picture that lends them its statistics."""
+    generator = torch.Generator().manual_seed(0)
+    fake, high = (torch.rand(2, 3, 64, 64, generator=generator) for _ in range(2))
+    inner = reduce(fake, 16, 16)
+    matched, unmatched = (torch.full((2, 1, 1, 1), value) for value in (1.0, 0.0))
+    assert float(reconstruction_loss(fake, Batch(inner, high, inner, unmatched))) < 1e-6
+    assert float(reconstruction_loss(fake, Batch(inner, high, inner, matched))) > 0.2
+    one_of_two = torch.tensor([1.0, 0.0])[:, None, None, None]
+    expected = F.l1_loss(fake[:1], high[:1]) / 2
+    got = reconstruction_loss(fake, Batch(inner, high, inner, one_of_two))
+    assert float(got) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_structures_are_paired_with_the_photograph_at_four_times_their_size() -> None:
+    photo = some_photo(160, 240)
+    structures = torch.rand(4, 3, 20, 30)
+    pairs = structure_pairs(photo, structures[:1], structures[1:], 64, held_out=0.2)
+    (whole,) = make_pairs(photo, [120], held_out=0.2)
+    assert [pair.matched for pair in pairs] == [True, False, False, False]
+    for pair, structure in zip(pairs, structures, strict=True):
+        assert torch.equal(pair.low, structure[..., :24])
+        assert torch.equal(pair.high, whole.high)
+    assert structure_pairs(photo, structures[:1], structures[1:], 84) == []
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 1e3])
+def test_the_adversarial_gradient_has_its_share(weight: float) -> None:
+    """However large it is by itself."""
+    torch.manual_seed(0)
+    fake = torch.rand(1, 3, 8, 8, requires_grad=True)
+    own, pushed = torch.randn(2, 1, 3, 8, 8)
+    loss = with_share(fake, (fake * own).sum(), weight * (fake * pushed).sum(), 0.25)
+    assert float(loss.detach()) == pytest.approx(float((fake.detach() * own).sum()), rel=1e-5)
+    loss.backward()
+    added = fake.grad - own
+    assert float(added.norm() / own.norm()) == pytest.approx(0.25, rel=1e-4)
+    assert float(F.cosine_similarity(added.flatten(), pushed.flatten(), dim=0)) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_share_of_nothing_trains_no_discriminator() -> None:
+    config = replace(CONFIG, adversarial_share=0.0)
+    training = UpscalerTraining(config, SIZE, (0, 4), DamagedPatches(config, lambda *_: False), None)
+    before = {name: value.clone() for name, value in training.discriminator.state_dict().items()}
+    metrics = training.step()
+    assert metrics.keys() == {"reconstruction", "patch_statistics", "grid_pattern"}
+    assert all(
+        torch.equal(value, before[name]) for name, value in training.discriminator.state_dict().items()
+    )
+
+
+def test_each_upscaler_has_its_own_size(run: Run) -> None:
+    small, large = UpscalerSize("residual", 4, 1, None), UpscalerSize("residual", 8, 2, None)
+    config = replace(CONFIG, first=large, later=small)
+    first, later = train_upscalers(run, some_photo(), config, 40)
+    assert (size_of(first), size_of(later)) == (large, small)
 
 
 def test_rates_fade_over_each_phase_or_are_halved() -> None:
     def rates(config: UpscalerConfig) -> list[float]:
-        training = UpscalerTraining(config, 40, 40, DamagedPatches(config, lambda *_: False), None)
+        training = UpscalerTraining(config, SIZE, (40, 40), DamagedPatches(config, lambda *_: False), None)
         found = []
         for training.done in range(80):
             training._set_learning_rate()
@@ -198,7 +285,7 @@ def test_rates_fade_over_each_phase_or_are_halved() -> None:
 
 def test_the_result_is_the_mean_of_the_last_weights(run: Run) -> None:
     config = replace(CONFIG, averaging=1000, gan_steps=0)
-    training = UpscalerTraining(config, 7, 0, DamagedPatches(config, lambda *_: False), None)
+    training = UpscalerTraining(config, SIZE, (7, 0), DamagedPatches(config, lambda *_: False), None)
     seen = []
     while training.done < 6:
         training.step()
@@ -213,7 +300,7 @@ def test_the_result_is_the_mean_of_the_last_weights(run: Run) -> None:
 def test_bf16_is_for_training_only() -> None:
     config = replace(CONFIG, precision="bf16")
     torch.manual_seed(0)
-    training = UpscalerTraining(config, 6, 6, DamagedPatches(config, lambda *_: False), None)
+    training = UpscalerTraining(config, SIZE, (6, 6), DamagedPatches(config, lambda *_: False), None)
     low = torch.rand(1, 3, 16, 16)
     rounded, exact = training._run(training.generator, low), training.generator(low)
     assert rounded.dtype == torch.float32
@@ -223,28 +310,31 @@ def test_bf16_is_for_training_only() -> None:
 
 
 def test_from_noise_l1_is_weak() -> None:
-    """Without perceptual features the generator's loss in pass 1 has its own weight of L1."""
-    low, high = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 64, 64)
+    """Without VGG19's features the generator's loss in pass 1 has its own weight of L1."""
+    fake, high = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+    batch = Batch(fake, high, fake, torch.ones(1, 1, 1, 1))
+    config = replace(CONFIG, patch_statistics_alone=0.0, grid_pattern_alone=0.0)
 
-    def gradient(noise: float, config: UpscalerConfig) -> float:
-        torch.manual_seed(0)
-        patches = Patches(lambda _: [], config, noise, CPU)
-        training = UpscalerTraining(config, 0, 1, patches, None)
-        seen: list[float] = []
-        training.generator_optimizer.step = lambda loss: bool(seen.append(float(loss.detach())))
-        training._train_adversarial(training.generator(low), high)
-        return seen[0]
+    def loss(noise: float) -> float:
+        training = UpscalerTraining(config, SIZE, (0, 1), Patches(lambda _: [], config, noise, CPU), None)
+        return float(training._guide(fake, batch)[0])
 
-    alone = replace(CONFIG, adversarial=0.0, patch_statistics_alone=0.0)
-    clean, noisy = gradient(0.0, alone), gradient(0.1, alone)
-    assert noisy == pytest.approx(clean * alone.noisy_reconstruction_alone / alone.reconstruction_alone)
+    assert loss(0.1) == pytest.approx(
+        loss(0.0) * config.noisy_reconstruction_alone / config.reconstruction_alone
+    )
 
 
-def test_other_sizes_are_tuned_at_the_papers_rates_at_most() -> None:
+def test_sizes_of_pretrained_networks_are_adopted() -> None:
+    """At the paper's rates at most; where one is given alone, both are of its size."""
+
     def one(features: int) -> Pretrained:
-        return Pretrained(RRDBNet(features, 1, 2), f"{features}.pth", "0" * 64)
+        return Pretrained(make_upscaler(replace(SIZE, features=features)), f"{features}.pth", "0" * 64)
 
     config = replace(CONFIG, learning_rate=1e-3, gan_learning_rate=3e-4)
-    same, other = adopt_size(config, [one(config.features)]), adopt_size(config, [one(6)])
-    assert (same.learning_rate, same.gan_learning_rate) == (1e-3, 3e-4)
-    assert (other.features, other.learning_rate, other.gan_learning_rate) == (6, 1e-4, 1e-4)
+    same, other = adopt_sizes(config, {"init": one(4)}), adopt_sizes(config, {"init": one(6)})
+    assert (same.learning_rate, same.gan_learning_rate, same.first) == (1e-3, 3e-4, SIZE)
+    assert (other.later.features, other.first.features) == (6, 6)
+    assert (other.learning_rate, other.gan_learning_rate) == (1e-4, 1e-4)
+    both = adopt_sizes(config, {"init": one(6), "init_first": one(8)})
+    assert (both.later.features, both.first.features) == (6, 8)
+    assert adopt_sizes(config, {}) == config

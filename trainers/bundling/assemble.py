@@ -23,11 +23,11 @@ from ourgan_sdk.engines.graphs.reach import theoretical_radius
 from ourgan_sdk.engines.runtimes import import_onnxruntime
 from ourgan_sdk.photograph import photograph_member
 
-from ..networks import RRDBNet
+from ..networks import Upscaler
 from ..photo import Photo
 from ..runs.run import Run, grid
 from ..structures.ourgan import StructureModel
-from ..upscalers.upscaler import Pair, first_sizes, later_sizes, make_pairs
+from ..upscalers.patches import Pair, first_sizes, later_sizes, make_pairs
 from .activation_memory import measure_bytes_per_pixel
 from .erf import measure_erf, plot_erf, plot_path
 from .onnx_export import export_structure, export_upscaler
@@ -44,17 +44,17 @@ class Trained:
     """What a fit has trained."""
 
     structure: StructureModel
-    first: RRDBNet  # upscaler of pass 1
-    later: RRDBNet  # upscaler of all passes after it
+    first: Upscaler  # upscaler of pass 1
+    later: Upscaler  # upscaler of all passes after it
 
 
 def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
     """Exports the three networks, measures the upscalers' halos, and writes the bundle ``output``."""
     preset = run.preset
     model = trained.structure
-    long_side, patch, noise = preset.structure.long_side, preset.upscaler.patch, preset.upscaler.noise
-    first_pairs = make_pairs(photo, first_sizes(photo, long_side, patch))
-    later_pairs = make_pairs(photo, later_sizes(photo, long_side, patch))
+    long_side, window, noise = preset.structure.long_side, preset.upscaler.window, preset.upscaler.noise
+    first_pairs = make_pairs(photo, first_sizes(photo, long_side, window))
+    later_pairs = make_pairs(photo, later_sizes(photo, long_side, window))
     with run.progress("export and measure", 0, 6) as bar:
 
         def done(result: T) -> T:
@@ -98,10 +98,11 @@ def describe(
             structure_steps=[preset.structure.steps(m) for m in range(preset.structure.scales)],
             upscaler_steps=upscaler_steps(run),
             seconds=round(run.seconds, 1),
-            perceptual="vgg19" if run.config["vgg"] else None,
+            perceptual=(run.config["perceptual"] or {}).get("kind"),
             held_out=preset.upscaler.held_out,
             init=checkpoint(run, "init"),
             init_first=checkpoint(run, "init_first"),
+            teacher=checkpoint(run, "teacher"),
         ),
         structure=describe_structure(model),
         upscalers=upscalers,
@@ -137,7 +138,7 @@ def describe_structure(model: StructureModel) -> bundle.Structure:
 
 
 def describe_upscaler(
-    run: Run, file: str, network: RRDBNet, exported: bytes, *, deviation: float, pairs: Sequence[Pair]
+    run: Run, file: str, network: Upscaler, exported: bytes, *, deviation: float, pairs: Sequence[Pair]
 ) -> bundle.Upscaler:
     """The manifest's entry of one upscaler; measures its halo on windows of ``pairs``' small pictures.
 

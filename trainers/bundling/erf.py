@@ -30,12 +30,12 @@ from ourgan_sdk.system.atomic import atomic_file
 from ourgan_sdk.system.parser import Parser
 from ourgan_sdk.system.streams import say, steady_streams, warn
 
-from ..networks import RRDBNet
+from ..networks import Structure
 from ..networks.rrdb import SCALE
 from ..photo import load_photo
 from ..runs.restore import RestoreError, restore_network
 from ..runs.run import Run, RunError
-from ..upscalers.upscaler import channels_last, first_sizes, later_sizes, make_pairs
+from ..upscalers.patches import channels_last, first_sizes, later_sizes, make_pairs
 from .onnx_export import ExportError, export_upscaler
 
 Energy = npt.NDArray[np.float64]
@@ -120,11 +120,11 @@ def measure_run(run: Run) -> None:
     photo = load_photo(run.config["photo"]["path"])
     config, long_side = preset.upscaler, preset.structure.long_side
     for name, sizes, deviation in (
-        ("upscaler-first", first_sizes(photo, long_side, config.patch), config.noise),
-        ("upscaler-later", later_sizes(photo, long_side, config.patch), 0.0),
+        ("upscaler-first", first_sizes(photo, long_side, config.window), config.noise),
+        ("upscaler-later", later_sizes(photo, long_side, config.window), 0.0),
     ):
         network = restore_network(run.checkpoint_path(name)).network
-        if not isinstance(network, RRDBNet):
+        if isinstance(network, Structure):
             raise RestoreError(f"{run.checkpoint_path(name)} holds no upscaler")
         theoretical = theoretical_radius(export_upscaler(network))
         pictures = [pair.low.numpy() for pair in make_pairs(photo, sizes)]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ourgan_sdk.engines.runtimes import import_onnxruntime
 
-from ..networks import RRDBNet, Structure
+from ..networks import RRDBNet, Structure, Upscaler
 from ..runs.restore import restore_network
 from .strips import STRIPS, run_tail_in_strips
 from .weights import halve_weights, round_weights
@@ -77,11 +77,12 @@ def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> by
     return data
 
 
-def export_upscaler(network: RRDBNet, strips: int = STRIPS) -> bytes:
+def export_upscaler(network: Upscaler, strips: int = STRIPS) -> bytes:
     """An upscaler as ONNX bytes; rounds the network's weights to float16 (:mod:`.weights`).
 
     Input ``picture`` float32 (1, 3, h, w) in [0, 1], output ``upscaled`` float32 (1, 3, 4h, 4w).
-    ``strips``: in how many its end is computed (:mod:`.strips`).
+    ``strips``: in how many the end of an RRDB is computed (:mod:`.strips`); a residual network works at the
+    input's resolution up to its last convolution, and is computed whole.
 
     Raises:
         ExportError: ONNX Runtime's result differs by more than 1e-4.
@@ -91,7 +92,8 @@ def export_upscaler(network: RRDBNet, strips: int = STRIPS) -> bytes:
     device = next(network.parameters()).device
     example = torch.rand(1, 3, 40, 56, device=device)
     model = _export(network, (example,), ["picture"], "upscaled", [{2: "height", 3: "width"}])
-    run_tail_in_strips(model, strips)
+    if isinstance(network, RRDBNet):
+        run_tail_in_strips(model, strips)
     data: bytes = model.SerializeToString()
     for size in ((40, 56), (33, 71), (3, 5)):
         example = torch.rand(1, 3, *size, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
 
@@ -13,11 +14,11 @@ from torch import Tensor
 from ourgan_sdk import Bundle, Synthesizer
 
 from ..bundling.assemble import as_function
+from ..networks.lpips import LPIPS, SIDE
 from ..networks.rrdb import SCALE
 from ..photo import Photo, reduce, to_float
 from .inception import InceptionFeatures
 from .layout import layout_drift
-from .lpips import LPIPS, SIDE
 from .nearest_patches import NearestPatches
 from .restoration import Upscale, bicubic, make_task, score, task_sizes
 from .sifid import SIFID
@@ -118,16 +119,14 @@ def measure_features(network: InceptionFeatures, photo: Tensor) -> Measure:
     return measure
 
 
-def pairwise_lpips(network: LPIPS, samples: Tensor, device: torch.device) -> list[float]:
-    """LPIPS of samples 0 and 1, 2 and 3, ...; ``samples``: (N, 3, H, W), brought to 256 px (long side)."""
+def pairwise_lpips(network: LPIPS, samples: Tensor) -> list[float]:
+    """LPIPS of all pairs of samples (N, 3, H, W), brought to 256 px (long side); on the network's device."""
     height, width = samples.shape[2:]
     size = [max(1, round(n * SIDE / max(height, width))) for n in (height, width)]
-
-    def distance(pair: Tensor) -> float:
-        resized = reduce(pair.to(device), *size)
-        return float(network(resized[:1], resized[1:]))
-
-    return [distance(samples[i : i + 2]) for i in range(0, len(samples) - 1, 2)]
+    with torch.no_grad():
+        features = [network.features(reduce(one[None].to(network.shift.device), *size)) for one in samples]
+        pairs = combinations(features, 2)
+        return [float(network.between(one, other)) for one, other in pairs]
 
 
 def evaluate_upscalers(bundle: Bundle, photo: Photo) -> tuple[list[dict[str, Any]], dict[str, str]]:

@@ -90,13 +90,15 @@ def make_task(photo: Photo, share: float, long_side: int, noise: float, seed: in
 
 def score(upscale: Upscale, task: Task) -> Scores:
     """Mean scores of ``upscale`` on a task."""
-    high = _inner(task.high)
-    distance = SlicedWasserstein(high)
-    scores = []
-    for low in task.low:
-        got = _inner(enlarge(upscale, low[None])[0].clamp(0, 1))
-        scores.append(Scores(psnr(got, high), ssim(got, high), fmean(distance(got))))
-    return mean_scores(scores)
+    return mean_scores(
+        [score_picture(enlarge(upscale, low[None])[0].clamp(0, 1), task.high) for low in task.low]
+    )
+
+
+def score_picture(picture: Tensor, wanted: Tensor) -> Scores:
+    """Scores of what came out for ``wanted``, both (3, H, W) in [0, 1]; their borders do not count."""
+    got, high = _inner(picture), _inner(wanted)
+    return Scores(psnr(got, high), ssim(got, high), fmean(SlicedWasserstein(high)(got)))
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:

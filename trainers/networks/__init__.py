@@ -1,9 +1,11 @@
-"""The networks that are trained: structure (HP-VAE-GAN with vertical coordinates) and upscaler (RRDB)."""
+"""The networks that are trained: structure (HP-VAE-GAN with vertical coordinates) and upscalers."""
 
 from .coordinates import CoordConv2d
 from .discriminators import PatchCritic, UpscalerDiscriminator
+from .residual import ResidualNet
 from .rrdb import RRDBNet
 from .structure import Encoder, Generator, Structure
+from .upscalers import Upscaler, UpscalerSize, make_upscaler, size_of
 
 __all__ = [
     "CoordConv2d",
@@ -11,6 +13,11 @@ __all__ = [
     "Generator",
     "PatchCritic",
     "RRDBNet",
+    "ResidualNet",
     "Structure",
+    "Upscaler",
     "UpscalerDiscriminator",
+    "UpscalerSize",
+    "make_upscaler",
+    "size_of",
 ]

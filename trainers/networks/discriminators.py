@@ -58,14 +58,15 @@ class PatchCritic(nn.Module):
 class UpscalerDiscriminator(nn.Module):
     """VGG-style discriminator of ESRGAN (Wang et al. 2018), ending in a map of scores instead of one.
 
-    Each level halves the size and doubles the channels (at most x8). A map scores every patch by itself:
-    with one photograph as the only data this resists memorising whole crops.
+    Each level halves the size and doubles the channels (at most x8). A map scores every patch by itself: with
+    one photograph as the only data this resists memorising whole crops. All convolutions have spectral norm
+    (Miyato et al. 2018) in place of the reference's batch normalisation: the gradient stays bounded.
     (N, 3, H, W) -> (N, 1, H / 2**levels, W / 2**levels).
     """
 
     def __init__(self, channels: int, levels: int) -> None:
         super().__init__()
-        blocks: list[nn.Module] = [nn.Conv2d(3, channels, 3, 1, 1), nn.LeakyReLU(SLOPE)]
+        blocks: list[nn.Module] = [spectral_norm(nn.Conv2d(3, channels, 3, 1, 1)), nn.LeakyReLU(SLOPE)]
         width = channels
         for level in range(levels):
             wider = channels * min(2 ** (level + 1), 8)
@@ -77,7 +78,7 @@ class UpscalerDiscriminator(nn.Module):
             ]
             width = wider
         self.blocks = nn.Sequential(*blocks)
-        self.tail = nn.Conv2d(width, 1, 3, 1, 1)
+        self.tail = spectral_norm(nn.Conv2d(width, 1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tail(self.blocks(x))

@@ -77,7 +77,10 @@ class Generator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """E: photograph at scale 0 (N, 3, H, W) -> mean and log-variance of z_0, each (N, latent, H, W)."""
+    """E: photograph at scale 0 (N, 3, H, W) -> mean and log-variance of z_0, each (N, latent, H, W).
+
+    ``blocks`` convolutions with spectral norm behind a first one, as HP-VAE-GAN counts them.
+    """
 
     def __init__(
         self,
@@ -91,7 +94,7 @@ class Encoder(nn.Module):
         super().__init__()
         conv = partial(CoordConv2d, vertical=vertical, padding=padding)
         layers: list[nn.Module] = []
-        for i in range(blocks):
+        for i in range(blocks + 1):
             layers += [spectral_norm(conv(3 if i == 0 else channels, channels)), nn.LeakyReLU(SLOPE)]
         self.blocks = nn.Sequential(*layers)
         self.mean = conv(channels, latent)

@@ -1,11 +1,21 @@
-"""Weights of published networks, from files that the user has."""
+"""Weights of published networks, from files that the user has or that come in packages."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import torch
 from torch import nn
+
+
+def package_file(package: str, path: str) -> Path | None:
+    """The file at ``path`` of an installed package, none of whose code is run; None where it is not there."""
+    try:
+        found = Path(str(distribution(package).locate_file(path)))
+    except PackageNotFoundError:
+        return None
+    return found if found.is_file() else None
 
 
 def load_weights(network: nn.Module, path: str | Path, wanted: str) -> None:

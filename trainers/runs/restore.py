@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..networks import RRDBNet, Structure
+from ..networks import Structure, Upscaler
 from ..photo import scale_sizes
 from ..presets import Preset
 from ..structures.ourgan import make_structure
@@ -23,7 +23,7 @@ class RestoreError(RuntimeError):
 class Restored:
     """A network, and for a structure its training sizes and noise deviations per scale."""
 
-    network: Structure | RRDBNet
+    network: Structure | Upscaler
     sizes: list[tuple[int, int]]
     deviations: list[float]
 
@@ -45,7 +45,7 @@ def restore_network(path: Path) -> Restored:
         raise RestoreError(f"{path} is not a checkpoint of trainers.fit: {type(e).__name__}: {e}") from e
 
 
-def restore_upscaler(path: Path) -> RRDBNet:
+def restore_upscaler(path: Path) -> Upscaler:
     """The upscaler in a checkpoint, of this project or public (:mod:`trainers.upscalers.esrgan`), on the CPU.
 
     Raises:
@@ -82,7 +82,7 @@ def _found_instead(folder: Path) -> str:
     return f"{folder} holds {', '.join(names)}" if names else "has the run come that far?"
 
 
-def _upscaler(path: Path, content: object) -> RRDBNet:
+def _upscaler(path: Path, content: object) -> Upscaler:
     try:
         return read_upscaler(content)
     except LayoutError as e:

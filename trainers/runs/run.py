@@ -33,7 +33,7 @@ from ourgan_sdk.system.bar import Bar
 from ..presets import Preset
 
 PARTS = ("checkpoints", "samples")
-KEYS = frozenset({"photo", "photograph", "output", "preset", "seed", "vgg"})  # of a fit's config.json
+KEYS = frozenset({"photo", "photograph", "output", "perceptual", "preset", "seed"})  # of a fit's config.json
 PART = re.compile(r"-(\d+|l1)$")  # in the names of checkpoints of a phase's parts
 CHECKPOINT_SECONDS = 120.0
 UNSOUND_SECONDS = 1200.0  # the same while an error is rising

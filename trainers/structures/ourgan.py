@@ -9,6 +9,12 @@ What the paper leaves open is taken from HP-VAE-GAN. Where every preset departs 
   so that what they reconstruct is the same at every step and computed once.
 - The photograph is one picture, so the critic scores it once per step, not once per sample of the batch, and
   its spectral norms turn once per update: the mean, and so the loss, is the same.
+- The noise's amplitude is measured on the enlarged reconstruction that a scale starts from (SinGAN's
+  definition); HP-VAE-GAN's code measures it behind the new generator, which is a copy of the one below and
+  has not learned its scale. Like there it is divided by the batch size.
+- Biases of convolutions start at zero; their weights as there (normal, deviation 0.02).
+- The scale factor is Table 3's 0.75, so that the coarsest scale of 256 pixels has 26 (26 x 17 for 3 : 2);
+  HP-VAE-GAN bends its factor until the short side has 32.
 - Steps that are not finite are left out, and a scale that diverges starts once more with a lower learning
   rate (:mod:`trainers.runs.stability`).
 
@@ -19,6 +25,8 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -73,6 +81,14 @@ class StructureModel:
         pictures = [self.network(self.noises(scales)) for _ in range(count)]
         return ((torch.cat(pictures) + 1) / 2).clamp(0, 1)
 
+    @torch.no_grad()
+    def reconstruct(self, pyramid: Sequence[Tensor], count: int) -> Tensor:
+        """``count`` pictures (N, 3, H, W) in [0, 1] of the photograph's layout, with a sample's noise."""
+        self.encoder.eval()  # training mode would turn its spectral norms
+        mean, _ = self.encoder(pyramid[0])
+        pictures = [self.network([mean, *self.noises(self.config.scales)[1:]]) for _ in range(count)]
+        return ((torch.cat(pictures) + 1) / 2).clamp(0, 1)
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
@@ -109,10 +125,10 @@ def working_dtype(config: StructureConfig, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if config.precision == "bf16" and supported else torch.float32
 
 
-def adam(groups: Any, config: StructureConfig) -> GuardedOptimizer:
-    """The optimizer of Table 3 over parameters or groups of them."""
+def adam(groups: Any, config: StructureConfig, clip: float | None) -> GuardedOptimizer:
+    """The optimizer of Table 3 over parameters or groups of them; ``clip``: the largest gradient norm."""
     optimizer = torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas, fused=True)
-    return GuardedOptimizer(optimizer, config.clip)
+    return GuardedOptimizer(optimizer, math.inf if clip is None else clip)
 
 
 class VaeScale:
@@ -132,7 +148,7 @@ class VaeScale:
         generators.requires_grad_(False)
         for generator in (generators[0], generators[scale]):
             generator.requires_grad_(True)
-        self.optimizers = {"optimizer": adam(groups, config)}
+        self.optimizers = {"optimizer": adam(groups, config, config.clip)}
 
     def step(self) -> Metrics:
         model, config = self.model, self.model.config
@@ -179,8 +195,8 @@ class GanScale:
         if critic is not None:
             self.critic.load_state_dict(critic.state_dict())
         self.optimizers = {
-            "generator_optimizer": adam(self.generator.parameters(), config),
-            "critic_optimizer": adam(self.critic.parameters(), config),
+            "generator_optimizer": adam(self.generator.parameters(), config, config.clip),
+            "critic_optimizer": adam(self.critic.parameters(), config, config.critic_clip),
         }
         with torch.no_grad():
             model.encoder.eval()  # training mode would turn its spectral norms, at every resumption anew
@@ -188,7 +204,7 @@ class GanScale:
             below = model.network(model.reconstruction_noises(z0, scale))
             self.reconstruction_below = model.network.upsample(below, self.real)
         rmse = F.mse_loss(self.reconstruction_below, self.real).sqrt()
-        model.deviations[scale] = config.noise * float(rmse)
+        model.deviations[scale] = config.noise * float(rmse) / config.batch
 
     def step(self) -> Metrics:
         reconstructed, fake = self._generate()

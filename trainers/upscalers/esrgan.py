@@ -1,4 +1,4 @@
-"""Upscalers in the layouts of the public ESRGAN and Real-ESRGAN checkpoints.
+"""Upscalers in checkpoints: in this project's, and in the layouts of the public ESRGAN and Real-ESRGAN ones.
 
 Three generations of names for the same network (RRDB, Wang et al. 2018) are read:
 
@@ -9,7 +9,8 @@ model.0            ``model.1.sub.0.RDB1.conv1.0.weight``       first ESRGAN, mos
 =================  ==========================================  =========================
 
 each bare or wrapped (``params_ema`` before ``params``, ``state_dict``, and this project's ``average``),
-with or without the prefix ``module.``. Features, blocks and growth follow from the tensors.
+with or without the prefix ``module.``. Features, blocks and growth follow from the tensors. The small
+upscaler (:class:`trainers.networks.ResidualNet`) has a layout of this project's own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..networks import RRDBNet
+from ..networks import ResidualNet, RRDBNet, Upscaler
 from ..networks.rrdb import SCALE
 
 State = dict[str, Tensor]
@@ -47,10 +48,10 @@ SUFFIXES = (".pth", ".pt")  # of checkpoints that are written
 
 
 class LayoutError(ValueError):
-    """A checkpoint holds something else than a x4 RRDB upscaler of RGB pictures."""
+    """A checkpoint holds something else than a x4 upscaler of RGB pictures, or that has no such layout."""
 
 
-def read_upscaler(content: object) -> RRDBNet:
+def read_upscaler(content: object) -> Upscaler:
     """The upscaler in what ``torch.load`` has read: float32, on the CPU.
 
     Raises:
@@ -60,6 +61,25 @@ def read_upscaler(content: object) -> RRDBNet:
     state = unwrap(content)
     scale = scale_of(state)
     state = {rename(key): value.to("cpu", torch.float32) for key, value in state.items()}
+    if "body.0.conv1.weight" in state:
+        network: Upscaler = make_residual(state)
+    else:
+        network = make_rrdb(state, scale)
+    check_tensors(state, network.state_dict())
+    network.load_state_dict(state)
+    return network
+
+
+def make_residual(state: State) -> ResidualNet:
+    """An untrained network of the size of ``state``'s; raises LayoutError where it has none."""
+    first = state.get("conv_first.weight")
+    if first is None or first.ndim != 4:
+        raise LayoutError(f"it holds no upscaler but {quote(state)}")
+    return ResidualNet(len(first), count_blocks(state))
+
+
+def make_rrdb(state: State, scale: int) -> RRDBNet:
+    """An untrained network of the size of ``state``'s, which enlarges by ``scale``; or raises LayoutError."""
     first = [state.get(key) for key in ("conv_first.weight", "body.0.rdb1.conv1.weight")]
     if any(weight is None or weight.ndim != 4 for weight in first):
         raise LayoutError(f"it holds no RRDB network (ESRGAN, Real-ESRGAN) but {quote(state)}")
@@ -70,11 +90,12 @@ def read_upscaler(content: object) -> RRDBNet:
         raise LayoutError(f"expected an upscaler of x{SCALE}, found one of x{scale}")
     if channels != 3:
         raise LayoutError(f"expected 3 input channels (RGB), found {channels}")
-    blocks = len({key.split(".")[1] for key in state if key.startswith("body.")})
-    network = RRDBNet(features, blocks, state["body.0.rdb1.conv1.weight"].shape[0])
-    check_tensors(state, network.state_dict())
-    network.load_state_dict(state)
-    return network
+    return RRDBNet(features, count_blocks(state), state["body.0.rdb1.conv1.weight"].shape[0])
+
+
+def count_blocks(state: State) -> int:
+    """Of the body."""
+    return len({key.split(".")[1] for key in state if key.startswith("body.")})
 
 
 def unwrap(content: object) -> State:
@@ -108,7 +129,7 @@ def check_tensors(state: State, wanted: State) -> None:
     """Raises LayoutError unless ``state`` has the names and shapes of ``wanted``, and finite values."""
     for word, keys in (("lacks", wanted.keys() - state.keys()), ("has", state.keys() - wanted.keys())):
         if keys:
-            raise LayoutError(f"no RRDB network of a known kind: it {word} {quote(keys)}")
+            raise LayoutError(f"no upscaler of a known kind: it {word} {quote(keys)}")
     for key, value in state.items():
         if value.shape != wanted[key].shape:
             shapes = f"{tuple(wanted[key].shape)}, found {tuple(value.shape)}"
@@ -123,12 +144,17 @@ def quote(keys: Mapping[str, object] | set[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def public_state(network: RRDBNet) -> dict[str, State]:
+def public_state(network: Upscaler) -> dict[str, State]:
     """``network`` as public checkpoints hold it: BasicSR's names under ``params_ema``, on the CPU.
 
     Loaders such as spandrel take a growth of 32 for granted: a network of less is filled up with channels
-    that are zero, which changes no output. Raises LayoutError where it has more.
+    that are zero, which changes no output. Raises LayoutError where it has more, or is no RRDB.
     """
+    if not isinstance(network, RRDBNet):
+        raise LayoutError(
+            "there is no public layout for a residual upscaler: other programs read its ONNX file "
+            "(export/to_onnx.py)"
+        )
     with torch.no_grad():
         wide = widen_growth(network, USUAL_GROWTH)
     return {"params_ema": {key: value.cpu().contiguous() for key, value in wide.state_dict().items()}}

@@ -21,7 +21,7 @@ from ..metrics.restoration import Task, make_task
 from ..networks.rrdb import SCALE
 from ..photo import Photo, held_out_part, load_photo, smallest_long_side
 from ..presets import UpscalerConfig
-from .upscaler import Pair, make_pairs
+from .patches import Pair, make_pairs
 
 log = logging.getLogger(__name__)
 
@@ -89,12 +89,12 @@ class Folder:
 
     def _reduce(self, path: Path, reduction: float) -> Pair:
         """The photograph beside the part held out, its sides multiplied by ``reduction`` if patches allow."""
-        patch, held_out = self.config.patch, self.config.held_out
+        window, held_out = self.config.window, self.config.held_out
         photo = load_photo(path)
-        native, smallest = max(photo.height, photo.width), smallest_long_side(photo, patch, held_out)
+        native, smallest = max(photo.height, photo.width), smallest_long_side(photo, window, held_out)
         if native < smallest:
             size = f"{photo.width} x {photo.height}"
-            raise PhotographError(f"{path} has {size} pixels, too few for patches of {patch}")
+            raise PhotographError(f"{path} has {size} pixels, too few for patches of {window}")
         (pair,) = make_pairs(photo, [round(max(native * reduction, smallest))], held_out)
         return pair
 

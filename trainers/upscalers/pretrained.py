@@ -1,22 +1,24 @@
 """Upscalers that a run starts from, kept in the run so that their files may go.
 
-They come from ``--init``, or from ``trainers/weights``: what this project has pre-trained for its presets
-(trainers/weights/README.md).
+They come from ``--init``, by name or as a file, or from ``trainers/weights``: what this project has
+pre-trained for its presets (trainers/weights/README.md). So do teachers (:mod:`.teacher`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..networks import RRDBNet
+from ..networks import Upscaler, size_of
 from ..presets import UpscalerConfig
 from ..runs.restore import RestoreError, restore_upscaler
 from ..runs.run import Run
+from . import realsr
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+REALSR = "realsr"
 OURS = {"init": WEIGHTS / "upscaler-later.pth", "init_first": WEIGHTS / "upscaler-first.pth"}
 
 
@@ -24,7 +26,7 @@ OURS = {"init": WEIGHTS / "upscaler-later.pth", "init_first": WEIGHTS / "upscale
 class Pretrained:
     """An upscaler, and the file that it came from."""
 
-    network: RRDBNet
+    network: Upscaler
     file: str  # its name
     sha256: str
 
@@ -33,33 +35,46 @@ class Pretrained:
         return {"file": self.file, "sha256": self.sha256}
 
 
-def read_pretrained(path: Path) -> Pretrained:
-    """Reads a checkpoint, of this project or public; raises RestoreError where it is neither."""
-    network = restore_upscaler(path)
-    return Pretrained(network, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def adopt_size(config: UpscalerConfig, pretrained: Collection[Pretrained]) -> UpscalerConfig:
-    """``config`` with the features, blocks and growth of the networks that training starts from.
-
-    Where these are another size, learning rates are at most the paper's.
+def read_pretrained(source: Path) -> Pretrained:
+    """Reads a checkpoint, of this project or public, or what is called ``realsr`` (:mod:`.realsr`).
 
     Raises:
-        RestoreError: they are of different sizes.
+        RestoreError: it is neither, or its package is not installed.
     """
-    networks = [one.network for one in pretrained]
-    sizes = [(network.features, network.blocks, network.growth) for network in networks]
-    if len(set(sizes)) > 1:
-        found = "; ".join(f"{one.file} {size}" for one, size in zip(pretrained, sizes, strict=True))
-        raise RestoreError(f"both upscalers must have the same features, blocks and growth, found {found}")
-    ours = (config.features, config.blocks, config.growth)
-    for features, blocks, growth in sizes:
-        if (features, blocks, growth) != ours:  # the preset's rates suit its own size
-            rate = min(config.learning_rate, UpscalerConfig.learning_rate)
-            gan_rate = min(config.gan_learning_rate, UpscalerConfig.gan_learning_rate)
-            config = replace(config, learning_rate=rate, gan_learning_rate=gan_rate)
-        config = replace(config, features=features, blocks=blocks, growth=growth)
-    return config
+    if str(source) != REALSR or source.exists():
+        return Pretrained(restore_upscaler(source), source.name, _sha256(source))
+    file = realsr.find_realsr()
+    if file is None:
+        raise RestoreError(
+            f"{REALSR} comes in the package {realsr.PACKAGE}, which is not installed: {realsr.INSTALL}"
+        )
+    try:
+        return Pretrained(realsr.read_realsr(file), file.name, _sha256(file))
+    except ValueError as e:
+        raise RestoreError(str(e)) from e
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def adopt_sizes(config: UpscalerConfig, pretrained: Mapping[str, Pretrained]) -> UpscalerConfig:
+    """``config`` with the sizes of the networks that training starts from, called as in :data:`OURS`.
+
+    Where only the later one is given, the first starts from it as well, and is of its size. Where a size is
+    not the preset's, learning rates are at most the paper's.
+    """
+    later = size_of(pretrained["init"].network) if "init" in pretrained else config.later
+    first = size_of(pretrained["init_first"].network) if "init_first" in pretrained else None
+    if first is None:
+        first = later if "init" in pretrained else config.first
+    if (later, first) != (config.later, config.first):  # the preset's rates suit its own sizes
+        config = replace(
+            config,
+            learning_rate=min(config.learning_rate, UpscalerConfig.learning_rate),
+            gan_learning_rate=min(config.gan_learning_rate, UpscalerConfig.gan_learning_rate),
+        )
+    return replace(config, later=later, first=first)
 
 
 def keep(run: Run, name: str, pretrained: Pretrained) -> None:
@@ -67,7 +82,7 @@ def keep(run: Run, name: str, pretrained: Pretrained) -> None:
     run.write_checkpoint(name, {"params": pretrained.network.state_dict()})
 
 
-def kept(run: Run, name: str) -> RRDBNet | None:
+def kept(run: Run, name: str) -> Upscaler | None:
     """The network that the run keeps as ``name``, or None where it was started without.
 
     Raises:

@@ -1,11 +1,11 @@
 """Steps 2 and 3: training upscalers on patches of pictures and of their own reductions.
 
-A fit has two networks of one kind: ``later`` (clean input; passes 2, 3, ...) is trained first; ``first``
-(input with noise, for the structure's picture) starts from its weights. Where they start from nothing they
-take Algorithm 2's two phases, on the one photograph; where they start from pre-trained weights Algorithm 3's,
-which is the second of them, after as many L1 steps as the preset says (none in the paper). Where only the
-later one has pre-trained weights, the first still takes both phases: it has yet to learn about noise.
-:mod:`trainers.pretrain` trains one on any number of photographs.
+A fit has two networks: ``later`` (clean input; passes 2, 3, ...) is trained first; ``first`` (input with
+noise, for the structure's picture) starts from its weights where it is of its size and has none of its own.
+Where they start from nothing they take Algorithm 2's two phases, on the one photograph; where they start from
+pre-trained weights Algorithm 3's, which is the second of them, after as many L1 steps as the preset says
+(none in the paper). Where only the later one has pre-trained weights, the first still takes both phases: it
+has yet to learn about noise. :mod:`trainers.pretrain` trains one on any number of photographs.
 """
 
 from __future__ import annotations
@@ -15,121 +15,33 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..losses import patch_statistics_loss, relativistic_loss
-from ..networks import RRDBNet, UpscalerDiscriminator
+from ..losses import grid_pattern_loss, patch_statistics_loss, relativistic_loss
+from ..networks import Upscaler, UpscalerDiscriminator, UpscalerSize, make_upscaler, size_of
 from ..networks.rrdb import SCALE
-from ..networks.vgg import VGGFeatures
-from ..photo import Photo, reduce, smallest_long_side, to_float
+from ..perceptual import Perceptual
+from ..photo import Photo, reduce
 from ..presets import UpscalerConfig
 from ..runs.run import METRICS_EVERY, Run, RunError, place
 from ..runs.stability import DivergedError, DriftWatch, GuardedOptimizer
+from .patches import Batch, Pair, Patches, crop, first_sizes, later_sizes, make_pairs
+from .teacher import CROPS, as_teacher, balanced, taught_pairs
 
 log = logging.getLogger(__name__)
 
 VALIDATE_EVERY = 500  # steps
 WARM_UP = 20  # steps of each phase over which a fading learning rate rises first
+WARM_UP_OF_DISCRIMINATOR = 100  # steps that it learns alone, where its gradient has a share
 MOST_RETREATS = 2  # to the last checkpoint, each time with half the learning rate
 DRIFT, HARMLESS_ERROR = 4.0, 0.05  # see DriftWatch; mean absolute error in [0, 1]
 
 Metrics = dict[str, Tensor]
-Validation = Callable[[RRDBNet], Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One reduction of the photograph and its own reduction by 4."""
-
-    high: Tensor  # (3, 4h, 4w) uint8
-    low: Tensor  # (3, h, w) float32 in [0, 1]
-
-
-def make_pairs(photo: Photo, long_sides: list[int], held_out: float = 0.0) -> list[Pair]:
-    """Training pairs at the given sizes (long side of the whole high-resolution picture, pixels).
-
-    The right ``held_out`` of the width is left away.
-    """
-    full = to_float(photo.pixels)[None]
-    ratio = 1 / max(photo.height, photo.width)
-    pairs = []
-    for long_side in long_sides:
-        h, w = (max(1, round(n * ratio * long_side / SCALE)) for n in (photo.height, photo.width))
-        high = reduce(full, h * SCALE, w * SCALE)[..., : SCALE * (w - math.ceil(w * held_out))]
-        low = reduce(high, h, high.shape[-1] // SCALE)
-        pairs.append(Pair((high[0] * 255).round().to(torch.uint8), low[0]))
-    return pairs
-
-
-def later_sizes(photo: Photo, structure_long: int, patch: int, held_out: float = 0.0) -> list[int]:
-    """Long sides for the later passes.
-
-    The photograph's own, and every half octave down to what pass 1 makes, or as far as patches fit beside
-    the part held out.
-    """
-    native = max(photo.height, photo.width)
-    smallest = max(SCALE * structure_long, smallest_long_side(photo, patch, held_out))
-    sizes = [native / 2 ** (i / 2) for i in range(12)]
-    return [round(s) for s in sizes if s >= smallest] or [native]
-
-
-def first_sizes(photo: Photo, structure_long: int, patch: int, held_out: float = 0.0) -> list[int]:
-    """Long sides for pass 1: around 4 x the structure's, as the photograph allows."""
-    native = max(photo.height, photo.width)
-    smallest = smallest_long_side(photo, patch, held_out)
-    return [round(min(max(SCALE * structure_long * f, smallest), native)) for f in (0.8, 1.0, 1.25)]
-
-
-class Patches:
-    """Random aligned patches, mirrored at random (step T of the paper's algorithms).
-
-    ``pairs`` gives the pictures to cut them from at a step. With ``turned`` they are also turned by right
-    angles, as ESRGAN does; not where what is learned is one photograph, which has an above and a below.
-    """
-
-    def __init__(
-        self,
-        pairs: Callable[[int], Sequence[Pair]],
-        config: UpscalerConfig,
-        noise: float,
-        device: torch.device,
-        *,
-        turned: bool = False,
-    ) -> None:
-        self.pairs, self.config, self.noise, self.device = pairs, config, noise, device
-        self.turned = turned
-
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Low (batch, 3, patch / 4, patch / 4) with noise added, high (batch, 3, patch, patch)."""
-        pairs = self.pairs(step)
-        size = self.config.patch // SCALE
-        lows, highs = [], []
-        for which in torch.randint(len(pairs), (self.config.batch,)).tolist():
-            pair = pairs[which]
-            y, x = (int(torch.randint(n - size + 1, ())) for n in pair.low.shape[1:])
-            low = pair.low[:, y : y + size, x : x + size]
-            high = pair.high[:, SCALE * y : SCALE * (y + size), SCALE * x : SCALE * (x + size)]
-            if torch.rand(()) < 0.5:
-                low, high = low.flip(-1), high.flip(-1)
-            if self.turned:
-                quarters = int(torch.randint(4, ()))
-                low, high = (torch.rot90(picture, quarters, (1, 2)) for picture in (low, high))
-            lows.append(low)
-            highs.append(high)
-        low = torch.stack(lows).to(self.device)
-        high = to_float(torch.stack(highs).to(self.device))
-        low = low + torch.randn_like(low) * self.noise
-        return channels_last(low), channels_last(high)
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """``x`` in the memory layout that convolutions on processors and tensor cores like."""
-    return x.contiguous(memory_format=torch.channels_last)
+Validation = Callable[[Upscaler], Mapping[str, float]]
 
 
 @contextmanager
@@ -143,16 +55,25 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 class UpscalerTraining:
-    """One upscaler's optimisation: L1 first, then L1 + relativistic average GAN (+ perceptual)."""
+    """One upscaler's optimisation: L1 first, then L1, what makes it look right, and a relativistic GAN.
+
+    What makes it look right are VGG19's features, as in the paper, where there are weights for them; else the
+    statistics of patches and, where there are weights for that, the distance LPIPS.
+    """
 
     def __init__(
-        self, config: UpscalerConfig, l1_steps: int, gan_steps: int, patches: Patches, vgg: VGGFeatures | None
+        self,
+        config: UpscalerConfig,
+        size: UpscalerSize,
+        steps: tuple[int, int],
+        patches: Patches,
+        perceptual: Perceptual | None,
     ) -> None:
-        self.config, self.l1_steps, self.gan_steps = config, l1_steps, gan_steps
-        self.patches, self.vgg = patches, vgg
-        generator = RRDBNet(config.features, config.blocks, config.growth)
+        """``steps``: of the L1 phase and of the adversarial one."""
+        self.config, self.patches, self.perceptual = config, patches, perceptual
+        self.l1_steps, self.gan_steps = steps
         discriminator = UpscalerDiscriminator(config.discriminator_channels, config.discriminator_levels)
-        self.generator = place(generator, patches.device)
+        self.generator = place(make_upscaler(size), patches.device)
         self.discriminator = place(discriminator, patches.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)  # of its weights: the result
         self.generator_optimizer, self.discriminator_optimizer = (
@@ -167,7 +88,7 @@ class UpscalerTraining:
     def steps(self) -> int:
         return self.l1_steps + self.gan_steps
 
-    def start_from(self, network: RRDBNet) -> None:
+    def start_from(self, network: Upscaler) -> None:
         """Takes the weights of another network of the same size."""
         for own in (self.generator, self.average):
             own.load_state_dict(network.state_dict())
@@ -179,13 +100,16 @@ class UpscalerTraining:
             DivergedError: training has run away.
         """
         self._set_learning_rate()
-        low, high = self.patches(self.done)
-        fake = self._run(self.generator, low)
+        batch = self.patches(self.done)
+        fake = crop(self._run(self.generator, batch.low), SCALE * self.config.margin)
         if self.done < self.l1_steps:
-            metrics = self._train_l1(fake, high)
+            metrics = self._train_l1(fake, batch)
+        elif self.config.adversarial_share == 0:
+            loss, metrics = self._guide(fake, batch)
+            self.generator_optimizer.step(loss)
         else:
-            metrics = self._train_discriminator(fake.detach(), high)
-            metrics |= self._train_adversarial(fake, high)
+            metrics = self._train_discriminator(fake.detach(), batch.high)
+            metrics |= self._train_adversarial(fake, batch)
         self.drift.update(float(metrics["reconstruction"]))
         self.done += 1
         self._update_average()
@@ -216,8 +140,8 @@ class UpscalerTraining:
             for group in guarded.optimizer.param_groups:
                 group["lr"] = rate * 0.5**self.retreats
 
-    def _train_l1(self, fake: Tensor, high: Tensor) -> Metrics:
-        reconstruction = F.l1_loss(fake, high)
+    def _train_l1(self, fake: Tensor, batch: Batch) -> Metrics:
+        reconstruction = reconstruction_loss(fake, batch)
         self.generator_optimizer.step(reconstruction)
         return {"reconstruction": reconstruction.detach()}
 
@@ -229,29 +153,59 @@ class UpscalerTraining:
         self.discriminator_optimizer.step(loss)
         return {"discriminator": loss.detach()}
 
-    def _train_adversarial(self, fake: Tensor, high: Tensor) -> Metrics:
-        reconstruction = F.l1_loss(fake, high)
+    def _train_adversarial(self, fake: Tensor, batch: Batch) -> Metrics:
         with torch.no_grad():
-            real_scores = self._run(self.discriminator, high)
+            real_scores = self._run(self.discriminator, batch.high)
         with frozen(self.discriminator):
             fake_scores = self._run(self.discriminator, fake)
         adversarial = (
             relativistic_loss(fake_scores, real_scores, 1) + relativistic_loss(real_scores, fake_scores, 0)
         ) / 2
-        metrics = {"reconstruction": reconstruction.detach(), "adversarial": adversarial.detach()}
-        loss = self.config.adversarial * adversarial
-        if self.vgg is None:
-            statistics = patch_statistics_loss(fake, high)
-            metrics["patch_statistics"] = statistics.detach()
-            noisy = self.patches.noise > 0
-            weight = self.config.noisy_reconstruction_alone if noisy else self.config.reconstruction_alone
-            loss = loss + weight * reconstruction + self.config.patch_statistics_alone * statistics
+        guided, metrics = self._guide(fake, batch)
+        if self.config.adversarial_share is None:
+            loss = guided + self.config.adversarial * adversarial
+        elif self.done - self.l1_steps < WARM_UP_OF_DISCRIMINATOR:
+            loss = guided
         else:
-            perceptual = F.l1_loss(self._run(self.vgg, fake), self._run(self.vgg, high))
-            metrics["perceptual"] = perceptual.detach()
-            loss = loss + self.config.reconstruction * reconstruction + self.config.perceptual * perceptual
+            loss = with_share(fake, guided, adversarial, self.config.adversarial_share)
         self.generator_optimizer.step(loss)
-        return metrics
+        return {**metrics, "adversarial": adversarial.detach()}
+
+    def _guide(self, fake: Tensor, batch: Batch) -> tuple[Tensor, Metrics]:
+        """The generator's loss without the adversarial one."""
+        config = self.config
+        reconstruction = reconstruction_loss(fake, batch)
+        metrics = {"reconstruction": reconstruction.detach()}
+        perceptual = self._perceive(fake, batch)
+        if perceptual is not None:
+            metrics["perceptual"] = perceptual.detach()
+            if self.perceptual is not None and self.perceptual.replaces_statistics:
+                loss = config.reconstruction * reconstruction + config.perceptual * perceptual
+                return loss, metrics
+        statistics = patch_statistics_loss(fake, batch.high)
+        pattern = grid_pattern_loss(fake, batch.high)
+        metrics |= {"patch_statistics": statistics.detach(), "grid_pattern": pattern.detach()}
+        noisy = self.patches.noise > 0
+        weight = config.noisy_reconstruction_alone if noisy else config.reconstruction_alone
+        loss = weight * reconstruction + config.patch_statistics_alone * statistics
+        loss = loss + config.grid_pattern_alone * pattern
+        return (loss if perceptual is None else loss + config.lpips * perceptual), metrics
+
+    def _perceive(self, fake: Tensor, batch: Batch) -> Tensor | None:
+        """The perceptual loss, of what has a counterpart: of all, or of one random part, which is faster."""
+        matched = batch.matched.flatten() == 1
+        if self.perceptual is None or not matched.any():
+            return None
+        fake, real = fake[matched], batch.high[matched]
+        if self.config.perceptual_side is not None:
+            side = min(self.config.perceptual_side, *fake.shape[2:])
+            which = int(torch.randint(len(fake), ()))
+            y, x = (int(torch.randint(n - side + 1, ())) for n in fake.shape[2:])
+            part = (slice(which, which + 1), slice(None), slice(y, y + side), slice(x, x + side))
+            fake, real = fake[part], real[part]
+        with torch.autocast(fake.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            loss: Tensor = self.perceptual(fake, real)
+        return loss.float()
 
     def state_dict(self) -> dict[str, Any]:
         parts = {name: part.state_dict() for name, part in self._parts().items()}
@@ -273,44 +227,86 @@ class UpscalerTraining:
         }
 
 
+def reconstruction_loss(fake: Tensor, batch: Batch) -> Tensor:
+    """L1 to what should have come out; to what went in, after a reduction, where nobody knows what should."""
+    loss = (fake - batch.high).abs().mean((1, 2, 3), keepdim=True)
+    if bool((batch.matched == 1).all()):
+        return loss.mean()
+    reduced = reduce(fake, *batch.inner.shape[2:])
+    consistency = (reduced - batch.inner).abs().mean((1, 2, 3), keepdim=True)
+    return torch.where(batch.matched == 1, loss, consistency).mean()
+
+
+def with_share(fake: Tensor, guided: Tensor, adversarial: Tensor, share: float) -> Tensor:
+    """A loss of the value of ``guided``; its gradient has as much of ``adversarial``'s as ``share`` says.
+
+    That one's weight is chosen so that at the picture ``fake`` its gradient is ``share`` times as long as
+    that of ``guided``: with a fixed weight it was from 0.1 to 4 times.
+    """
+    own, pushed = (torch.autograd.grad(loss, fake, retain_graph=True)[0] for loss in (guided, adversarial))
+    gradient = own + share * own.norm() / (pushed.norm() + 1e-12) * pushed
+    product = (fake * gradient).sum()
+    return guided.detach() + product - product.detach()
+
+
 def train_upscalers(
     run: Run,
     photo: Photo,
     config: UpscalerConfig,
     structure_long: int,
     *,
-    vgg: VGGFeatures | None = None,
-    init: RRDBNet | None = None,
-    init_first: RRDBNet | None = None,
-) -> tuple[RRDBNet, RRDBNet]:
+    perceptual: Perceptual | None = None,
+    init: Upscaler | None = None,
+    init_first: Upscaler | None = None,
+    teacher: Upscaler | None = None,
+    first_pairs: Sequence[Pair] = (),
+) -> tuple[Upscaler, Upscaler]:
     """Trains both upscalers, from where the run's checkpoints stand; returns (first, later).
 
-    ``structure_long`` is the long side of the structure's finest scale; ``vgg``: perceptual features for the
+    ``structure_long`` is the long side of the structure's finest scale; ``perceptual``: features for the
     adversarial phase, where weights for them were given. ``init`` and ``init_first``: pre-trained networks of
-    the configuration's size that the later and the first one start from.
+    the configuration's sizes that the later and the first one start from. ``teacher``: what the later one
+    learns from beside the photograph; ``first_pairs``: what the first one is trained on beside it.
     """
-    limits = (structure_long, config.patch, config.held_out)
+    limits = (structure_long, config.window, config.held_out)
 
     def train(
-        name: str, sizes: list[int], noise: float, steps: tuple[int, int], start: RRDBNet | None
-    ) -> RRDBNet:
-        pairs = make_pairs(photo, sizes, config.held_out)
+        name: str, pairs: Sequence[Pair], noise: float, steps: tuple[int, int], start: Upscaler | None
+    ) -> Upscaler:
+        size = config.first if name == "upscaler-first" else config.later
         patches = Patches(lambda _: pairs, config, noise, run.device)
-        training = UpscalerTraining(config, *steps, patches, vgg)
-        if start is not None:
+        training = UpscalerTraining(config, size, steps, patches, perceptual)
+        if start is not None and size_of(start) == size:
             training.start_from(start)
         return train_upscaler(run, name, training)
 
     steps = config.steps(pretrained=init is not None)
-    later = train("upscaler-later", later_sizes(photo, *limits), 0.0, steps, init)
+    pairs = make_pairs(photo, later_sizes(photo, *limits), config.held_out)
+    if teacher is not None and not _is_trained(run, "upscaler-later", steps):
+        pairs = balanced(pairs, _learn_from(run, teacher, photo, config.held_out))
+    later = train("upscaler-later", pairs, 0.0, steps, init)
     steps = config.steps(pretrained=init_first is not None, share=config.first_share)
-    first = train("upscaler-first", first_sizes(photo, *limits), config.noise, steps, init_first or later)
+    pairs = [*make_pairs(photo, first_sizes(photo, *limits), config.held_out), *first_pairs]
+    first = train("upscaler-first", pairs, config.noise, steps, init_first or later)
     return first, later
+
+
+def _learn_from(run: Run, teacher: Upscaler, photo: Photo, held_out: float) -> list[Pair]:
+    """What a teacher makes of the photograph."""
+    with run.progress("teacher", 0, CROPS) as bar:
+        seed = int(run.config["seed"]) % (1 << 63)
+        return taught_pairs(photo, as_teacher(teacher, run.device), held_out, seed, bar.update)
+
+
+def _is_trained(run: Run, name: str, steps: tuple[int, int]) -> bool:
+    """Whether the run's checkpoint ``name`` stands at its last step."""
+    saved = run.load_checkpoint(name)
+    return saved is not None and saved["step"] == sum(steps)
 
 
 def train_upscaler(
     run: Run, name: str, training: UpscalerTraining, validate: Validation | None = None
-) -> RRDBNet:
+) -> Upscaler:
     """Trains one upscaler to its end, from where the run's checkpoint ``name`` stands.
 
     The state after the L1 phase stays in checkpoint NAME-l1. ``validate`` adds to the metrics now and then.
@@ -377,7 +373,9 @@ def _retreat(run: Run, name: str, training: UpscalerTraining, error: DivergedErr
 @torch.no_grad()
 def _save_samples(run: Run, name: str, training: UpscalerTraining, count: int = 4) -> None:
     """Rows of: input (enlarged by repetition), output, photograph."""
-    low, high = (x[:count] for x in training.patches(training.done))
-    enlarged = F.interpolate(low, scale_factor=float(SCALE), mode="nearest")
-    rows = torch.stack([enlarged, training.average(low), high], 1).flatten(0, 1)
+    batch = training.patches(training.done)
+    low, high = batch.low[:count], batch.high[:count]
+    margin = SCALE * training.config.margin
+    enlarged = crop(F.interpolate(low, scale_factor=float(SCALE), mode="nearest"), margin)
+    rows = torch.stack([enlarged, crop(training.average(low), margin), high], 1).flatten(0, 1)
     run.save_samples(name, rows, columns=3)

@@ -77,7 +77,8 @@ def convert_upscaler(
     """The ONNX upscaler `network`, (1, 3, h, w) -> (1, 3, 4h, 4w), with the types and ends described above.
 
     In bf16 that is the trunk, from behind the first convolution to the last one before enlargement; the rest
-    is in float16, since 8 bits of mantissa would draw bands there.
+    is in float16, since 8 bits of mantissa would draw bands there. The enlargement of the picture itself that
+    a residual network adds to is in float32 in all of them.
     `output` is uint8 or `float_type(precision)`. `window` is (height, width); None: tiles of any size that is
     a multiple of `even_strips.ALIGNMENT`, which networks ask for that compute their end in strips.
 
@@ -132,9 +133,10 @@ def _convert(
     first.output[0], last[0].input[0] = network.input[0].name, network.output[0].name
     tile_type = whole.input[0].type.tensor_type.elem_type
     nodes, typed = list(network.node), _TypedNodes(model, {first.output[0]: tile_type})
-    trunk = _trunk(nodes) if precision == "bf16" else set()
+    kinds = dict.fromkeys(_trunk(nodes) if precision == "bf16" else (), _BFLOAT16)
+    kinds |= dict.fromkeys(_carrying(nodes, first.output[0]), _FLOAT)
     for node in nodes:
-        typed.append(node, tile_type if trunk.isdisjoint(node.output) else _BFLOAT16)
+        typed.append(node, kinds.get(node.output[0], tile_type))
     del whole.node[:]
     whole.node.extend([first, *typed.nodes, *last])
     whole.initializer.extend(typed.weights.values())
@@ -168,6 +170,22 @@ def _trunk(nodes: Sequence["NodeProto"]) -> set[str]:
     behind, ahead = _led_to(small, ("Conv",)), _leading_to(small, ("Conv",))
     inside = [node for node in small if not behind.isdisjoint(node.input)]
     return {name for node in inside for name in node.output if name in ahead}
+
+
+def _carrying(nodes: Sequence["NodeProto"], picture: str) -> set[str]:
+    """What carries the picture around a residual network: its enlargement by a convolution, and the rest.
+
+    Empty in a network whose only way from the picture to the result is through all of its convolutions.
+    """
+    ahead = _leading_to(nodes, ("Conv",))
+    readers = [node for node in nodes if node.op_type == "Conv" and node.input[0] == picture]
+    names = {node.output[0] for node in readers if node.output[0] not in ahead}
+    if len(names) == len(readers):
+        return set()
+    for node in nodes:
+        if not names.isdisjoint(node.input):
+            names.update(node.output)
+    return names
 
 
 def _led_to(nodes: Sequence["NodeProto"], kinds: Collection[str]) -> set[str]:
