@@ -14,7 +14,7 @@ What the paper leaves open is taken from HP-VAE-GAN. Where every preset departs 
   has not learned its scale. Like there it is divided by the batch size.
 - Biases of convolutions start at zero; their weights as there (normal, deviation 0.02).
 - The scale factor is Table 3's 0.75, so that the coarsest scale of 256 pixels has 26 (26 x 17 for 3 : 2);
-  HP-VAE-GAN bends its factor until the short side has 32.
+  HP-VAE-GAN bends its factor until the coarsest has 32.
 - Steps that are not finite are left out, and a scale that diverges starts once more with a lower learning
   rate (:mod:`trainers.runs.stability`).
 
