@@ -20,12 +20,12 @@ from trainers.upscalers.pretrained import OURS
 
 from .one_upscaler import train
 
-CANDIDATES = {  # weights of the adversarial loss and of patch statistics, beside L1 with 1
+CANDIDATES = {  # weights of the adversarial loss and of patch statistics, beside the presets' L1
     "L1 alone": (0.0, 0.0),
     "adversarial": (STANDARD.upscaler.adversarial, 0.0),
     "adversarial, six times": (6 * STANDARD.upscaler.adversarial, 0.0),
-    "patch statistics": (0.0, STANDARD.upscaler.patch_statistics_alone),
-    "both (the presets)": (STANDARD.upscaler.adversarial, STANDARD.upscaler.patch_statistics_alone),
+    "patch statistics (the presets)": (0.0, STANDARD.upscaler.patch_statistics_alone),
+    "both": (STANDARD.upscaler.adversarial, STANDARD.upscaler.patch_statistics_alone),
 }
 
 
@@ -39,16 +39,22 @@ def main() -> None:
     task = make_task(photo, config.held_out, max(photo.height, photo.width) // 2, 0.0)
     sizes = later_sizes(photo, STANDARD.structure.long_side, config.window, config.held_out)
     start = restore_upscaler(OURS["init"])
-    print(f"{'':<28} {'PSNR, dB':>9} {'SSIM':>8} {'SWD':>7}")
+    print(f"{'':<32} {'PSNR, dB':>9} {'SSIM':>8} {'SWD':>7}")
 
     def show(name: str, upscale: Upscale) -> None:
         got = score(upscale, task)
-        print(f"{name:<28} {got.psnr:>9.2f} {got.ssim:>8.4f} {got.swd:>7.1f}", flush=True)
+        print(f"{name:<32} {got.psnr:>9.2f} {got.ssim:>8.4f} {got.swd:>7.1f}", flush=True)
 
     show("bicubic", bicubic)
     show("before", start)
     for name, (adversarial, patch_statistics) in CANDIDATES.items():
-        variant = replace(config, adversarial=adversarial, patch_statistics_alone=patch_statistics)
+        variant = replace(
+            config,
+            adversarial=adversarial,
+            adversarial_share=None,  # the weight above in place of the presets' share, which is none
+            patch_statistics_alone=patch_statistics,
+            grid_pattern_alone=config.grid_pattern_alone if patch_statistics else 0.0,
+        )
         show(name, train(photo, sizes, variant, (0, options.steps), start=start))
 
 

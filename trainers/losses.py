@@ -37,7 +37,7 @@ def gradient_penalty(gradient: Callable[[Tensor], Tensor], real: Tensor, fake: T
 
 
 def patch_statistics_loss(fake: Tensor, real: Tensor) -> Tensor:
-    """How far the distribution of ``fake``'s patches is from that of ``real``'s, both (N, 3, H, W); about 1.
+    """How far the distribution of ``fake``'s patches is from that of ``real``'s, both (N, 3, H, W).
 
     The sliced Wasserstein distance (Rabin et al. 2011; on patches of one picture: GPDM, Elnekave and Weiss
     2022): patches are projected onto random directions, free of the mean, and compared in sorted order. Two

@@ -66,15 +66,16 @@ def run(network: bytes, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return upscaled, check
 
 
-def test_fp32_gives_the_same_picture(network: bytes) -> None:
-    pixels = random_pixels()
+def test_fp32_gives_the_same_picture(network: bytes, residual: bytes) -> None:
+    """To the bit, but where the runtime fuses a residual network's sum of two convolutions otherwise."""
+    pixels, tolerance = random_pixels(), 1e-6 if network is residual else 0.0
     expected = original(network, pixels)
     upscaled, check = run(convert_upscaler(network, "fp32", FLOAT32), pixels)
-    np.testing.assert_allclose(upscaled, expected.clip(0, 1), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(upscaled, expected.clip(0, 1), rtol=0, atol=tolerance)
     np.testing.assert_allclose(check, np.abs(expected).sum(), rtol=1e-5)
     levels, _ = run(convert_upscaler(network, "fp32", UINT8), pixels)
     assert levels.dtype == np.uint8
-    assert np.abs(levels - expected.clip(0, 1) * np.float32(255)).max() < 0.5 + 1e-3
+    assert np.abs(levels - expected.clip(0, 1) * np.float32(255)).max() <= 0.5 + 255 * tolerance
 
 
 def test_fp16_is_close(network: bytes) -> None:

@@ -294,8 +294,8 @@ def train_upscalers(
 def _learn_from(run: Run, teacher: Upscaler, photo: Photo, held_out: float) -> list[Pair]:
     """What a teacher makes of the photograph."""
     with run.progress("teacher", 0, CROPS) as bar:
-        seed = int(run.config["seed"]) % (1 << 63)
-        return taught_pairs(photo, as_teacher(teacher, run.device), held_out, seed, bar.update)
+        teach = as_teacher(teacher, run.device)
+        return taught_pairs(photo, teach, held_out, run.config["seed"], bar.update)
 
 
 def _is_trained(run: Run, name: str, steps: tuple[int, int]) -> bool:
