@@ -30,6 +30,7 @@ void check_rules(const WindowRules& rules) {
     check_range("pixel_bytes", rules.pixel_bytes, 1, std::int64_t{1} << 30);
     check_range("row_bytes", rules.row_bytes, 0, std::int64_t{1} << 60);
     check_range("alignment", rules.alignment, 1, kMaxHalo);
+    check_range("least_rows", rules.least_rows, 1, kMaxSide);
     if (rules.window) {
         check_range("window's height", rules.window->height, 1, kMaxWindow);
         check_range("window's width", rules.window->width, 1, kMaxWindow);
@@ -57,10 +58,10 @@ struct Split {
 };
 
 // Every split of an axis that can be part of an optimal grid, from the longest window to the shortest: each
-// window that is the smallest for some count, with the smallest such count. There are O(sqrt(length)).
-std::vector<Split> splits(std::int64_t length, std::int64_t halo, std::int64_t alignment) {
+// window that is the smallest for some count from `least` on, with the smallest such count. There are O(sqrt(length)).
+std::vector<Split> splits(std::int64_t length, std::int64_t halo, std::int64_t alignment, std::int64_t least) {
     std::vector<Split> result;
-    for (std::int64_t count = 1;;) {
+    for (std::int64_t count = std::min(least, length);;) {
         const std::int64_t window = divide_up(smallest_window(length, halo, count), alignment) * alignment;
         result.push_back({window, count});
         const std::int64_t core = window - alignment - 2 * halo;  // the longest in the next shorter window
@@ -74,7 +75,8 @@ std::vector<Split> splits(std::int64_t length, std::int64_t halo, std::int64_t a
 std::vector<Split> candidates(std::int64_t length, std::int64_t halo, const WindowRules& rules,
                               std::int64_t Size::* side) {
     if (!rules.window) {
-        std::vector<Split> found = splits(length, halo, rules.alignment);
+        const std::int64_t least = side == &Size::height ? rules.least_rows : 1;
+        std::vector<Split> found = splits(length, halo, rules.alignment, least);
         const auto fits = [&](const Split& split) { return split.window <= rules.max_side; };
         found.erase(found.begin(), std::find_if(found.begin(), found.end(), fits));
         return found;

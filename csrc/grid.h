@@ -102,7 +102,9 @@ struct WindowRules {
     std::int64_t max_side = std::numeric_limits<std::int64_t>::max();
     // Both sides of a window are multiples of this.
     std::int64_t alignment = 1;
-    // The one window of an engine of fixed shape; `alignment` and `max_side` then do not matter.
+    // Of tiles, where the picture has as many rows of pixels: low bands are on their way earlier.
+    std::int64_t least_rows = 1;
+    // The one window of an engine of fixed shape; the three before do not matter then.
     std::optional<Size> window;
 };
 

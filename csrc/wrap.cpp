@@ -345,10 +345,11 @@ void translate_errors(std::exception_ptr thrown) {
 
 Grid plan_grid(std::int64_t height, std::int64_t width, std::int64_t halo, std::int64_t budget,
                std::int64_t pixel_bytes, std::int64_t row_bytes, std::optional<std::int64_t> max_pixels,
-               std::optional<std::int64_t> max_side, std::int64_t alignment, const std::optional<Pair>& window) {
+               std::optional<std::int64_t> max_side, std::int64_t alignment, std::int64_t least_rows,
+               const std::optional<Pair>& window) {
     constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
     const ourgan::WindowRules rules{budget, pixel_bytes, row_bytes, max_pixels.value_or(kNoLimit),
-                                    max_side.value_or(kNoLimit), alignment, to_size(window)};
+                                    max_side.value_or(kNoLimit), alignment, least_rows, to_size(window)};
     return ourgan::plan_grid(height, width, halo, rules);
 }
 
@@ -408,13 +409,14 @@ void bind_grid(py::module_& m) {
 
     m.def("plan_grid", &plan_grid, "height"_a, "width"_a, "halo"_a, "budget"_a, py::kw_only(), "pixel_bytes"_a = 1,
           "row_bytes"_a = 0, "max_pixels"_a = py::none(), "max_side"_a = py::none(), "alignment"_a = 1,
-          "window"_a = py::none(),
+          "least_rows"_a = 1, "window"_a = py::none(),
           "The grid of least total window area that these rules allow; among equals the one with fewer tiles, then\n"
           "with fewer columns.\n\n"
           "budget: not passed by window_height * (window_width * pixel_bytes + row_bytes). row_bytes is what a row\n"
           "of a band, as wide as the picture, takes in memory: it lets wide low windows win in wide pictures.\n"
           "max_pixels, max_side: the largest area and the longest side of a window, if there is a limit.\n"
           "alignment: the sides of a window are multiples of it.\n"
+          "least_rows: of tiles, where the picture has as many rows of pixels.\n"
           "window: (height, width) of the only window of an engine of fixed shape, whatever the alignment.\n"
           "BudgetError: no window is allowed; the message says what budget or max_pixels would do, or how large a\n"
           "fixed window must be. ValueError: a number is out of its range.");

@@ -21,6 +21,9 @@ from ourgan_sdk.system.streams import log_to_stderr, say, steady_streams, warn
 from trainers.bundling.onnx_export import ExportError, export_checkpoint
 from trainers.runs.restore import RestoreError
 
+OPTIONAL = "upscaler-second"  # not every preset has one for pass 2 alone
+NAMES = ("structure", "upscaler-first", OPTIONAL, "upscaler-later")
+
 
 @steady_streams()
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("trainers").setLevel(logging.INFO)
     source: Path = options.source
     if source.is_dir():
-        names = ("structure", "upscaler-first", "upscaler-later")
-        jobs = [(source / "checkpoints" / f"{name}.pt", source / "onnx" / f"{name}.onnx") for name in names]
+        checkpoints = [source / "checkpoints" / f"{name}.pt" for name in NAMES]
+        jobs = [
+            (checkpoint, source / "onnx" / f"{checkpoint.stem}.onnx")
+            for checkpoint in checkpoints
+            if checkpoint.stem != OPTIONAL or checkpoint.exists()
+        ]
     else:
         jobs = [(source, source.with_suffix(".onnx"))]
     try:

@@ -531,7 +531,7 @@ def philox4x32(counter: typing.Annotated[collections.abc.Sequence[typing.Support
     """
     The four 32-bit words of Philox 4x32-10 for a counter of four and a key of two 32-bit words.
     """
-def plan_grid(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, budget: typing.SupportsInt | typing.SupportsIndex, *, pixel_bytes: typing.SupportsInt | typing.SupportsIndex = 1, row_bytes: typing.SupportsInt | typing.SupportsIndex = 0, max_pixels: typing.SupportsInt | typing.SupportsIndex | None = None, max_side: typing.SupportsInt | typing.SupportsIndex | None = None, alignment: typing.SupportsInt | typing.SupportsIndex = 1, window: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None) -> Grid:
+def plan_grid(height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, halo: typing.SupportsInt | typing.SupportsIndex, budget: typing.SupportsInt | typing.SupportsIndex, *, pixel_bytes: typing.SupportsInt | typing.SupportsIndex = 1, row_bytes: typing.SupportsInt | typing.SupportsIndex = 0, max_pixels: typing.SupportsInt | typing.SupportsIndex | None = None, max_side: typing.SupportsInt | typing.SupportsIndex | None = None, alignment: typing.SupportsInt | typing.SupportsIndex = 1, least_rows: typing.SupportsInt | typing.SupportsIndex = 1, window: tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex] | None = None) -> Grid:
     """
     The grid of least total window area that these rules allow; among equals the one with fewer tiles, then
     with fewer columns.
@@ -540,6 +540,7 @@ def plan_grid(height: typing.SupportsInt | typing.SupportsIndex, width: typing.S
     of a band, as wide as the picture, takes in memory: it lets wide low windows win in wide pictures.
     max_pixels, max_side: the largest area and the longest side of a window, if there is a limit.
     alignment: the sides of a window are multiples of it.
+    least_rows: of tiles, where the picture has as many rows of pixels.
     window: (height, width) of the only window of an engine of fixed shape, whatever the alignment.
     BudgetError: no window is allowed; the message says what budget or max_pixels would do, or how large a
     fixed window must be. ValueError: a number is out of its range.

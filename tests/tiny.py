@@ -33,6 +33,7 @@ TINY = replace(
     upscaler=replace(
         presets.DRAFT.upscaler,
         first=UpscalerSize("residual", 8, 1, None),
+        second=UpscalerSize("residual", 8, 1, None),
         later=UpscalerSize("residual", 8, 1, None),
         pretrained=False,
         tuning_l1_steps=0,

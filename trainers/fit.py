@@ -37,9 +37,8 @@ from .photo import Photo, check_photo, load_photo, structure_pyramid
 from .presets import PRESETS, Preset
 from .runs.run import Run, RunError
 from .structures.ourgan import StructureModel, train_structure
-from .upscalers.patches import Pair, structure_pairs
+from .upscalers.passes import Structures, train_upscalers
 from .upscalers.pretrained import OURS, adopt_sizes, keep, kept, read_pretrained
-from .upscalers.upscaler import train_upscalers
 
 log = logging.getLogger("trainers")
 
@@ -88,6 +87,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="start that of pass 1 from another, used to noise (trainers.pretrain --noise 0.1)",
     )
     parser.add_argument(
+        "--init-second",
+        type=Path,
+        metavar="FILE",
+        help="start that of pass 2 from another, used to what pass 1 makes (trainers.pretrain --after)",
+    )
+    parser.add_argument(
         "--teacher",
         type=Path,
         metavar="FILE",
@@ -122,16 +127,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser,
             options,
             (
-                *("preset", "seed", "run", "vgg", "init", "init_first", "teacher", "from_scratch"),
-                *("texture", "no_photograph"),
+                *("preset", "seed", "run", "vgg", "init", "init_first", "init_second", "teacher"),
+                *("from_scratch", "texture", "no_photograph"),
             ),
         )
     if options.moved and not options.resume:
         parser.error("--image tells where the photograph of a run is that goes on: give it with --resume RUN")
     if options.init and options.from_scratch:
         parser.error("give either --init or --from-scratch")
-    if options.init_first and not options.init:
-        parser.error("--init-first needs --init, for the passes after the first")
+    for name in ("first", "second"):
+        if getattr(options, f"init_{name}") and not options.init:
+            parser.error(f"--init-{name} needs --init, for the passes that have no network of their own")
     return options
 
 
@@ -149,39 +155,38 @@ def fit(options: argparse.Namespace) -> Path:
     preset = run.preset
     photo = load_again(options.moved or Path(config["photo"]["path"]), config["photo"]["sha256"])
     perceptual = load_perceptual(config["perceptual"], device)
-    init, init_first, teacher = (kept(run, name) for name in ("init", "init_first", "teacher"))
+    pretrained = {name: network for name in (*OURS, "teacher") if (network := kept(run, name))}
     log.info("run directory: %s (%s, %s, seed %d)", run.directory, preset.name, device, config["seed"])
     torch.manual_seed(config["seed"])
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
     with run.saving_when_interrupted():
         structure = train_structure(run, photo, preset.structure)
-        first, later = train_upscalers(
+        upscalers = train_upscalers(
             *(run, photo, preset.upscaler, preset.structure.long_side),
             perceptual=perceptual,
-            init=init,
-            init_first=init_first,
-            teacher=teacher,
-            first_pairs=pairs_of_structures(run, structure, photo),
+            teacher=pretrained.pop("teacher", None),
+            pretrained=pretrained,
+            structures=draw_structures(run, structure, photo),
         )
     check_output(output, photo.sha256, force=options.force)  # again: other runs end, too
-    assemble(run, photo, Trained(structure, first, later), output)
+    assemble(run, photo, Trained(structure, upscalers), output)
     log.info(
         "bundle: %s (%.1f MB), trained for %s", output, output.stat().st_size / 1e6, minutes(run.seconds)
     )
     return output
 
 
-def pairs_of_structures(run: Run, structure: StructureModel, photo: Photo) -> list[Pair]:
-    """Structures that pass 1 learns from, beside the photograph; the same ones whenever a run resumes."""
-    config = run.preset.upscaler
-    if not config.structures:
-        return []
+def draw_structures(run: Run, structure: StructureModel, photo: Photo) -> Structures | None:
+    """Those that passes 1 and 2 learn from, beside the photograph; the same ones whenever a run resumes."""
+    count = run.preset.upscaler.structures
+    if not count:
+        return None
     pyramid = [x.to(run.device) for x in structure_pyramid(photo, structure.sizes)]
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
         torch.manual_seed(run.config["seed"])
-        reconstructions = structure.reconstruct(pyramid, config.structures)
-        samples = structure.sample(structure.config.scales, config.structures)
-    return structure_pairs(photo, reconstructions, samples, config.window, config.held_out)
+        return Structures(
+            structure.reconstruct(pyramid, count), structure.sample(structure.config.scales, count)
+        )
 
 
 def start_run(options: argparse.Namespace, device: torch.device) -> Run:
@@ -218,8 +223,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
 def starting_points(options: argparse.Namespace, preset: Preset) -> dict[str, Path]:
     """The files that upscalers start from, named as in the run's configuration."""
     if options.init:
-        given = {"init": options.init, "init_first": options.init_first}
-        return {name: path for name, path in given.items() if path}
+        return {name: path for name in OURS if (path := getattr(options, name))}
     return OURS if preset.upscaler.pretrained and not options.from_scratch else {}
 
 

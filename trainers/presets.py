@@ -10,6 +10,8 @@ does otherwise than its sources stands in :mod:`trainers.structures.ourgan`, for
 - The discriminator scores patches and has spectral norm; ESRGAN's has batch normalisation and one score.
 - RRDBs start as an interpolation (:mod:`trainers.networks.rrdb`), their dense blocks as ESRGAN's.
 - The noise of 0.1 is of pictures in [0, 1].
+- ``standard`` and ``draft`` have a network for pass 2 alone (:mod:`trainers.upscalers.passes`); OUR-GAN's one
+  serves all passes after the first, as in ``paper``.
 - Without weights of VGG19, L1 and the statistics of patches stand in for its features.
 """
 
@@ -79,7 +81,8 @@ class UpscalerConfig:
     """Steps 2 and 3, super-resolution (Table 4)."""
 
     first: UpscalerSize = RRDB_23  # pass 1's network
-    later: UpscalerSize = RRDB_23  # that of the passes after it
+    second: UpscalerSize | None = None  # pass 2's, where it has one of its own
+    later: UpscalerSize = RRDB_23  # that of the passes after these
     # Algorithm 2's two phases share the 100,000 iterations of Table 4; Algorithm 3, from pre-trained weights
     # on, takes those of the second.
     l1_steps: int = 50_000
@@ -109,10 +112,11 @@ class UpscalerConfig:
     discriminator_channels: int = 64
     discriminator_levels: int = 4
     noise: float = 0.1  # deviation of the noise added to pass 1's input
+    second_noise: float = 0.03  # to pass 2's, where that has a network of its own
     grain: float = 0.0  # largest deviation of noise in the later one's input: a photograph's own, up to this
-    structures: int = 0  # reconstructions, and as many samples, that pass 1 learns from beside the photograph
+    structures: int = 0  # reconstructions, and as many samples, that passes 1 and 2 learn from as well
     held_out: float = 0.0  # share of the photograph's width, at its right, that is kept for evaluation
-    first_share: float = 1.0  # of the steps: what pass 1's upscaler takes
+    first_share: float = 1.0  # of the steps: what pass 1's upscaler takes, and pass 2's
     pretrained: bool = False  # starts from the weights in trainers/weights, where no others are given
     tuning_l1_steps: int = 0  # in place of l1_steps from pre-trained weights: Algorithm 3 has one phase only
 
@@ -146,12 +150,14 @@ class Preset:
             TypeError: a field is missing, which must not be filled in as another version has it, or unknown.
         """
         preset, upscaler = _make(cls, data), _make(UpscalerConfig, data["upscaler"])
-        first, later = (_make(UpscalerSize, data["upscaler"][name]) for name in ("first", "later"))
-        return replace(
-            preset,
-            structure=_make(StructureConfig, data["structure"]),
-            upscaler=replace(upscaler, first=first, later=later),
+        given = data["upscaler"]
+        upscaler = replace(
+            upscaler,
+            first=_make(UpscalerSize, given["first"]),
+            second=None if given["second"] is None else _make(UpscalerSize, given["second"]),
+            later=_make(UpscalerSize, given["later"]),
         )
+        return replace(preset, structure=_make(StructureConfig, data["structure"]), upscaler=upscaler)
 
 
 def _make(kind: type[T], values: object) -> T:
@@ -194,6 +200,9 @@ STANDARD = Preset(
     replace(
         PAPER.upscaler,
         later=UpscalerSize("residual", 48, 5, None),  # as good as an RRDB of 4 blocks at a fifth of its time
+        # What pass 1 has made is softer than a photograph: a network that is used to photographs sharpens it
+        # to straight lines. This one is used to it, and draws surfaces from noise (docs/quality.md).
+        second=UpscalerSize("residual", 48, 5, None),
         first=UpscalerSize("residual", 64, 8, None),  # pass 1 has a sixteenth of the pixels
         pretrained=True,  # minutes instead of hours
         l1_steps=2400,

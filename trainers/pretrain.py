@@ -2,6 +2,7 @@
 
 python -m trainers.pretrain FOLDER -o later.pth                             for the later passes
 python -m trainers.pretrain FOLDER -o first.pth --noise 0.1 --init later.pth  for pass 1, of noisy input
+python -m trainers.pretrain FOLDER -o second.pth --after first.pth --init later.pth  for pass 2, after it
 python -m trainers.pretrain --resume runs/FOLDER-standard                   goes on where a run was stopped
 
 Both phases are taken with --init, too: those weights may have learned another task.
@@ -13,9 +14,10 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,11 +36,12 @@ from .command_line import (
     unused_directory,
 )
 from .metrics.restoration import Scores, Task, bicubic, mean_scores, score
-from .networks import Upscaler
+from .networks import Upscaler, UpscalerSize
 from .perceptual import find_perceptual, load_perceptual
-from .presets import PRESETS
+from .presets import PRESETS, UpscalerConfig
 from .runs.run import Run, RunError
 from .upscalers.esrgan import SUFFIXES
+from .upscalers.passes import PassOne
 from .upscalers.patches import Patches
 from .upscalers.photographs import Folder, Pool
 from .upscalers.pretrained import adopt_sizes, keep, kept, read_pretrained
@@ -77,7 +80,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=sorted(PRESETS), help="default: standard")
     parser.add_argument("--l1-steps", type=int, help="of the first phase (default: the preset's)")
     parser.add_argument("--gan-steps", type=int, help="of the second phase (default: the preset's)")
-    parser.add_argument("--noise", type=float, help="deviation of noise added to the input (default: 0)")
+    parser.add_argument(
+        "--noise",
+        type=float,
+        help="deviation of noise added to the input (default: 0; with --after the preset's for pass 2)",
+    )
+    parser.add_argument(
+        "--after", type=Path, metavar="FILE", help="of pictures that this upscaler of pass 1 has made"
+    )
     parser.add_argument("--init", type=Path, metavar="FILE", help="start from this upscaler, of its size")
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"
@@ -101,7 +111,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if (options.folder is None) == (options.resume is None):
         parser.error("give either a folder or --resume RUN")
     if options.resume:
-        settled = ("preset", "l1_steps", "gan_steps", "noise", "init", "seed", "run", "vgg")
+        settled = ("preset", "l1_steps", "gan_steps", "noise", "after", "init", "seed", "run", "vgg")
         refuse_settled(parser, options, settled)
     if options.moved and not options.resume:
         parser.error("--folder tells where that of a run is that goes on: give it with --resume RUN")
@@ -124,7 +134,9 @@ def pretrain(options: argparse.Namespace) -> Path:
     output = options.output if options.resume and options.output else Path(settings["output"])
     check_output(output)
     config = run.preset.upscaler
-    folder = Folder(options.moved or Path(settings["folder"]), config, seed)
+    after = kept(run, "after")
+    pass_one = None if after is None else PassOne(after.to(device), config.noise)
+    folder = Folder(options.moved or Path(settings["folder"]), config, seed, pass_one)
     if folder.listing() != settings["listing"]:
         raise RunError(
             f"the photographs in {folder.path} are not those that this run was started with: say where those "
@@ -137,8 +149,8 @@ def pretrain(options: argparse.Namespace) -> Path:
     tasks = folder.held_out(settings["noise"])
     with Pool.open(folder) as pool, run.saving_when_interrupted():
         patches = Patches(pool, config, settings["noise"], device, turned=True)
-        size = config.first if settings["noise"] else config.later
-        training = UpscalerTraining(config, size, (config.l1_steps, config.gan_steps), patches, perceptual)
+        steps = config.l1_steps, config.gan_steps
+        training = UpscalerTraining(config, size_in(config, settings), steps, patches, perceptual)
         if init is not None:
             training.start_from(init)
         network = train_upscaler(
@@ -167,18 +179,23 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     config = replace(preset.upscaler, **{name: steps for name, steps in given.items() if steps is not None})
     if config.l1_steps + config.gan_steps == 0:
         raise ValueError("expected at least one step, got --l1-steps 0 and --gan-steps 0")
-    name = "init_first" if options.noise else "init"
+    name = "init_second" if options.after else "init_first" if options.noise else "init"
     pretrained = {name: read_pretrained(options.init)} if options.init else {}
     preset = replace(preset, upscaler=adopt_sizes(config, pretrained))
+    after = read_pretrained(options.after) if options.after else None
+    if after and not preset.upscaler.second:
+        raise RunError(f"the preset {preset.name} has no network for pass 2 alone: --after needs one")
+    noise = preset.upscaler.second_noise if after else 0.0
     settings = {
         "folder": str(source),
         "listing": Folder(source, preset.upscaler, seed).listing(),
-        "noise": options.noise or 0.0,
+        "noise": noise if options.noise is None else options.noise,
         "output": str(output.resolve()),
         "preset": preset.as_dict(),
         "seed": seed,
         "perceptual": find_perceptual(options.vgg, lpips=config.lpips > 0),
         "init": pretrained[name].record() if pretrained else None,
+        "after": after.record() if after else None,
     }
     directory = options.run or unused_directory(source.name, preset)
     if directory.resolve().is_relative_to(source):
@@ -189,7 +206,16 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     run = Run.create(directory, settings, device, quiet=options.quiet)
     for one in pretrained.values():
         keep(run, "init", one)
+    if after:
+        keep(run, "after", after)
     return run
+
+
+def size_in(config: UpscalerConfig, settings: Mapping[str, Any]) -> UpscalerSize:
+    """The size of the network that a run of these settings trains."""
+    if settings.get("after") and config.second:
+        return config.second
+    return config.first if settings["noise"] else config.later
 
 
 def check_output(path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -36,10 +36,13 @@ __all__ = [
     "parse_manifest",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION: Final = 5
 """The latest. Bundles are written in the first version that has what they hold: 2 with engines, 3 with the
-photograph, 4 without a structure network, 1 otherwise; earlier releases read those as well."""
+photograph, 4 without a structure network, 5 where training names a teacher or what pass 2's own network was
+started from, 1 otherwise; earlier releases read those as well."""
 PHOTOGRAPH_VERSION = 3
+STRUCTURELESS_VERSION = 4
+TRAINING_OF_5 = "init_second", "teacher"
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20
 LARGEST_MEMBER = (
@@ -89,6 +92,7 @@ class Training(_Record):
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the photograph's width, at its right
     init: Checkpoint | None = None  # what the upscaler of later passes was started from
     init_first: Checkpoint | None = None  # and that of pass 1, where it is not the trained later one
+    init_second: Checkpoint | None = None  # and pass 2's own, where it is not the trained later one
     teacher: Checkpoint | None = None  # what the upscaler of later passes has learned from
 
 
@@ -212,7 +216,7 @@ class FileEntry(_Record):
 class Manifest(_Record):
     """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`."""
 
-    schema_version: Literal[1, 2, 3, 4] = 1
+    schema_version: Literal[1, 2, 3, 4, 5] = 1
     created_by: str = f"ourgan_sdk {__version__}"
     photo: Photo
     training: Training | None = None  # None where nothing was trained, as the structure is made of patches
@@ -241,12 +245,20 @@ class Manifest(_Record):
 
     @model_validator(mode="after")
     def _check_structure(self) -> "Manifest":
-        if self.schema_version < SCHEMA_VERSION:
+        if self.schema_version < STRUCTURELESS_VERSION:
             for name in ("training", "structure"):
                 if getattr(self, name) is None:
                     raise ValueError(f"{name}: expected in schema version {self.schema_version}")
         elif self.structure is None and self.photo.file is None:
             raise ValueError("expected a structure network, or a photograph to make structures of")
+        return self
+
+    @model_validator(mode="after")
+    def _check_training(self) -> "Manifest":
+        version = self.schema_version
+        for name in TRAINING_OF_5 if version < SCHEMA_VERSION else ():
+            if getattr(self.training, name, None) is not None:
+                raise ValueError(f"training.{name}: expected none in schema version {version}")
         return self
 
     @property
@@ -262,8 +274,10 @@ class Manifest(_Record):
         return self.model_copy(update={"photo": self.photo.model_copy(update={"file": None})})
 
     @property
-    def lowest_version(self) -> Literal[1, 2, 3, 4]:
+    def lowest_version(self) -> Literal[1, 2, 3, 4, 5]:
         """The first schema version that has all that this manifest says: earlier releases read it as well."""
+        if self.training is not None and (self.training.init_second or self.training.teacher):
+            return 5
         if self.structure is None or self.training is None:
             return 4
         return 3 if self.photo.file is not None else 2 if self.engines else 1

@@ -16,6 +16,8 @@ from .manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
     PHOTOGRAPH_VERSION,
+    SCHEMA_VERSION,
+    TRAINING_OF_5,
     EngineRecord,
     Manifest,
     check_networks,
@@ -74,8 +76,8 @@ def _finished(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> t
     unknown: dict[str, Any] = {} if manifest.engines else {"engines": True}
     if version < PHOTOGRAPH_VERSION:
         unknown["photo"] = {"file"}
-    if manifest.training is not None and manifest.training.teacher is None:
-        unknown["training"] = {"teacher"}
+    if manifest.training is not None and version < SCHEMA_VERSION:
+        unknown["training"] = set(TRAINING_OF_5)
     text = manifest.model_dump_json(indent=2, exclude=unknown).encode()
     if len(text) > LARGEST_MANIFEST:
         raise BundleError(

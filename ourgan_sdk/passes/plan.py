@@ -25,6 +25,12 @@ _BAND_BYTES = 12
 """Bytes of bands per pixel of a pass's result: four bands of 8 bits or two of 16 may be on their way to the
 writer. The same for both, so that the tiling does not depend on the type."""
 
+_LEAST_BANDS = 4
+"""Of a picture, at least: the last one is what is still to be written when networks are done. Of two, which 8K
+would do with, that is half of it."""
+_HALOS_PER_BAND = 32
+"""At least, so that lower bands do not recompute much more."""
+
 _EARLIER_SHARES = (8, 32)
 """Which part of the memory limit the pass before the last may take, and every pass before that one; the last
 takes what is left. Each has a sixteenth of the pixels of the next, so that what smaller windows recompute
@@ -134,7 +140,7 @@ def _plan_within(memory_limit: int, chain: Chain, rules_of: RulesOf) -> Plan:
         if index < passes - 1:
             share = memory_limit // _EARLIER_SHARES[min(passes - 2 - index, 1)]
             budget = min(left, max(share, tiling.smallest))
-        grid = tiling.plan(budget)
+        grid = tiling.plan(budget, tiling.least_rows if index == passes - 1 else 1)
         left -= tiling.bytes(grid.window_height, grid.window_width)
         grids.append(grid)
     cache = TileCache(memory_limit // 4)
@@ -199,8 +205,13 @@ class Tiling:
             pixels = min(pixels, budget // self.device_bytes)
         return max(1, pixels)
 
-    def plan(self, budget: int) -> Grid:
-        """The grid that recomputes least; raises BudgetError."""
+    @property
+    def least_rows(self) -> int:
+        """Of tiles, for a picture on its way into a file."""
+        return max(1, min(_LEAST_BANDS, self.height // (_HALOS_PER_BAND * max(1, self.upscaler.halo))))
+
+    def plan(self, budget: int, least_rows: int = 1) -> Grid:
+        """The grid of so many rows of tiles that recomputes least; raises BudgetError."""
         return plan_grid(
             self.height,
             self.width,
@@ -211,5 +222,6 @@ class Tiling:
             max_pixels=self.max_pixels(budget),
             max_side=self.rules.max_side,
             alignment=self.rules.alignment,
+            least_rows=least_rows,
             window=self.rules.window,
         )

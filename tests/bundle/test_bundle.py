@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ourgan_sdk import Bundle, BundleError, Manifest, OutputError, write_bundle
 from ourgan_sdk.bundle import (
+    Checkpoint,
     EngineRecord,
     Erf,
     Photo,
@@ -180,16 +181,16 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_future_version(path: Path) -> None:
-    changed(path, schema_version=5, created_by="ourgan_sdk 9.0.0", unheard_of=True)
-    with pytest.raises(BundleError, match=r"schema version 5, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
+    changed(path, schema_version=6, created_by="ourgan_sdk 9.0.0", unheard_of=True)
+    with pytest.raises(BundleError, match=r"schema version 6, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
         Bundle.open(path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 0}, "expected schema_version 1 to 4, found 0"),
-        ({"schema_version": "1"}, "expected schema_version 1 to 4, found '1'"),
+        ({"schema_version": 0}, "expected schema_version 1 to 5, found 0"),
+        ({"schema_version": "1"}, "expected schema_version 1 to 5, found '1'"),
         ({"surplus": 1}, "surplus: Extra inputs"),
         ({"photo": {"width": 0, "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*greater than"),
         ({"photo": {"width": "3", "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*valid integer"),
@@ -431,6 +432,21 @@ def test_bundles_without_engines_are_as_they_were(path: Path) -> None:
     manifest = json.loads(zipfile.ZipFile(path).read("manifest.json"))
     assert manifest["schema_version"] == 1
     assert "engines" not in manifest
+
+
+@pytest.mark.parametrize("name", ["teacher", "init_second"])
+def test_what_only_the_latest_release_knows_of_training_is_version_5(
+    path: Path, small: Manifest, name: str
+) -> None:
+    assert not {"teacher", "init_second"} & manifest_of(path)["training"].keys()
+    assert small.training is not None
+    training = small.training.model_copy(update={name: Checkpoint(file="a.pth", sha256="0" * 64)})
+    written = write_bundle(path, small.model_copy(update={"training": training}), MEMBERS)
+    assert written == Bundle.open(path)
+    assert written.manifest.schema_version == 5
+    assert manifest_of(path)["training"][name] == {"file": "a.pth", "sha256": "0" * 64}
+    with pytest.raises(BundleError, match=f"training.{name}: expected none in schema version 1"):
+        Bundle.open(changed(path, schema_version=1))
 
 
 PHOTOGRAPH = {"photograph.jpg": b"pixels" * 99}

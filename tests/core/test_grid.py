@@ -99,6 +99,7 @@ class Rules:
     max_pixels: int | None = None
     max_side: int | None = None
     alignment: int = 1
+    least_rows: int = 1
     window: tuple[int, int] | None = None
 
     def plan(self, height: int, width: int, halo: int, budget: int) -> Grid:
@@ -112,6 +113,7 @@ class Rules:
             max_pixels=self.max_pixels,
             max_side=self.max_side,
             alignment=self.alignment,
+            least_rows=self.least_rows,
             window=self.window,
         )
 
@@ -133,6 +135,8 @@ class Rules:
     def best(self, height: int, width: int, halo: int, budget: int) -> tuple[int, int, int] | None:
         """(total window area, tiles, columns) of the best of all grids."""
         rows = self.splits(height, halo, self.window and self.window[0])
+        if self.window is None:
+            rows = [(count, side) for count, side in rows if count >= min(self.least_rows, height)]
         columns = self.splits(width, halo, self.window and self.window[1])
         return min(
             (
@@ -151,6 +155,7 @@ small_rules = st.builds(
     max_pixels=st.none() | st.integers(1, 900),
     max_side=st.none() | st.integers(1, 60),
     alignment=st.integers(1, 9),
+    least_rows=st.integers(1, 50),
 )
 
 
@@ -173,7 +178,7 @@ def test_plan_is_the_optimum(height: int, width: int, halo: int, budget: int, ru
 def test_a_fixed_window_is_taken_as_it_is(height: int, width: int, halo: int, data: st.DataObject) -> None:
     side = st.integers(2 * halo + 1, 200)
     window = data.draw(st.tuples(side, side))
-    rules = Rules(pixel_bytes=3, row_bytes=7, alignment=64, window=window)
+    rules = Rules(pixel_bytes=3, row_bytes=7, alignment=64, least_rows=9, window=window)
     cost = rules.cost(*window)
     grid = rules.plan(height, width, halo, cost)
     assert (grid.window_height, grid.window_width) == window

@@ -97,7 +97,7 @@ def test_sample(command: Callable[..., str]) -> None:
         assert bundle.read(name) == sample.read(name)
     command("--precision", "bf16", "--gpu", "SM86", "--window", "64x96")
     engines = Bundle.open("canyon.ourgan").manifest.engines
-    assert [engine.precision for engine in engines] == ["fp16"] * 4 + ["bf16"] * 4
+    assert [engine.precision for engine in engines] == ["fp16"] * 6 + ["bf16"] * 6
     assert engines[-1].compute_capabilities == ["8.6"]
     assert engines[-1].window == engines[-1].smallest_window == Window(height=96, width=64)
 
@@ -317,7 +317,7 @@ def test_windows_are_as_large_as_the_memory_allows(job: to_trt.Job, monkeypatch:
     sides = []
     for memory in (128 << 20, 512 << 20, 3 << 30):
         engines = to_trt.build_engines(replace(job, memory=memory), lambda _: None)
-        assert len(engines) == 4
+        assert len(engines) == 2 * len(job.manifest.networks()[1:])  # for 8 bits, and between passes
         (side,) = {record.window.height for record, _ in engines}
         assert used(job, engines) <= memory
         larger = Window(height=side + to_trt.STEP, width=side + to_trt.STEP)
@@ -337,7 +337,7 @@ def test_windows_are_chosen_again_where_engines_take_more(
     built = pretend_to_build(job, monkeypatch, 1.5)
     engines = to_trt.build_engines(job, lambda _: None)
     assert used(job, engines) <= job.memory
-    assert len(built) == 2 + 4 + 4  # tried, too large, and right
+    assert len(built) == 3 + 6 + 6  # tried, too large, and right
 
 
 def test_windows_that_the_planner_makes_recompute_little(

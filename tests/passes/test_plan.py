@@ -248,3 +248,11 @@ def test_a_device_gets_windows_where_the_host_has_room_for_larger_ones() -> None
             slots = 3 * 3 * (2 + 16)
             taken += grid.window_height * grid.window_width * (upscaler.bytes_per_pixel + slots)
         assert limit / 4 < taken <= limit
+
+
+@pytest.mark.parametrize(("size", "rows"), [((8192, 4320), 4), ((3840, 2160), 2), ((640, 360), 1)])
+def test_what_is_rendered_last_is_a_small_part(size: tuple[int, int], rows: int) -> None:
+    """Where memory would allow fewer bands; as long as these are many halos high."""
+    plan = sample_plan(*size, 1 << 36)
+    assert plan.grids[-1].rows == rows
+    assert all(grid.rows == 1 for grid in plan.grids[:-1])

@@ -25,7 +25,8 @@ from trainers.presets import DRAFT, PAPER, STANDARD, Preset
 from trainers.runs import run
 from trainers.runs.restore import RestoreError, restore_network
 
-PHASES = ("structure", "upscaler-later", "upscaler-first")
+PHASES = ("structure", "upscaler-later", "upscaler-first", "upscaler-second")
+UPSCALERS = ["upscaler-first.onnx", "upscaler-second.onnx", "upscaler-later.onnx"]
 
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_preset")
@@ -82,7 +83,7 @@ def test_run_directory_and_bundle(finished: Path) -> None:
     assert manifest.training.structure_steps == [6, 6, 6, 5]
     assert manifest.training.preset == "draft"
     assert manifest.upscalers[0].noise_deviation == 0.1
-    assert manifest.upscalers[1].noise_deviation == 0
+    assert [upscaler.noise_deviation for upscaler in manifest.upscalers[1:]] == [0.03, 0]
     deviations = [scale.noise_deviation for scale in manifest.structure.scales]
     assert deviations[:2] == [1.0, 0.0]
     assert all(0 < deviation < 1 for deviation in deviations[2:])
@@ -336,12 +337,13 @@ def test_killed_and_resumed_makes_the_bundle_where_asked(
     log = capsys.readouterr().err
     assert "\r" not in log
     assert "upscaler first: 100%, 6/6, " in log
-    assert log.splitlines()[-1].startswith("export and measure: 100%, 6/6, ")
+    assert log.splitlines()[-1].startswith("export and measure: 100%, 8/8, ")
     assert not directory.with_suffix(".ourgan").exists()
     assert_same_weights(directory, finished)
     ours, theirs = Bundle.open(elsewhere), Bundle.open(finished.with_suffix(".ourgan"))
     assert ours.manifest.structure == theirs.manifest.structure
-    for name in ("structure.onnx", "upscaler-first.onnx", "upscaler-later.onnx", "preview.png"):
+    assert [upscaler.file for upscaler in ours.manifest.upscalers] == UPSCALERS
+    for name in ("structure.onnx", *UPSCALERS, "preview.png"):
         assert ours.read(name) == theirs.read(name)
 
 

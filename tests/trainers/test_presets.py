@@ -117,17 +117,24 @@ def test_weights_of_the_project_have_the_sizes_of_its_presets(preset: Preset) ->
     assert upscaler.pretrained
     assert size_of(restore_upscaler(OURS["init"])) == upscaler.later
     assert size_of(restore_upscaler(OURS["init_first"])) == upscaler.first
+    assert size_of(restore_upscaler(OURS["init_second"])) == upscaler.second
 
 
 def test_where_upscalers_start() -> None:
     def points(*options: str) -> list[str]:
         arguments = fit.parse(["photo.jpg", *options])
-        return [path.name for path in fit.starting_points(arguments, PRESETS[arguments.preset]).values()]
+        return [
+            path.name
+            for path in fit.starting_points(arguments, PRESETS[arguments.preset or "draft"]).values()
+        ]
 
-    assert points("--preset", "draft") == ["upscaler-later.pth", "upscaler-first.pth"]
+    ours = ["upscaler-later.pth", "upscaler-first.pth", "upscaler-second.pth"]
+    assert points("--preset", "draft") == ours
     assert points("--preset", "draft", "--from-scratch") == []
     assert points("--preset", "paper") == []
     assert points("--preset", "draft", "--init", "a.pth") == ["a.pth"]
     assert points("--preset", "paper", "--init", "a.pth", "--init-first", "b.pth") == ["a.pth", "b.pth"]
-    with pytest.raises(SystemExit):
-        points("--init", "a.pth", "--from-scratch")
+    assert points("--init", "a.pth", "--init-second", "b.pth") == ["a.pth", "b.pth"]
+    for wrong in ("--init a.pth --from-scratch", "--init-first a.pth", "--init-second a.pth"):
+        with pytest.raises(SystemExit):
+            points(*wrong.split())

@@ -17,13 +17,14 @@ from tests.tiny import TINY, InterruptedBackward, write_photo
 from trainers import fit, presets, pretrain
 from trainers.bundling.assemble import describe
 from trainers.metrics.restoration import Scores, Task
-from trainers.networks import RRDBNet, size_of
+from trainers.networks import RRDBNet, make_upscaler, size_of
 from trainers.networks.vgg import FILE, VGGFeatures
 from trainers.perceptual import find_perceptual
 from trainers.presets import PAPER
 from trainers.runs import run
 from trainers.runs.restore import restore_upscaler
 from trainers.upscalers import photographs
+from trainers.upscalers.passes import PassOne
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_preset")
 
@@ -81,6 +82,54 @@ def test_both_phases_are_trained_and_measured(finished: Path) -> None:
     final = final_weights(finished)
     for name, value in network.state_dict().items():
         assert torch.equal(value, final[f"average.{name}"].half().float())
+
+
+def test_pass_2s_learns_from_what_pass_1_has_made(
+    finished: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it goes on, and the file of pass 1's is gone; validated on the like."""
+    first = tmp_path / "first.pth"
+    torch.manual_seed(0)
+    torch.save({"params": make_upscaler(TINY.upscaler.first).state_dict()}, first)
+    wide = replace(TINY, upscaler=replace(TINY.upscaler, held_out=1 / 3))  # room for two passes
+    monkeypatch.setitem(presets.PRESETS, "draft", wide)
+    directory = tmp_path / "second"
+    init = ["--init", str(finished.with_suffix(".pth"))]
+    monkeypatch.setattr(torch.autograd, "backward", InterruptedBackward(3))
+    assert pretrain.main(arguments(photos, directory, "--after", str(first), *init)) == 130
+    first.unlink()
+    assert pretrain.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
+    settings = json.loads((directory / "config.json").read_text())
+    assert (settings["noise"], settings["after"]["file"]) == (TINY.upscaler.second_noise, "first.pth")
+    assert size_of(restore_upscaler(directory.with_suffix(".pth"))) == TINY.upscaler.second
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "psnr" in line] == [5, 11]
+
+
+def test_crops_and_tasks_of_pass_2(photos: Path) -> None:
+    pass_one = PassOne(make_upscaler(TINY.upscaler.first), 0.1)
+    config = replace(TINY.upscaler, held_out=1 / 3)
+    plain, made = photographs.Folder(photos, config, 0), photographs.Folder(photos, config, 0, pass_one)
+    for position in range(4):
+        one, other = plain.crop(position), made.crop(position)
+        height, width = other.low.shape[1:]
+        assert (height % 4, width % 4) == (0, 0)
+        assert torch.equal(other.high, one.high[:, : 4 * height, : 4 * width])
+        assert torch.equal(other.low, made.crop(position).low)  # whenever it is asked for
+        assert 0.001 < float((other.low - one.low[:, :height, :width]).abs().mean()) < 0.2
+    (clean, _), (noisy, _) = made.held_out(0.0), made.held_out(0.1)
+    assert torch.equal(clean.high, noisy.high)
+    assert float((noisy.low - clean.low).std()) == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_preset_without_a_second_network_trains_none(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, finished: Path
+) -> None:
+    without = replace(TINY, upscaler=replace(TINY.upscaler, second=None))
+    monkeypatch.setitem(presets.PRESETS, "draft", without)
+    first = str(finished.with_suffix(".pth"))
+    assert pretrain.main(arguments(photos, tmp_path / "run", "--after", first)) == 1
+    assert "has no network for pass 2 alone" in capsys.readouterr().err
 
 
 def test_files_that_cannot_be_used_are_named(photos: Path, tmp_path: Path, caplog: Any) -> None:
@@ -256,7 +305,7 @@ def test_fit_starts_from_it_and_keeps_it(
     assert training.init_first is not None
     assert (training.init.file, training.init_first.file) == ("later.pth", "first.pt")
     assert training.init.sha256 != training.init_first.sha256
-    assert (training.upscaler_steps, training.held_out) == (6 + 3, 1 / 12)
+    assert (training.upscaler_steps, training.held_out) == (6 + 3 + 3, 1 / 12)
     network = restore_upscaler(directory / "checkpoints" / "upscaler-later.pt")
     assert (network.features, network.blocks, network.growth) == (6, 2, 4)
 

@@ -16,6 +16,8 @@ from trainers.networks import UpscalerSize, make_upscaler, size_of
 from trainers.photo import Photo, check_photo, reduce
 from trainers.presets import PAPER, UpscalerConfig
 from trainers.runs.run import Run, RunError
+from trainers.upscalers import passes
+from trainers.upscalers.passes import PassOne, Structures, train_upscalers
 from trainers.upscalers.patches import (
     Batch,
     Pair,
@@ -30,12 +32,11 @@ from trainers.upscalers.upscaler import (
     UpscalerTraining,
     reconstruction_loss,
     train_upscaler,
-    train_upscalers,
     with_share,
 )
 
 SIZE = UpscalerSize("rrdb", 4, 1, 2)
-CONFIG = replace(TINY.upscaler, held_out=0.0, first=SIZE, later=SIZE, batch=1)
+CONFIG = replace(TINY.upscaler, held_out=0.0, first=SIZE, second=None, later=SIZE, batch=1)
 CPU = torch.device("cpu")
 
 
@@ -141,8 +142,8 @@ def test_from_pretrained_weights_there_is_only_the_second_phase(run: Run) -> Non
     config = replace(CONFIG, gan_steps=0)
     torch.manual_seed(1)
     init = make_upscaler(config.later)
-    first, later = train_upscalers(run, some_photo(), config, 40, init=init, init_first=init)
-    for network in (first, later):
+    pretrained = {"init": init, "init_first": init}
+    for network in train_upscalers(run, some_photo(), config, 40, pretrained=pretrained).values():
         assert all(
             torch.equal(value, init.state_dict()[name]) for name, value in network.state_dict().items()
         )
@@ -152,7 +153,7 @@ def test_from_pretrained_weights_there_is_only_the_second_phase(run: Run) -> Non
 
 def test_without_weights_of_its_own_the_first_one_learns_about_noise(run: Run) -> None:
     init = make_upscaler(CONFIG.later)
-    train_upscalers(run, some_photo(), replace(CONFIG, first_share=0.5), 40, init=init)
+    train_upscalers(run, some_photo(), replace(CONFIG, first_share=0.5), 40, pretrained={"init": init})
     assert checkpoint(run, "upscaler-later")["step"] == 6
     assert checkpoint(run, "upscaler-first-l1")["step"] == 3
     assert checkpoint(run, "upscaler-first")["step"] == 6
@@ -261,8 +262,63 @@ def test_a_share_of_nothing_trains_no_discriminator() -> None:
 def test_each_upscaler_has_its_own_size(run: Run) -> None:
     small, large = UpscalerSize("residual", 4, 1, None), UpscalerSize("residual", 8, 2, None)
     config = replace(CONFIG, first=large, later=small)
-    first, later = train_upscalers(run, some_photo(), config, 40)
-    assert (size_of(first), size_of(later)) == (large, small)
+    trained = train_upscalers(run, some_photo(), config, 40)
+    assert {name: size_of(network) for name, network in trained.items()} == {
+        "upscaler-first": large,
+        "upscaler-later": small,
+    }
+
+
+def test_pass_2_learns_from_what_pass_1_makes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of structures and of reductions, for the photograph at 4 times that; with noise of its own."""
+    config = replace(CONFIG, second=SIZE, second_noise=0.25, margin=0)
+    learned: dict[str, tuple[list[Pair], float]] = {}
+    train = passes.train_upscaler
+
+    def watch(run: Run, name: str, training: UpscalerTraining) -> Any:
+        learned[name] = list(training.patches.pairs(0)), training.patches.noise
+        return train(run, name, training)
+
+    monkeypatch.setattr(passes, "train_upscaler", watch)
+    photo, structures = some_photo(300, 400), Structures(torch.rand(1, 3, 15, 20), torch.rand(2, 3, 15, 20))
+    trained = train_upscalers(run, photo, config, 20, structures=structures)
+    assert list(trained) == ["upscaler-first", "upscaler-second", "upscaler-later"]
+    assert [noise for _, noise in learned.values()] == [0.0, config.noise, 0.25]
+    pairs, _ = learned["upscaler-second"]
+    pass_one = PassOne(trained["upscaler-first"], config.noise)
+    (whole,) = make_pairs(photo, [320])
+    reconstruction, *samples = pairs[-3:]
+    assert torch.equal(reconstruction.low, pass_one(structures.reconstructions, 0)[0])
+    assert [pair.matched for pair in pairs[-3:]] == [True, False, False]
+    assert all(torch.equal(pair.high, whole.high) for pair in (reconstruction, *samples))
+    reductions = make_pairs(photo, first_sizes(photo, 80, config.window))
+    assert len(pairs) == 3 * len(reductions) + 3
+    for pair, reduced in zip(pairs, reductions, strict=False):
+        assert pair.matched
+        assert pair.low.shape[1] == pair.high.shape[1] // 4
+        difference = reduce(pair.low[None], *(n // 4 for n in pair.low.shape[1:])) - reduce(
+            reduced.low[None, :, : pair.low.shape[1], : pair.low.shape[2]],
+            *(n // 4 for n in pair.low.shape[1:]),
+        )
+        assert 0 < float(difference.abs().mean()) < 0.1  # the same picture, but for pass 1 and its noise
+
+
+def test_pass_1_as_it_is_rendered() -> None:
+    """With its noise, the same for a seed; edges are extended, and small pictures refused."""
+    torch.manual_seed(0)
+    network = make_upscaler(UpscalerSize("residual", 4, 1, None))  # untrained: a bilinear enlargement
+    picture = torch.full((2, 3, 6, 8), 0.5)
+    made = PassOne(network, 0.1)(picture, 3)
+    assert made.shape == (2, 3, 24, 32)
+    assert torch.equal(made, PassOne(network, 0.1)(picture, 3))
+    assert not torch.equal(made, PassOne(network, 0.1)(picture, 4))
+    assert float(PassOne(network, 0.0)(picture, 3).sub(0.5).abs().max()) < 1e-6  # no dark frame
+    pair = Pair(torch.zeros(3, 4 * 3, 4 * 9, dtype=torch.uint8), torch.zeros(3, 3, 9))
+    assert PassOne(network, 0.1).before(pair, 0) is None
+    large = Pair(torch.zeros(3, 4 * 9, 4 * 6, dtype=torch.uint8), torch.rand(3, 9, 6), matched=False)
+    before = PassOne(network, 0.1).before(large, 0)
+    assert before is not None
+    assert (before.low.shape, before.high.shape, before.matched) == ((3, 8, 4), (3, 32, 16), False)
 
 
 def test_rates_fade_over_each_phase_or_are_halved() -> None:
@@ -336,5 +392,9 @@ def test_sizes_of_pretrained_networks_are_adopted() -> None:
     assert (other.later.features, other.first.features) == (6, 6)
     assert (other.learning_rate, other.gan_learning_rate) == (1e-4, 1e-4)
     both = adopt_sizes(config, {"init": one(6), "init_first": one(8)})
-    assert (both.later.features, both.first.features) == (6, 8)
+    assert (both.later.features, both.first.features, both.second) == (6, 8, None)
     assert adopt_sizes(config, {}) == config
+    three = replace(config, second=SIZE)
+    assert adopt_sizes(three, {}).second == SIZE
+    assert adopt_sizes(three, {"init": one(6)}).second == replace(SIZE, features=6)
+    assert adopt_sizes(config, {"init_second": one(7)}).second == replace(SIZE, features=7)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ import torch
 
 from ourgan_sdk import Synthesizer, bundle
 from ourgan_sdk.arrays import Tensor
+from ourgan_sdk.bundle.manifest import SCHEMA_VERSION
 from ourgan_sdk.calibration.halo import Network, calibrate, cut_windows
 from ourgan_sdk.engines.graphs.reach import theoretical_radius
 from ourgan_sdk.engines.runtimes import import_onnxruntime
@@ -27,7 +28,7 @@ from ..networks import Upscaler
 from ..photo import Photo
 from ..runs.run import Run, grid
 from ..structures.ourgan import StructureModel
-from ..upscalers.patches import Pair, first_sizes, later_sizes, make_pairs
+from ..upscalers.passes import Role, roles
 from .activation_memory import measure_bytes_per_pixel
 from .erf import measure_erf, plot_erf, plot_path
 from .onnx_export import export_structure, export_upscaler
@@ -44,18 +45,13 @@ class Trained:
     """What a fit has trained."""
 
     structure: StructureModel
-    first: Upscaler  # upscaler of pass 1
-    later: Upscaler  # upscaler of all passes after it
+    upscalers: Mapping[str, Upscaler]  # by the names of :func:`trainers.upscalers.passes.roles`
 
 
 def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
-    """Exports the three networks, measures the upscalers' halos, and writes the bundle ``output``."""
-    preset = run.preset
-    model = trained.structure
-    long_side, window, noise = preset.structure.long_side, preset.upscaler.window, preset.upscaler.noise
-    first_pairs = make_pairs(photo, first_sizes(photo, long_side, window))
-    later_pairs = make_pairs(photo, later_sizes(photo, long_side, window))
-    with run.progress("export and measure", 0, 6) as bar:
+    """Exports the networks, measures the upscalers' halos, and writes the bundle ``output``."""
+    model, upscalers = trained.structure, roles_of(run)
+    with run.progress("export and measure", 0, 2 + 2 * len(upscalers)) as bar:
 
         def done(result: T) -> T:
             bar.update()
@@ -63,25 +59,31 @@ def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
 
         members = {
             "structure.onnx": done(export_structure(model.network, model.sizes)),
-            "upscaler-first.onnx": done(export_upscaler(trained.first)),
-            "upscaler-later.onnx": done(export_upscaler(trained.later)),
+            **{member(role): done(export_upscaler(trained.upscalers[role.name])) for role in upscalers},
         }
-        upscalers = [
-            done(describe_upscaler(run, file, network, members[file], deviation=deviation, pairs=pairs))
-            for file, network, deviation, pairs in (
-                ("upscaler-first.onnx", trained.first, noise, first_pairs),
-                ("upscaler-later.onnx", trained.later, 0.0, later_pairs),
-            )
+        described = [
+            done(describe_upscaler(run, photo, role, trained.upscalers[role.name], members[member(role)]))
+            for role in upscalers
         ]
         file = None
         if run.config["photograph"]:
             if photo.original is None:
                 raise ValueError("expected a photograph that was read from a file")
             file, members[file] = photograph_member(photo.original)
-        manifest = describe(run, photo, file, model, upscalers)
+        manifest = describe(run, photo, file, model, described)
         members["preview.png"] = done(render_preview(manifest, members))
     bundle.write_bundle(output, manifest, members)
     (run.directory / "samples" / "preview.png").write_bytes(members["preview.png"])
+
+
+def roles_of(run: Run) -> list[Role]:
+    """The run's upscalers, in the order of passes."""
+    return roles(run.preset.upscaler, run.preset.structure.long_side)
+
+
+def member(role: Role) -> str:
+    """The name of an upscaler's network in the bundle."""
+    return f"{role.name}.onnx"
 
 
 def describe(
@@ -90,7 +92,7 @@ def describe(
     """The bundle's manifest; ``file`` is the member that holds the photograph, if one does."""
     preset = run.preset
     return bundle.Manifest(
-        schema_version=1 if file is None else 3,
+        schema_version=SCHEMA_VERSION,  # the lowest that has all of this is written
         photo=bundle.Photo(width=photo.width, height=photo.height, sha256=photo.sha256, file=file),
         training=bundle.Training(
             preset=preset.name,
@@ -102,6 +104,7 @@ def describe(
             held_out=preset.upscaler.held_out,
             init=checkpoint(run, "init"),
             init_first=checkpoint(run, "init_first"),
+            init_second=checkpoint(run, "init_second"),
             teacher=checkpoint(run, "teacher"),
         ),
         structure=describe_structure(model),
@@ -110,11 +113,9 @@ def describe(
 
 
 def upscaler_steps(run: Run) -> int:
-    """Those of both upscalers together."""
-    config = run.preset.upscaler
-    later = config.steps(pretrained=run.config.get("init") is not None)
-    first = config.steps(pretrained=run.config.get("init_first") is not None, share=config.first_share)
-    return sum(later) + sum(first)
+    """Those of all upscalers together."""
+    given = {name for name, value in run.config.items() if value is not None}
+    return sum(sum(role.steps(run.preset.upscaler, given)) for role in roles_of(run))
 
 
 def checkpoint(run: Run, name: str) -> bundle.Checkpoint | None:
@@ -138,16 +139,17 @@ def describe_structure(model: StructureModel) -> bundle.Structure:
 
 
 def describe_upscaler(
-    run: Run, file: str, network: Upscaler, exported: bytes, *, deviation: float, pairs: Sequence[Pair]
+    run: Run, photo: Photo, role: Role, network: Upscaler, exported: bytes
 ) -> bundle.Upscaler:
-    """The manifest's entry of one upscaler; measures its halo on windows of ``pairs``' small pictures.
+    """The manifest's entry of one upscaler; measures its halo on windows of the photograph's reductions.
 
     Plots its effective receptive field into the run directory.
 
     Raises:
         OurganError: it cannot be tiled.
     """
-    pictures = [pair.low.cpu().numpy() for pair in pairs]
+    file, deviation = member(role), role.noise
+    pictures = [pair.low.numpy() for pair in role.pairs(photo)]
     generator = np.random.default_rng(0)
     calibration = calibrate(
         file, as_function(exported), lambda side: cut_windows(pictures, side, deviation, generator)
@@ -155,8 +157,7 @@ def describe_upscaler(
     energy, erf = measure_erf(
         network, pictures, calibration.erf_side, deviation, theoretical_radius(exported)
     )
-    name = Path(file).stem
-    plot_erf(plot_path(run.directory, name), name, energy, erf, calibration.halo)
+    plot_erf(plot_path(run.directory, role.name), role.name, energy, erf, calibration.halo)
     error = calibration.error
     log.info(
         "%s: halo %d px; seam error at most %.2f levels, %.4f at the 99.99th percentile; effective receptive "

@@ -35,7 +35,8 @@ from ..networks.rrdb import SCALE
 from ..photo import load_photo
 from ..runs.restore import RestoreError, restore_network
 from ..runs.run import Run, RunError
-from ..upscalers.patches import channels_last, first_sizes, later_sizes, make_pairs
+from ..upscalers.passes import roles
+from ..upscalers.patches import channels_last
 from .onnx_export import ExportError, export_upscaler
 
 Energy = npt.NDArray[np.float64]
@@ -115,24 +116,20 @@ def plot_path(directory: Path, name: str) -> Path:
 
 
 def measure_run(run: Run) -> None:
-    """Measures and plots both upscalers of a run, from its checkpoints and its photograph."""
+    """Measures and plots the upscalers of a run, from its checkpoints and its photograph."""
     preset = run.preset
     photo = load_photo(run.config["photo"]["path"])
-    config, long_side = preset.upscaler, preset.structure.long_side
-    for name, sizes, deviation in (
-        ("upscaler-first", first_sizes(photo, long_side, config.window), config.noise),
-        ("upscaler-later", later_sizes(photo, long_side, config.window), 0.0),
-    ):
-        network = restore_network(run.checkpoint_path(name)).network
+    for role in roles(preset.upscaler, preset.structure.long_side):
+        network = restore_network(run.checkpoint_path(role.name)).network
         if isinstance(network, Structure):
-            raise RestoreError(f"{run.checkpoint_path(name)} holds no upscaler")
+            raise RestoreError(f"{run.checkpoint_path(role.name)} holds no upscaler")
         theoretical = theoretical_radius(export_upscaler(network))
-        pictures = [pair.low.numpy() for pair in make_pairs(photo, sizes)]
-        energy, erf = measure_erf(network, pictures, SIDE, deviation, theoretical)
-        path = plot_path(run.directory, name)
-        plot_erf(path, name, energy, erf)
+        pictures = [pair.low.numpy() for pair in role.pairs(photo)]
+        energy, erf = measure_erf(network, pictures, SIDE, role.noise, theoretical)
+        path = plot_path(run.directory, role.name)
+        plot_erf(path, role.name, energy, erf)
         say(
-            f"{name}: {erf.radius_9545} px (95.45 %), {erf.radius_999} px (99.9 %), theoretical "
+            f"{role.name}: {erf.radius_9545} px (95.45 %), {erf.radius_999} px (99.9 %), theoretical "
             f"{erf.theoretical} px; {path}"
         )
 

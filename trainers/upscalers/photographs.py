@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ourgan_sdk import photograph
 from ourgan_sdk.photograph import PhotographError
@@ -19,8 +20,9 @@ from ourgan_sdk.system.processors import available_processors
 
 from ..metrics.restoration import Task, make_task
 from ..networks.rrdb import SCALE
-from ..photo import Photo, held_out_part, load_photo, smallest_long_side
+from ..photo import Photo, held_out_part, load_photo, smallest_long_side, to_float
 from ..presets import UpscalerConfig
+from .passes import PassOne
 from .patches import Pair, make_pairs
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ REPLACE_EVERY = 32  # steps, one crop of the pool: reading a photograph takes as
 AHEAD = 4  # crops that are prepared before they are needed
 VALIDATION_PHOTOS = 8
 VALIDATION_CROP = 512
+SMALLEST_TASK = 32  # pixels per side that are given back
 
 
 class Folder:
@@ -41,8 +44,11 @@ class Folder:
         PhotographError: there are none.
     """
 
-    def __init__(self, path: Path, config: UpscalerConfig, seed: int) -> None:
-        self.path, self.config, self.seed = path, config, seed
+    def __init__(
+        self, path: Path, config: UpscalerConfig, seed: int, pass_one: PassOne | None = None
+    ) -> None:
+        """``pass_one``: what has made the small pictures, of their own reductions."""
+        self.path, self.config, self.seed, self.pass_one = path, config, seed, pass_one
         if not path.is_dir():
             raise PhotographError(f"{path} is not a folder")
         self.files = sorted(
@@ -84,7 +90,8 @@ class Folder:
                 log.warning("skipped: %s", e)
                 self.unusable.add(path)
                 continue
-            return cut(pair, CROP, float(y), float(x))
+            crop = cut(pair, CROP, float(y), float(x))
+            return crop if self.pass_one is None else self.pass_one.before(crop, position) or crop
         raise PhotographError(f"none of the {len(self.files)} photographs in {self.path} can be used")
 
     def _reduce(self, path: Path, reduction: float) -> Pair:
@@ -109,9 +116,20 @@ class Folder:
         for path in islice(self.order(0), VALIDATION_PHOTOS):
             with contextlib.suppress(ValueError):  # too small, or no photograph: training will name it
                 part = middle(held_out_part(load_photo(path), self.config.held_out), VALIDATION_CROP)
-                task = make_task(part, 1.0, max(part.height, part.width), noise)
-                tasks.append(replace(task, low=task.low[:1]))
+                tasks.append(self._task(part, noise))
         return tasks
+
+    def _task(self, part: Photo, noise: float) -> Task:
+        long_side = max(part.height, part.width)
+        if self.pass_one is None:
+            task = make_task(part, 1.0, long_side, noise)
+            return replace(task, low=task.low[:1])
+        task = make_task(part, 1.0, long_side, 0.0)
+        pair = self.pass_one.before(Pair((task.high * 255).round().to(torch.uint8), task.low[0]), 0)
+        if pair is None or min(pair.high.shape[1:]) < SMALLEST_TASK:
+            raise ValueError(f"{part.width} x {part.height} pixels are too few for two passes")
+        drawn = torch.randn(pair.low.shape, generator=torch.Generator().manual_seed(0))
+        return Task((pair.low + noise * drawn)[None], to_float(pair.high))
 
 
 def cut(pair: Pair, side: int, y: float, x: float) -> Pair:

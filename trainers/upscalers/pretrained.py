@@ -19,7 +19,11 @@ from . import realsr
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 REALSR = "realsr"
-OURS = {"init": WEIGHTS / "upscaler-later.pth", "init_first": WEIGHTS / "upscaler-first.pth"}
+OURS = {
+    "init": WEIGHTS / "upscaler-later.pth",
+    "init_first": WEIGHTS / "upscaler-first.pth",
+    "init_second": WEIGHTS / "upscaler-second.pth",
+}
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,20 @@ def _sha256(path: Path) -> str:
 def adopt_sizes(config: UpscalerConfig, pretrained: Mapping[str, Pretrained]) -> UpscalerConfig:
     """``config`` with the sizes of the networks that training starts from, called as in :data:`OURS`.
 
-    Where only the later one is given, the first starts from it as well, and is of its size. Where a size is
+    Where only the later one is given, the others start from it as well, and are of its size. Where a size is
     not the preset's, learning rates are at most the paper's.
     """
-    later = size_of(pretrained["init"].network) if "init" in pretrained else config.later
-    first = size_of(pretrained["init_first"].network) if "init_first" in pretrained else None
-    if first is None:
-        first = later if "init" in pretrained else config.first
-    if (later, first) != (config.later, config.first):  # the preset's rates suit its own sizes
+    found = {name: size_of(one.network) for name, one in pretrained.items()}
+    later = found.get("init", config.later)
+    first = found.get("init_first", found.get("init", config.first))
+    second = found.get("init_second", config.second and found.get("init", config.second))
+    if (first, second, later) != (config.first, config.second, config.later):  # the rates suit its own sizes
         config = replace(
             config,
             learning_rate=min(config.learning_rate, UpscalerConfig.learning_rate),
             gan_learning_rate=min(config.gan_learning_rate, UpscalerConfig.gan_learning_rate),
         )
-    return replace(config, later=later, first=first)
+    return replace(config, first=first, second=second, later=later)
 
 
 def keep(run: Run, name: str, pretrained: Pretrained) -> None:

@@ -1,19 +1,11 @@
-"""Steps 2 and 3: training upscalers on patches of pictures and of their own reductions.
-
-A fit has two networks: ``later`` (clean input; passes 2, 3, ...) is trained first; ``first`` (input with
-noise, for the structure's picture) starts from its weights where it is of its size and has none of its own.
-Where they start from nothing they take Algorithm 2's two phases, on the one photograph; where they start from
-pre-trained weights Algorithm 3's, which is the second of them, after as many L1 steps as the preset says
-(none in the paper). Where only the later one has pre-trained weights, the first still takes both phases: it
-has yet to learn about noise. :mod:`trainers.pretrain` trains one on any number of photographs.
-"""
+"""Steps 2 and 3: training one upscaler on patches of pictures and of their own reductions."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,15 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..losses import grid_pattern_loss, patch_statistics_loss, relativistic_loss
-from ..networks import Upscaler, UpscalerDiscriminator, UpscalerSize, make_upscaler, size_of
+from ..networks import Upscaler, UpscalerDiscriminator, UpscalerSize, make_upscaler
 from ..networks.rrdb import SCALE
 from ..perceptual import Perceptual
-from ..photo import Photo, reduce
+from ..photo import reduce
 from ..presets import UpscalerConfig
 from ..runs.run import METRICS_EVERY, Run, RunError, place
 from ..runs.stability import DivergedError, DriftWatch, GuardedOptimizer
-from .patches import Batch, Pair, Patches, crop, first_sizes, later_sizes, make_pairs
-from .teacher import CROPS, as_teacher, balanced, taught_pairs
+from .patches import Batch, Patches, crop
 
 log = logging.getLogger(__name__)
 
@@ -247,61 +238,6 @@ def with_share(fake: Tensor, guided: Tensor, adversarial: Tensor, share: float) 
     gradient = own + share * own.norm() / (pushed.norm() + 1e-12) * pushed
     product = (fake * gradient).sum()
     return guided.detach() + product - product.detach()
-
-
-def train_upscalers(
-    run: Run,
-    photo: Photo,
-    config: UpscalerConfig,
-    structure_long: int,
-    *,
-    perceptual: Perceptual | None = None,
-    init: Upscaler | None = None,
-    init_first: Upscaler | None = None,
-    teacher: Upscaler | None = None,
-    first_pairs: Sequence[Pair] = (),
-) -> tuple[Upscaler, Upscaler]:
-    """Trains both upscalers, from where the run's checkpoints stand; returns (first, later).
-
-    ``structure_long`` is the long side of the structure's finest scale; ``perceptual``: features for the
-    adversarial phase, where weights for them were given. ``init`` and ``init_first``: pre-trained networks of
-    the configuration's sizes that the later and the first one start from. ``teacher``: what the later one
-    learns from beside the photograph; ``first_pairs``: what the first one is trained on beside it.
-    """
-    limits = (structure_long, config.window, config.held_out)
-
-    def train(
-        name: str, pairs: Sequence[Pair], noise: float, steps: tuple[int, int], start: Upscaler | None
-    ) -> Upscaler:
-        size = config.first if name == "upscaler-first" else config.later
-        patches = Patches(lambda _: pairs, config, noise, run.device)
-        training = UpscalerTraining(config, size, steps, patches, perceptual)
-        if start is not None and size_of(start) == size:
-            training.start_from(start)
-        return train_upscaler(run, name, training)
-
-    steps = config.steps(pretrained=init is not None)
-    pairs = make_pairs(photo, later_sizes(photo, *limits), config.held_out)
-    if teacher is not None and not _is_trained(run, "upscaler-later", steps):
-        pairs = balanced(pairs, _learn_from(run, teacher, photo, config.held_out))
-    later = train("upscaler-later", pairs, 0.0, steps, init)
-    steps = config.steps(pretrained=init_first is not None, share=config.first_share)
-    pairs = [*make_pairs(photo, first_sizes(photo, *limits), config.held_out), *first_pairs]
-    first = train("upscaler-first", pairs, config.noise, steps, init_first or later)
-    return first, later
-
-
-def _learn_from(run: Run, teacher: Upscaler, photo: Photo, held_out: float) -> list[Pair]:
-    """What a teacher makes of the photograph."""
-    with run.progress("teacher", 0, CROPS) as bar:
-        teach = as_teacher(teacher, run.device)
-        return taught_pairs(photo, teach, held_out, run.config["seed"], bar.update)
-
-
-def _is_trained(run: Run, name: str, steps: tuple[int, int]) -> bool:
-    """Whether the run's checkpoint ``name`` stands at its last step."""
-    saved = run.load_checkpoint(name)
-    return saved is not None and saved["step"] == sum(steps)
 
 
 def train_upscaler(
