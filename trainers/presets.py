@@ -227,7 +227,7 @@ STANDARD = Preset(
     ),
 )
 
-# A recognisable picture in two to three minutes on two idle CPU cores: smaller, fewer channels, few steps.
+# A recognisable picture in three to four minutes on two idle CPU cores: smaller, fewer channels, few steps.
 DRAFT = Preset(
     "draft",
     replace(

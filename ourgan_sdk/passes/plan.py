@@ -26,8 +26,8 @@ _BAND_BYTES = 12
 writer. The same for both, so that the tiling does not depend on the type."""
 
 _LEAST_BANDS = 4
-"""Of a picture, at least: the last one is what is still to be written when networks are done. Of two, which 8K
-would do with, that is half of it."""
+"""Of a picture, at least: the last one is what is still to be written when networks are done. Of two, which
+8K would do with, that is half of it."""
 _HALOS_PER_BAND = 32
 """At least, so that lower bands do not recompute much more."""
 
