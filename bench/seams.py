@@ -76,15 +76,16 @@ def make_cases() -> list[Case]:
     """The networks, each with a window of a picture of the kind it sees."""
     synthesizer = Synthesizer(engine="onnxruntime", detail="network")
     bundle = synthesizer.bundle
-    canvases = [synthesizer.canvas(384 << 2 * i, 256 << 2 * i, seed=1, dtype=np.uint16) for i in range(2)]
+    passes = range(len(bundle.manifest.upscalers))
+    canvases = [synthesizer.canvas(384 << 2 * i, 256 << 2 * i, seed=1, dtype=np.uint16) for i in passes]
     windows = [busiest_window(canvas.read() / np.float32(65535)) for canvas in canvases]
     networks = {upscaler.file: bundle.network(upscaler.file).data for upscaler in bundle.manifest.upscalers}
     deviations = [upscaler.noise_deviation for upscaler in bundle.manifest.upscalers]
     noise = np.random.default_rng(0).normal(0, 1, windows[0].shape).astype(np.float32)
     inputs = [window + np.float32(d) * noise for window, d in zip(windows, deviations, strict=True)]
-    networks["RRDB-23/64, random"] = export_upscaler(random_network(windows[1]))
+    networks["RRDB-23/64, random"] = export_upscaler(random_network(windows[-1]))
     cases = []
-    for (name, data), window in zip(networks.items(), [*inputs, windows[1]], strict=True):
+    for (name, data), window in zip(networks.items(), [*inputs, windows[-1]], strict=True):
         network = as_function(data)
         cases.append(Case(name, network, window, network(window), theoretical_radius(data)))
     return cases

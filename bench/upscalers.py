@@ -1,4 +1,4 @@
-"""What the upscalers of a run have learned, phase by phase: both on the tasks of both, beside bicubic.
+"""What pass 1's and the later upscaler of a run have learned, phase by phase, on the tasks of both.
 
 Run it as ``python -m bench.upscalers RUN``; it prints one table. What is restored is the part of the
 photograph that was held out of their training.

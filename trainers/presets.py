@@ -103,7 +103,7 @@ class UpscalerConfig:
     adversarial_share: float | None = None
     perceptual_side: int | None = None  # pixels of the one part that features are taken of; None: all patches
     # L1's, and those of the losses beside it, where there are no weights for VGG19's features. From noise
-    # L1 makes the mean of all that could have been there: it has to be weak for pass 1 (docs/quality.md).
+    # L1 makes the mean of all that could have been there: it has to be weak for passes 1 and 2.
     reconstruction_alone: float = 0.6
     noisy_reconstruction_alone: float = 0.06
     patch_statistics_alone: float = 0.02
@@ -177,7 +177,7 @@ PAPER = Preset("paper", StructureConfig(), UpscalerConfig())
 # comes from the photograph's own pixels. So the presets' structures are small, and time goes into steps.
 # Upscalers serve only beyond 1.5 times the photograph's resolution.
 
-# The better structure: in six minutes on two idle CPU cores, of eleven in all (from times per step; not timed
+# The better structure: in six minutes on two idle CPU cores, of twelve in all (from times per step; not timed
 # as a whole, nor on a GPU). What differs from the paper, and why, is said line by line.
 STANDARD = Preset(
     "standard",
@@ -207,7 +207,7 @@ STANDARD = Preset(
         pretrained=True,  # minutes instead of hours
         l1_steps=2400,
         tuning_l1_steps=100,
-        gan_steps=500,  # with the first's half of them what fits into three minutes
+        gan_steps=500,  # with half of them each for passes 1 and 2 what fits into four minutes
         first_share=0.5,  # pass 1 makes what is mostly taken from the photograph now
         batch=8,  # half the time per step
         margin=4,  # what padding changes is no part of what is rendered, and of no loss

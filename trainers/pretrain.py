@@ -83,7 +83,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--noise",
         type=float,
-        help="deviation of noise added to the input (default: 0; with --after the preset's for pass 2)",
+        help="deviation of noise added to the input, beside which L1 weighs less (default: 0; with --after "
+        "the preset's for pass 2)",
     )
     parser.add_argument(
         "--after", type=Path, metavar="FILE", help="of pictures that this upscaler of pass 1 has made"
@@ -229,7 +230,7 @@ def check_output(path: Path) -> None:
 def report(network: Upscaler, tasks: Sequence[Task]) -> None:
     """Says how well the network does on what was held out."""
     if not tasks:
-        log.info("nothing was held out (the preset's held_out): no PSNR")
+        log.info("nothing was held out (the preset's held_out), or too little to be measured: no PSNR")
         return
     log.info("what was held out of %d photographs:", len(tasks))
     for name, scores in (

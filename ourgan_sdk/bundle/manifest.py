@@ -253,14 +253,6 @@ class Manifest(_Record):
             raise ValueError("expected a structure network, or a photograph to make structures of")
         return self
 
-    @model_validator(mode="after")
-    def _check_training(self) -> "Manifest":
-        version = self.schema_version
-        for name in TRAINING_OF_5 if version < SCHEMA_VERSION else ():
-            if getattr(self.training, name, None) is not None:
-                raise ValueError(f"training.{name}: expected none in schema version {version}")
-        return self
-
     @property
     def base_size(self) -> tuple[int, int]:
         """(height, width) of a structure that shows one photograph: as trained, or as patches make it."""

@@ -125,8 +125,8 @@ def _as_function(engine: Engine) -> Network:
 
 
 def _rendered(synthesizer: Synthesizer, index: int) -> list[Tensor]:
-    """What upscaler `index` gets to see: base pictures in pass 1, pictures four times as large later."""
-    height, width = (side << 2 * min(index, 1) for side in synthesizer.bundle.manifest.base_size)
+    """What upscaler `index` gets to see: base pictures in pass 1, four times as large with every pass."""
+    height, width = (side << 2 * index for side in synthesizer.bundle.manifest.base_size)
     canvases = [synthesizer.canvas(width, height, seed, dtype=np.uint16) for seed in _SEEDS]
     return [_as_tensor(canvas.read() / np.float32(65535)) for canvas in canvases]
 
@@ -134,12 +134,12 @@ def _rendered(synthesizer: Synthesizer, index: int) -> list[Tensor]:
 def _reductions(photograph: Picture, index: int, manifest: Manifest) -> list[Tensor]:
     """The photograph at the sizes that upscaler `index` gets to see, which are those it was trained on.
 
-    In pass 1 that is the structure's size and somewhat more and less; later, a quarter of the photograph's
-    and every half octave down to the structure's.
+    In pass 1 that is the structure's size and somewhat more and less, in one with a network of its own four
+    times that; later, a quarter of the photograph's and every half octave down to the structure's.
     """
     base, native = max(manifest.base_size), max(photograph.shape)
-    if index == 0:
-        sides = [base * factor for factor in (0.8, 1.0, 1.25)]
+    if index < max(1, len(manifest.upscalers) - 1):
+        sides = [min(base * 4**index * factor, native / 4) for factor in (0.8, 1.0, 1.25)]
     else:
         octaves = [native / 4 / 2 ** (i / 2) for i in range(12)]
         sides = [side for side in octaves if side >= base] or octaves[:1]

@@ -206,12 +206,18 @@ def _capabilities() -> list[str]:
 
 
 def _example(bundle: Bundle, upscaler: Upscaler) -> Tensor:
-    """A window of what `upscaler` gets to see: a structure in pass 1, and the result of that later."""
-    first = bundle.manifest.upscalers[0]
+    """A window of what `upscaler` gets to see: a structure in pass 1, and what those before it make later."""
     picture = _middle(_structure(bundle), SIDE)
-    if upscaler.file != first.file:
-        picture = OnnxRuntimeEngine.of(bundle.network(first.file)).enlarge(_middle(picture, SIDE // 2))
+    for earlier in bundle.manifest.upscalers:
+        if earlier.file == upscaler.file:
+            break
+        given = _with_noise(_middle(picture, SIDE // 2), earlier)
+        picture = OnnxRuntimeEngine.of(bundle.network(earlier.file)).enlarge(given)
         picture = _middle(np.clip(picture, 0, 1), SIDE)
+    return _with_noise(picture, upscaler)
+
+
+def _with_noise(picture: Tensor, upscaler: Upscaler) -> Tensor:
     _, channels, height, width = picture.shape
     return picture + normal(channels, height, width, 1, 0, deviation=upscaler.noise_deviation)
 

@@ -78,9 +78,10 @@ def test_fp32_equals_onnx_runtime(
 def test_bf16_is_close_to_fp32(sample: Bundle) -> None:
     """On clean input closer than bfloat16 could hold the picture itself: its steps next to 1 are a level.
 
-    What makes detail out of noise amplifies what it rounds, too: pass 1's is farther off.
+    What makes detail out of noise amplifies what it rounds, too: pass 1's and pass 2's are farther off.
     """
-    for upscaler, largest, mean in zip(sample.manifest.upscalers, (4.0, 1.0), (0.3, 0.1), strict=True):
+    bounds = ((4.0, 0.3), (3.0, 0.2), (1.0, 0.1))
+    for upscaler, (largest, mean) in zip(sample.manifest.upscalers, bounds, strict=True):
         example, network = openvino._example(sample, upscaler), sample.read(upscaler.file)
         one, other = (OpenVinoEngine(network, precision).enlarge(example) for precision in PRECISIONS)
         levels = 255 * np.abs(np.clip(one, 0, 1) - np.clip(other, 0, 1))
@@ -255,7 +256,7 @@ def test_refuses_what_is_no_upscaler(networks: dict[str, bytes]) -> None:
 
 
 def test_precisions(sample: Bundle, upscaler: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    later = sample.manifest.upscalers[1]
+    later = sample.manifest.upscalers[-1]
     for precision in PRECISIONS:
         assert OpenVinoEngine.open(sample, later, UINT8, Options(precision=precision)).precision == precision
     with pytest.raises(EngineUnavailableError, match="computes in fp32 or bf16, not in fp16"):

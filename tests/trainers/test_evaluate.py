@@ -100,6 +100,8 @@ def test_report_table_and_sheet(
     assert structure["metrics"]["layout_drift"]["mirrored_photo"] == pytest.approx(0, abs=1e-3)
     assert report["between_samples"]["diversity"] > 0
     assert [row["task"] for row in report["upscalers"]] == ["later, 180 px", "later, 90 px", "first, 72 px"]
+    files = ["upscaler-later.onnx", "upscaler-later.onnx", "upscaler-first.onnx"]
+    assert [row["file"] for row in report["upscalers"]] == files
     assert all(row["held_out"] for row in report["upscalers"])
     assert all("no weights" in report["left_out"][name] for name in ("SIFID", "LPIPS"))
     output = capsys.readouterr()

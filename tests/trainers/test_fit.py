@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from export import to_onnx
 from ourgan_sdk import Bundle, BundleError, Synthesizer, learn, save_bundle
 from tests.tiny import TINY, InterruptedBackward, train_step_by_step, write_photo
 from trainers import fit
@@ -345,6 +346,22 @@ def test_killed_and_resumed_makes_the_bundle_where_asked(
     assert [upscaler.file for upscaler in ours.manifest.upscalers] == UPSCALERS
     for name in ("structure.onnx", *UPSCALERS, "preview.png"):
         assert ours.read(name) == theirs.read(name)
+
+
+def test_a_runs_networks_are_all_exported(finished: Path, tmp_path: Path, capsys: Any) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(finished, directory)
+    assert to_onnx.main([str(directory)]) == 0
+    bundle = Bundle.open(finished.with_suffix(".ourgan"))
+    assert sorted(path.name for path in (directory / "onnx").iterdir()) == sorted(bundle.manifest.networks())
+    for path in (directory / "onnx").iterdir():  # but for the names that the exporter counts up
+        assert len(path.read_bytes()) == pytest.approx(len(bundle.read(path.name)), rel=0.01)
+    (directory / "checkpoints" / "upscaler-second.pt").unlink()
+    capsys.readouterr()
+    assert to_onnx.main([str(directory)]) == 1
+    assert "there is no checkpoint" in capsys.readouterr().err
+    assert to_onnx.main([str(tmp_path)]) == 1
+    assert "is not a run directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", random.SystemRandom().sample(range(10**6), 2))

@@ -1,6 +1,6 @@
 """The effective receptive field of an upscaler (Luo et al., NIPS 2016): which inputs an output really heeds.
 
-python -m trainers.bundling.erf RUN      measures both upscalers of a run directory and plots them into it
+python -m trainers.bundling.erf RUN      measures the upscalers of a run directory and plots them into it
 
 A gradient is propagated back from the output pixels over the middle input pixel, over many windows of real
 pictures; the mean of its square is the energy with which inputs matter. It falls off like a Gaussian whose

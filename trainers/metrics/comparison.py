@@ -137,7 +137,7 @@ def evaluate_upscalers(bundle: Bundle, photo: Photo) -> tuple[list[dict[str, Any
     rows: list[dict[str, Any]] = []
     left_out = {}
     for name, long_side in task_sizes(photo, max(manifest.base_size)):
-        upscaler = manifest.upscaler(1 if name == "later" else 0)
+        upscaler = manifest.upscalers[-1 if name == "later" else 0]
         label = f"{name}, {long_side} px"
         try:
             task = make_task(photo, share, long_side, upscaler.noise_deviation)

@@ -6,7 +6,8 @@ resolution) is trained first. ``first`` (input with noise, for the structure's p
 own. Where upscalers start from nothing they take Algorithm 2's two phases, on the one photograph; where they
 start from pre-trained weights Algorithm 3's, which is the second of them, after as many L1 steps as the
 preset says (none in the paper). ``first`` takes both where it has no pre-trained weights of its own, as it
-has yet to learn about noise. :mod:`trainers.pretrain` trains one on any number of photographs.
+has yet to learn about noise; ``second``, which starts from a trained ``later``, never does.
+:mod:`trainers.pretrain` trains one on any number of photographs.
 
 Pass 2's own network is no part of the papers. A network that has learned from reductions of a photograph
 knows sharp input alone: what pass 1 makes is softer, and it sharpened that to straight lines. This one learns
@@ -136,8 +137,8 @@ def train_upscalers(
             pass_one(structures.reconstructions, seed), pass_one(structures.samples, seed + 1)
         )
         own = early[1].pairs(photo, config.held_out) * REPEATS
-        reduced = [pair for i, one in enumerate(own) if (pair := pass_one.before(one, seed + 2 + i))]
-        return [*reduced, *_of_structures(photo, made, config)] or own
+        reduced = [pass_one.before(one, seed + 2 + i) for i, one in enumerate(own)]
+        return [*reduced, *_of_structures(photo, made, config)]
 
     seed = int(run.config["seed"])
     for role, further in zip((later, *early), (of_later, of_first, of_second), strict=False):
@@ -185,14 +186,12 @@ class PassOne:
             made.append(crop(enlarged, SCALE * EDGE).clamp(0, 1).cpu())
         return torch.cat(made)
 
-    def before(self, pair: Pair, seed: int) -> Pair | None:
+    def before(self, pair: Pair, seed: int) -> Pair:
         """``pair`` with what pass 1 makes of its small picture's reduction in place of that one.
 
-        None where it has less than four pixels per side.
+        What is left over of four pixels is cut off at right and bottom.
         """
         height, width = (n // SCALE for n in pair.low.shape[1:])
-        if not height * width:
-            return None
         low = pair.low[None, :, : SCALE * height, : SCALE * width]
         made = self(reduce(low, height, width), seed)[0]
         return Pair(pair.high[:, : SCALE**2 * height, : SCALE**2 * width].clone(), made, pair.matched)

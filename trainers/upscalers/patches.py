@@ -66,7 +66,7 @@ def later_sizes(photo: Photo, structure_long: int, window: int, held_out: float 
 
 
 def first_sizes(photo: Photo, structure_long: int, window: int, held_out: float = 0.0) -> list[int]:
-    """Long sides for pass 1: around 4 x the structure's, as the photograph allows."""
+    """Long sides for pass 1, and pass 2: around 4 x what they are given, as the photograph allows."""
     native = max(photo.height, photo.width)
     smallest = smallest_long_side(photo, window, held_out)
     return [round(min(max(SCALE * structure_long * f, smallest), native)) for f in (0.8, 1.0, 1.25)]
@@ -75,14 +75,15 @@ def first_sizes(photo: Photo, structure_long: int, window: int, held_out: float 
 def structure_pairs(
     photo: Photo, reconstructions: Tensor, samples: Tensor, window: int, held_out: float = 0.0
 ) -> list[Pair]:
-    """What pass 1 will meet: structures (N, 3, h, w) in [0, 1], and the photograph at 4 times their size.
+    """What early passes will meet: pictures (N, 3, h, w) in [0, 1], and the photograph at 4 times their size.
 
     ``reconstructions`` show what the photograph shows; ``samples`` anything, of which the photograph has the
-    like at the same height. None where they have no room for a window.
+    like at the same height. None where they have no room for a window, or the photograph is smaller than what
+    they are to become: it would have to be enlarged, and its blur be learned.
     """
     height, width = reconstructions.shape[2:]
     kept = width - math.ceil(width * held_out)
-    if min(height, kept) * SCALE < window:
+    if min(height, kept) * SCALE < window or SCALE * height > photo.height or SCALE * width > photo.width:
         return []
     high = reduce(to_float(photo.pixels)[None], SCALE * height, SCALE * width)[0, ..., : SCALE * kept]
     pixels = (high * 255).round().to(torch.uint8)

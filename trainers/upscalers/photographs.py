@@ -91,7 +91,7 @@ class Folder:
                 self.unusable.add(path)
                 continue
             crop = cut(pair, CROP, float(y), float(x))
-            return crop if self.pass_one is None else self.pass_one.before(crop, position) or crop
+            return crop if self.pass_one is None else self.pass_one.before(crop, position)
         raise PhotographError(f"none of the {len(self.files)} photographs in {self.path} can be used")
 
     def _reduce(self, path: Path, reduction: float) -> Pair:
@@ -126,7 +126,7 @@ class Folder:
             return replace(task, low=task.low[:1])
         task = make_task(part, 1.0, long_side, 0.0)
         pair = self.pass_one.before(Pair((task.high * 255).round().to(torch.uint8), task.low[0]), 0)
-        if pair is None or min(pair.high.shape[1:]) < SMALLEST_TASK:
+        if min(pair.high.shape[1:]) < SMALLEST_TASK:
             raise ValueError(f"{part.width} x {part.height} pixels are too few for two passes")
         drawn = torch.randn(pair.low.shape, generator=torch.Generator().manual_seed(0))
         return Task((pair.low + noise * drawn)[None], to_float(pair.high))
