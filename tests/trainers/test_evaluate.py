@@ -17,7 +17,7 @@ from tests.trainers.test_published import flax_arrays
 from trainers import evaluate
 from trainers.metrics import beyond, copied
 from trainers.metrics.canvases import CanvasComparison, over_seeds
-from trainers.metrics.comparison import Comparison
+from trainers.metrics.comparison import Comparison, evaluate_upscalers
 from trainers.metrics.full_resolution import FullResolution, Numbers
 from trainers.metrics.inception import InceptionFeatures
 from trainers.networks import lpips_jax
@@ -80,6 +80,18 @@ def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return call
 
 
+def test_the_last_upscaler_is_that_of_later_passes(bundle: Path, photo: Path, tmp_path: Path) -> None:
+    """Also where pass 2 has one of its own."""
+    opened = Bundle.open(bundle)
+    first, later = opened.manifest.upscalers
+    members = {name: opened.read(name) for name in opened.manifest.files}
+    second = first.model_copy(update={"file": "second.onnx"})
+    manifest = opened.manifest.model_copy(update={"upscalers": [first, second, later]})
+    three = write_bundle(tmp_path / "three.ourgan", manifest, members | {"second.onnx": members[first.file]})
+    rows, _ = evaluate_upscalers(three, load_photo(photo))
+    assert [row["file"] for row in rows] == [later.file, later.file, first.file]
+
+
 def test_report_table_and_sheet(
     run: Callable[..., dict[str, Any]],
     bundle: Path,
@@ -100,7 +112,7 @@ def test_report_table_and_sheet(
     assert structure["metrics"]["layout_drift"]["mirrored_photo"] == pytest.approx(0, abs=1e-3)
     assert report["between_samples"]["diversity"] > 0
     assert [row["task"] for row in report["upscalers"]] == ["later, 180 px", "later, 90 px", "first, 72 px"]
-    files = ["upscaler-later.onnx", "upscaler-later.onnx", "upscaler-first.onnx"]
+    files = ["upscaler_later.onnx", "upscaler_later.onnx", "upscaler.onnx"]
     assert [row["file"] for row in report["upscalers"]] == files
     assert all(row["held_out"] for row in report["upscalers"])
     assert all("no weights" in report["left_out"][name] for name in ("SIFID", "LPIPS"))
