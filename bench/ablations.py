@@ -29,8 +29,9 @@ from trainers.metrics.layout import layout_drift
 from trainers.metrics.nearest_patches import NearestPatches
 from trainers.metrics.sliced_wasserstein import SlicedWasserstein
 from trainers.networks.structure import SampleNorm
-from trainers.photo import Photo, load_photo, reduce, scale_sizes, to_float
-from trainers.presets import PRESETS, Preset, StructureConfig
+from trainers.photo import Photo, load_photo, reduce, to_float
+from trainers.presets import PRESETS, Preset, StructureConfig, names_of, ourgan_structure
+from trainers.pyramid import scale_sizes
 from trainers.runs.run import Run
 from trainers.structures.ourgan import StructureModel, train_structure
 
@@ -51,7 +52,7 @@ def short(config: StructureConfig) -> StructureConfig:
 
 def plain(config: StructureConfig) -> StructureConfig:
     """Neither averaged weights nor a slower end nor bicubic enlargement: the paper's ways."""
-    paper = PRESETS["paper"].structure
+    paper = ourgan_structure("paper")
     return replace(
         config,
         averaging=paper.averaging,
@@ -123,7 +124,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="draft")
+    parser.add_argument("--preset", choices=names_of("ourgan"), default="draft")
     parser.add_argument("--long-side", type=int, help="finest scale, pixels; the coarsest stays as it is")
     parser.add_argument("--vae-steps", type=int)
     parser.add_argument("--gan-steps", type=int, help="at the first GAN scale")
@@ -148,7 +149,7 @@ def budget(config: StructureConfig, options: argparse.Namespace) -> StructureCon
 def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -> tuple[Run, StructureModel]:
     """The structure of one variant, trained as far as it is not yet."""
     preset = PRESETS[options.preset]
-    structure = VARIANTS[variant][1](budget(preset.structure, options))
+    structure = VARIANTS[variant][1](budget(ourgan_structure(options.preset), options))
     preset = Preset(preset.name, structure, preset.upscaler)
     directory = options.runs / f"{path.stem}-{variant}"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -169,7 +170,7 @@ def train(photo: Photo, path: Path, variant: str, options: argparse.Namespace) -
         run = Run.create(directory, config, device, quiet=True)
     torch.manual_seed(options.seed)
     torch.set_flush_denormal(True)
-    return run, train_structure(run, photo, preset.structure)
+    return run, train_structure(run, photo, structure)
 
 
 def measure(

@@ -73,7 +73,7 @@ def sample(structure: Restored, seed: int) -> Tensor:
     network = structure.network
     assert isinstance(network, Structure)
     noises = [
-        deviation * torch.randn(1, network.latent if m == 0 else 3, *size)
+        deviation * torch.randn(1, network.noise_channels[m], *size)
         for m, (size, deviation) in enumerate(zip(structure.sizes, structure.deviations, strict=True))
     ]
     picture: Tensor = (network(noises) + 1) / 2

@@ -46,7 +46,8 @@ from trainers.metrics.copied import CopiedShare
 from trainers.metrics.diversity import diversity
 from trainers.metrics.layout import layout_drift
 from trainers.metrics.sliced_wasserstein import SlicedWasserstein
-from trainers.photo import Photo, load_photo, reduce, scale_sizes, to_float
+from trainers.photo import Photo, load_photo, reduce, to_float
+from trainers.pyramid import scale_sizes
 
 LONG_SIDE = 128
 WAYS = ("mirror", "gpnn", "gpnn-noise", "patches", "network")

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from trainers.networks.structure import SLOPE
-from trainers.photo import Photo, scale_sizes, structure_pyramid
-from trainers.presets import PRESETS, StructureConfig
+from trainers.photo import Photo, structure_pyramid
+from trainers.presets import StructureConfig, names_of, ourgan_structure
 from trainers.structures.ourgan import GanScale, StructureModel, VaeScale
 
 PHOTO = (1000, 1500)  # height and width; what it shows takes no time
@@ -208,16 +208,16 @@ def alternate(steps: Sequence[Callable[[], object]], repetitions: int) -> list[f
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="standard")
+    parser.add_argument("--preset", choices=names_of("ourgan"), default="standard")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # as trainers.fit does
-    config = PRESETS[options.preset].structure
+    config = ourgan_structure(options.preset)
     photo = Photo(torch.randint(256, (3, *PHOTO), dtype=torch.uint8), "")
-    sizes = scale_sizes(*PHOTO, config.long_side, config.scales, config.factor)
+    sizes = config.sizes(*PHOTO)
     pyramid = structure_pyramid(photo, sizes)
 
     print("| scale | size | steps | plain, ms | ours fp32, ms | ours bf16, ms | fp32 | bf16 |")

@@ -12,6 +12,7 @@
 namespace ourgan {
 namespace {
 
+constexpr std::int32_t kLargestStart = 4;  // times the coarsest level's sides; a larger one is reduced first
 constexpr std::uint32_t kStream = 1u << 17;  // of random numbers, behind those of fields; two for every level
 
 using Extent = std::pair<std::int32_t, std::int32_t>;
@@ -76,13 +77,30 @@ Planes16 resize(const Planes16& picture, const Extent& size, const Wrap& wrap) {
     return result;
 }
 
-// Grey, with noise of about a normal distribution: sums of four even ones.
-Planes16 make_noise(const Extent& size, std::int32_t deviation, std::uint64_t seed) {
-    constexpr std::int64_t kMean = 2 * 65535, kDeviation = 37837;
+Planes16 make_grey(const Extent& size) {
     Planes16 result(size.first, size.second);
     const Window<std::int16_t> out = result.writable();
-    for (std::int32_t y = 0; y < size.first; ++y) {
-        for (std::int32_t x = 0; x < size.second; ++x) {
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t y = 0; y < size.first; ++y) std::fill_n(out.at(c, y, 0), size.second, std::int16_t{kWhite / 2});
+    }
+    return result;
+}
+
+// `start` at another size; a much larger one by way of a smaller, as `resize` makes nine copies of what wraps.
+Planes16 make_start(const ConstPicture& start, const Extent& size, const Wrap& wrap) {
+    const auto most = [](std::int64_t side, std::int32_t wanted) {
+        return static_cast<std::int32_t>(std::min<std::int64_t>(side, std::int64_t{kLargestStart} * wanted));
+    };
+    const Extent reduced(most(start.height, size.first), most(start.width, size.second));
+    return resize(to_planes(reduce(start, reduced).readable()), size, wrap);
+}
+
+// Adds noise of about a normal distribution: sums of four even ones.
+void add_noise(Planes16& picture, std::int32_t deviation, std::uint64_t seed) {
+    constexpr std::int64_t kMean = 2 * 65535, kDeviation = 37837;
+    const Window<std::int16_t> out = picture.writable();
+    for (std::int32_t y = 0; y < picture.height(); ++y) {
+        for (std::int32_t x = 0; x < picture.width(); ++x) {
             const auto row = static_cast<std::uint32_t>(y), column = static_cast<std::uint32_t>(x);
             const auto low = static_cast<std::uint32_t>(seed), high = static_cast<std::uint32_t>(seed >> 32);
             const Words4 one = philox_4x32_10({{column, row, 0, kStream}}, low, high);
@@ -92,12 +110,12 @@ Planes16 make_noise(const Extent& size, std::int32_t deviation, std::uint64_t se
             for (int c = 0; c < kColours; ++c) {
                 const std::int64_t sum = static_cast<std::int64_t>(words[2 * c] >> 16) + (words[2 * c] & 0xFFFFu) +
                                          (words[2 * c + 1] >> 16) + (words[2 * c + 1] & 0xFFFFu);
-                const std::int64_t value = kWhite / 2 + (sum - kMean) * deviation * kSteps / kDeviation;
-                *out.at(c, y, x) = static_cast<std::int16_t>(std::clamp<std::int64_t>(value, 0, kWhite));
+                std::int16_t& value = *out.at(c, y, x);
+                const std::int64_t noisy = value + (sum - kMean) * deviation * kSteps / kDeviation;
+                value = static_cast<std::int16_t>(std::clamp<std::int64_t>(noisy, 0, kWhite));
             }
         }
     }
-    return result;
 }
 
 // Every pixel the mean of what the patches over it show there.
@@ -228,9 +246,13 @@ private:
     int threads_;
 };
 
-void check(const ConstPicture& photograph, const std::vector<CompositionLevel>& levels) {
+void check(const ConstPicture& photograph, const std::vector<CompositionLevel>& levels, const ConstPicture* start) {
     if (photograph.type != PixelType::uint8 || photograph.channels != kColours) {
         throw std::invalid_argument("the photograph must be uint8 of three channels");
+    }
+    if (start != nullptr && (start->type != PixelType::uint8 || start->channels != kColours ||
+                             std::min(start->height, start->width) < 1)) {
+        throw std::invalid_argument("the start must be uint8 of three channels, of at least 1 pixel a side");
     }
     if (levels.empty() || levels.back().photograph != Extent(static_cast<std::int32_t>(photograph.height),
                                                            static_cast<std::int32_t>(photograph.width))) {
@@ -297,10 +319,10 @@ double copied_share(const Field& field, const Wrap& wrap) {
     return static_cast<double>(most) / static_cast<double>(parent.size());
 }
 
-Composition compose(const ConstPicture& photograph, const std::vector<CompositionLevel>& levels, Beginning beginning,
-                    const Wrap& wrap, std::uint64_t seed, const CompositionSettings& settings, int threads,
-                    const Report& report) {
-    check(photograph, levels);
+Composition compose(const ConstPicture& photograph, const std::vector<CompositionLevel>& levels,
+                    const ConstPicture* start, const Wrap& wrap, std::uint64_t seed,
+                    const CompositionSettings& settings, int threads, const Report& report) {
+    check(photograph, levels, start);
     const auto work_of = [&](const CompositionLevel& level, std::int32_t rounds) {
         return static_cast<double>(rounds) * level.picture.first * level.picture.second;
     };
@@ -319,9 +341,8 @@ Composition compose(const ConstPicture& photograph, const std::vector<Compositio
             picture = resize(picture, level.picture, wrap);
             field = scale_field(field, levels[i - 1], level);
         } else {
-            picture = beginning == Beginning::noise
-                          ? make_noise(level.picture, settings.noise, seed)
-                          : resize(to_planes(reduce(photograph, level.photograph).readable()), level.picture, {});
+            picture = start == nullptr ? make_grey(level.picture) : make_start(*start, level.picture, wrap);
+            add_noise(picture, start == nullptr ? settings.noise : settings.start_noise, seed);
             field = random_field(level.picture, level.photograph, seed, stream);
         }
         const std::int64_t pairs = static_cast<std::int64_t>(level.picture.first) * level.picture.second * height * width;

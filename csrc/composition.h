@@ -25,19 +25,16 @@ struct CompositionLevel {
     std::pair<std::int32_t, std::int32_t> picture;
 };
 
-// What a picture begins with at its coarsest level.
-enum class Beginning {
-    noise,       // another layout for every seed
-    photograph,  // its own layout, stretched to the picture's size: retargeting
-};
-
 // Composes a picture of `photograph`, uint8 of three channels, at `levels`, coarsest first; at the last one the
 // photograph has its own size. GPNN's scheme (Granot et al., "Drop the GAN", CVPR 2022), with the row that a patch lies
 // at as one more coordinate of it, as OUR-GAN has it for networks. `wrap`: which borders continue on the other side.
-// Throws std::invalid_argument where the levels do not fit, or a side is shorter than a patch.
-Composition compose(const ConstPicture& photograph, const std::vector<CompositionLevel>& levels, Beginning beginning,
-                    const Wrap& wrap, std::uint64_t seed, const CompositionSettings& settings, int threads,
-                    const Report& report);
+// `start`: what the coarsest level begins with, uint8 of three channels, resized to it whatever its size and aspect;
+// null for noise, another layout for every seed. With the photograph itself, its own layout, stretched: retargeting.
+// Throws std::invalid_argument where the levels do not fit, a side is shorter than a patch, or the start is something
+// else.
+Composition compose(const ConstPicture& photograph, const std::vector<CompositionLevel>& levels,
+                    const ConstPicture* start, const Wrap& wrap, std::uint64_t seed,
+                    const CompositionSettings& settings, int threads, const Report& report);
 
 // A composition's field at that of a photograph's searched levels which is nearest to its own size, for a picture of
 // such `sizes` at all levels: where a search may start.

@@ -44,6 +44,7 @@ struct DetailSettings {
 // How a structure is composed of patches. Prices as above.
 struct CompositionSettings {
     std::int32_t noise = 18;            // 8-bit levels: deviation, from grey, of what a picture begins with
+    std::int32_t start_noise = 0;       // and from the picture that is given to begin with: it varies with the seed
     std::int32_t first_rounds = 1;      // of search and vote, at the coarsest level,
     std::int32_t rounds = 5;            // and at each of the others
     std::int32_t tries = 4;             // random positions per cell and step; twice as many, anywhere, in a first round

@@ -616,19 +616,30 @@ std::unique_ptr<ourgan::Detail> find_detail(const std::shared_ptr<ourgan::Photog
     return find({&planes, nullptr, 0});
 }
 
+// What a composition begins with.
+ConstPicture readable_start(const py::array& array) {
+    if (!is_native(array.dtype(), 'u', 1) || array.ndim() != 3 || array.shape(2) != ourgan::kColours) {
+        throw py::value_error("start must be uint8 (height, width, 3), got " + describe(array));
+    }
+    return readable_picture(array);
+}
+
 std::unique_ptr<ourgan::Composition> compose(const py::array& photograph,
                                              const std::vector<std::pair<std::pair<int, int>, std::pair<int, int>>>& levels,
-                                             bool retarget, std::pair<bool, bool> wrap, std::uint64_t seed,
+                                             const std::optional<py::array>& start, std::pair<bool, bool> wrap,
+                                             std::uint64_t seed,
                                              const std::optional<ourgan::CompositionSettings>& given, int threads,
                                              const py::object& report) {
     const ConstPicture picture = readable_picture(photograph);
+    std::optional<ConstPicture> start_picture;
+    if (start) start_picture = readable_start(*start);
     std::vector<ourgan::CompositionLevel> sizes;
     for (const auto& [photo, canvas] : levels) sizes.push_back({photo, canvas});
     const ourgan::Report reported = reporting(report);
     py::gil_scoped_release release;
     return std::make_unique<ourgan::Composition>(
-        ourgan::compose(picture, sizes, retarget ? ourgan::Beginning::photograph : ourgan::Beginning::noise,
-                        {wrap.first, wrap.second}, seed, given.value_or(ourgan::CompositionSettings{}), threads, reported));
+        ourgan::compose(picture, sizes, start_picture ? &*start_picture : nullptr, {wrap.first, wrap.second}, seed,
+                        given.value_or(ourgan::CompositionSettings{}), threads, reported));
 }
 
 // uint16 (H, W, 3).
@@ -652,6 +663,7 @@ void bind_composition(py::module_& m) {
     py::class_<CompositionSettings> settings(m, "CompositionSettings", "How a picture is composed: see csrc/settings.h.");
     settings.def(py::init<>())
         .def_readwrite("noise", &CompositionSettings::noise)
+        .def_readwrite("start_noise", &CompositionSettings::start_noise)
         .def_readwrite("first_rounds", &CompositionSettings::first_rounds)
         .def_readwrite("rounds", &CompositionSettings::rounds)
         .def_readwrite("tries", &CompositionSettings::tries)
@@ -660,7 +672,7 @@ void bind_composition(py::module_& m) {
         .def_readwrite("completeness", &CompositionSettings::completeness)
         .def_readwrite("exhaustive", &CompositionSettings::exhaustive);
     py::class_<Composition, std::shared_ptr<Composition>>(m, "Composition", "A picture composed of a photograph's patches.")
-        .def(py::init(&compose), "photograph"_a, "levels"_a, py::kw_only(), "retarget"_a = false,
+        .def(py::init(&compose), "photograph"_a, "levels"_a, py::kw_only(), "start"_a = py::none(),
              "wrap"_a = std::pair<bool, bool>(false, false), "seed"_a = 0, "settings"_a = py::none(), "threads"_a = 0,
              "report"_a = py::none())
         .def_property_readonly("picture", [](const Composition& self) { return from_planes(self.picture); })

@@ -303,6 +303,12 @@ class CompositionSettings:
     def row(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
     @property
+    def start_noise(self) -> int:
+        ...
+    @start_noise.setter
+    def start_noise(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    @property
     def tries(self) -> int:
         ...
     @tries.setter
@@ -312,7 +318,7 @@ class Composition:
     """
     A picture composed of a photograph's patches.
     """
-    def __init__(self, photograph: numpy.ndarray, levels: collections.abc.Sequence[tuple[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]]], *, retarget: bool = False, wrap: tuple[bool, bool] = (False, False), seed: typing.SupportsInt | typing.SupportsIndex = 0, settings: CompositionSettings | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, report: typing.Any = None) -> None:
+    def __init__(self, photograph: numpy.ndarray, levels: collections.abc.Sequence[tuple[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex], tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]]], *, start: numpy.ndarray | None = None, wrap: tuple[bool, bool] = (False, False), seed: typing.SupportsInt | typing.SupportsIndex = 0, settings: CompositionSettings | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, report: typing.Any = None) -> None:
         ...
     @property
     def copied(self) -> float:

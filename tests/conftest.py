@@ -129,6 +129,31 @@ def structure_network(seed: int = 1) -> bytes:
     return graph.model({f"noise_{i}": scale.channels for i, scale in enumerate(SCALES)}, "picture")
 
 
+def starting_network(seed: int = 4) -> bytes:
+    """A structure network that can start from a picture: every scale makes one, of that below and noise."""
+    graph = Graph(seed)
+    inputs = {f"noise_{i}": scale.channels for i, scale in enumerate(SCALES)}
+    one = graph.constant(np.ones(1, np.float32))
+    value, channels = "noise_0", SCALES[0].channels
+    for i, scale in enumerate(SCALES):
+        if i:
+            size = graph.add("Shape", f"noise_{i}", start=2)
+            head = graph.add("Shape", value, end=2)
+            value = graph.add("Resize", value, "", "", graph.add("Concat", head, size, axis=0), mode="linear")
+            value = graph.add("Concat", value, f"noise_{i}", axis=1)
+            channels = 3 + scale.channels
+        is_last = i + 1 == len(SCALES)
+        value = graph.add(
+            "Sigmoid", graph.convolution(value, channels, 3), output="picture" if is_last else ""
+        )
+        if not is_last:
+            inputs |= {f"given_{i}": 3, f"share_{i}": 1}
+            given = graph.add("Mul", f"share_{i}", f"given_{i}")
+            made = graph.add("Mul", graph.add("Sub", one, f"share_{i}"), value)
+            value = graph.add("Add", given, made)
+    return graph.model(inputs, "picture")
+
+
 def upscaler_network(seed: int = 2, *, damaged: bool = False) -> bytes:
     """The picture repeated 4 x 4 times, plus details from three 3 x 3 convolutions; NaN when damaged."""
     graph = Graph(seed)
@@ -272,6 +297,24 @@ def photograph_path(
     """The tiny bundle with its photograph."""
     path = tmp_path_factory.mktemp("bundle") / "photograph.ourgan"
     return write_bundle_with_photograph(path, manifest, networks, photograph)
+
+
+@pytest.fixture(scope="session")
+def starting_path(
+    tmp_path_factory: pytest.TempPathFactory,
+    manifest: Manifest,
+    networks: dict[str, bytes],
+    photograph: bytes,
+) -> Path:
+    """The tiny bundle with its photograph, whose structure network can start from a picture."""
+    path = tmp_path_factory.mktemp("bundle") / "starting.ourgan"
+    structure = Structure(
+        file="structure.onnx", scales=SCALES, starts=True, reconstruction="reconstruction.f32"
+    )
+    noise = np.random.default_rng(5).normal(size=(4, 4, 6)).astype("<f4")
+    members = networks | {"structure.onnx": starting_network(), "reconstruction.f32": noise.tobytes()}
+    changed = manifest.model_copy(update={"structure": structure})
+    return write_bundle_with_photograph(path, changed, members, photograph)
 
 
 @pytest.fixture

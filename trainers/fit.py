@@ -1,7 +1,9 @@
 """From one photograph to a bundle.
 
 python -m trainers.fit photo.jpg                      -> photo.ourgan
-python -m trainers.fit photo.jpg --preset standard -o sunset.ourgan
+python -m trainers.fit photo.jpg --preset draft -o sunset.ourgan
+python -m trainers.fit photo.jpg --family singan      a structure of SinGAN's, by the preset singan
+python -m trainers.fit photo.jpg --preset highres     the same, by another of its presets
 python -m trainers.fit --resume runs/photo-standard   goes on where a run was stopped
 python -m trainers.fit photo.jpg --init RealESRGAN_x4plus.pth   fine-tunes its upscalers (Algorithm 3)
 """
@@ -34,9 +36,10 @@ from .command_line import (
 )
 from .perceptual import find_perceptual, load_perceptual
 from .photo import Photo, check_photo, load_photo, structure_pyramid
-from .presets import PRESETS, Preset
+from .presets import DEFAULTS, PRESETS, Preset, StructureConfig, names_of
 from .runs.run import Run, RunError
-from .structures.ourgan import StructureModel, train_structure
+from .structures.families import train
+from .structures.model import Model
 from .upscalers.passes import Structures, train_upscalers
 from .upscalers.pretrained import OURS, adopt_sizes, keep, kept, read_pretrained
 
@@ -57,7 +60,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "-o", "--output", type=Path, help="the bundle to write (default: IMAGE's name, .ourgan)"
     )
-    parser.add_argument("--preset", choices=sorted(PRESETS), help="default: standard")
+    parser.add_argument(
+        "--family",
+        choices=sorted(DEFAULTS),
+        help="what kind of structure (default: the preset's; else ourgan)",
+    )
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS), help="default: standard; with --family singan: singan"
+    )
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"
     )
@@ -127,10 +137,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser,
             options,
             (
-                *("preset", "seed", "run", "vgg", "init", "init_first", "init_second", "teacher"),
+                *("family", "preset", "seed", "run", "vgg", "init", "init_first", "init_second", "teacher"),
                 *("from_scratch", "texture", "no_photograph"),
             ),
         )
+    check_family(parser, options)
     if options.moved and not options.resume:
         parser.error("--image tells where the photograph of a run is that goes on: give it with --resume RUN")
     if options.init and options.from_scratch:
@@ -139,6 +150,24 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         if getattr(options, f"init_{name}") and not options.init:
             parser.error(f"--init-{name} needs --init, for the passes that have no network of their own")
     return options
+
+
+def check_family(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends the command where the family has no such preset, or nothing that an option could change."""
+    preset = preset_of(options)
+    if options.family not in (None, preset.family):
+        names = ", ".join(names_of(options.family))
+        parser.error(f"--preset {preset.name} is of the family {preset.family}; {options.family} has {names}")
+    if options.texture and preset.family != "ourgan":
+        parser.error(
+            "--texture takes OUR-GAN's vertical coordinates away: structures of the family "
+            f"{preset.family} have none"
+        )
+
+
+def preset_of(options: argparse.Namespace) -> Preset:
+    """The preset that is asked for, or the family's own."""
+    return PRESETS[options.preset or DEFAULTS[options.family or "ourgan"]]
 
 
 def fit(options: argparse.Namespace) -> Path:
@@ -160,7 +189,7 @@ def fit(options: argparse.Namespace) -> Path:
     torch.manual_seed(config["seed"])
     torch.set_flush_denormal(True)  # gradients near zero, in a new network, are slow on a processor
     with run.saving_when_interrupted():
-        structure = train_structure(run, photo, preset.structure)
+        structure = train(run, photo, preset.structure)
         upscalers = train_upscalers(
             *(run, photo, preset.upscaler, preset.structure.long_side),
             perceptual=perceptual,
@@ -176,7 +205,7 @@ def fit(options: argparse.Namespace) -> Path:
     return output
 
 
-def draw_structures(run: Run, structure: StructureModel, photo: Photo) -> Structures | None:
+def draw_structures(run: Run, structure: Model, photo: Photo) -> Structures | None:
     """Those that passes 1 and 2 learn from, beside the photograph; the same ones whenever a run resumes."""
     count = run.preset.upscaler.structures
     if not count:
@@ -184,16 +213,15 @@ def draw_structures(run: Run, structure: StructureModel, photo: Photo) -> Struct
     pyramid = [x.to(run.device) for x in structure_pyramid(photo, structure.sizes)]
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
         torch.manual_seed(run.config["seed"])
-        return Structures(
-            structure.reconstruct(pyramid, count), structure.sample(structure.config.scales, count)
-        )
+        samples = structure.reconstruct(pyramid, count), structure.sample(len(structure.sizes), count)
+        return Structures(*samples)
 
 
 def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     """Checks everything that can be checked before the long work, and makes the run directory."""
     image: Path = options.image
-    preset = PRESETS[options.preset or "standard"]
-    if options.texture:
+    preset = preset_of(options)
+    if options.texture and isinstance(preset.structure, StructureConfig):
         preset = replace(preset, structure=replace(preset.structure, vertical_coordinates=False))
     photo = load_photo(image)
     check_photo(photo, preset.structure, preset.upscaler.window, preset.upscaler.held_out)

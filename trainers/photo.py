@@ -11,9 +11,7 @@ from torch import Tensor
 
 from ourgan_sdk.photograph import Photograph, PhotographError, read_photograph
 
-from .presets import StructureConfig
-
-SMALLEST_SIDE = 4  # pixels of the coarsest scale
+from .presets import AnyStructureConfig
 
 
 @dataclass(frozen=True)
@@ -69,18 +67,6 @@ def reduce(picture: Tensor, height: int, width: int) -> Tensor:
     return resized.clamp(0, 1)
 
 
-def scale_sizes(height: int, width: int, long_side: int, scales: int, factor: float) -> list[tuple[int, int]]:
-    """(height, width) of every scale, coarsest first; the finest's long side is ``long_side``."""
-    ratio = long_side / max(height, width)
-    return [
-        (
-            max(1, round(height * ratio * factor ** (scales - 1 - m))),
-            max(1, round(width * ratio * factor ** (scales - 1 - m))),
-        )
-        for m in range(scales)
-    ]
-
-
 def structure_pyramid(photo: Photo, sizes: list[tuple[int, int]]) -> list[Tensor]:
     """The photograph at every scale of the structure: [(1, 3, H_m, W_m)] float32 in [-1, 1]."""
     full = to_float(photo.pixels)[None]
@@ -88,7 +74,7 @@ def structure_pyramid(photo: Photo, sizes: list[tuple[int, int]]) -> list[Tensor
     return [reduce(finest, h, w) * 2 - 1 for h, w in sizes[:-1]] + [finest * 2 - 1]
 
 
-def check_photo(photo: Photo, config: StructureConfig, patch: int, held_out: float = 0.0) -> None:
+def check_photo(photo: Photo, config: AnyStructureConfig, patch: int, held_out: float = 0.0) -> None:
     """Refuses a photograph that training cannot learn from.
 
     ``patch`` (pixels) and ``held_out`` are the upscaler's.
@@ -105,7 +91,7 @@ def check_photo(photo: Photo, config: StructureConfig, patch: int, held_out: flo
             f"{size}; training needs at least {config.long_side} on the long side and {patch} on the short "
             f"side{beside} (a few thousand are better): use a larger photograph"
         )
-    sizes = scale_sizes(photo.height, photo.width, config.long_side, config.scales, config.factor)
-    if min(sizes[0]) < SMALLEST_SIDE:
-        ratio = max(sizes[0]) / SMALLEST_SIDE
+    sizes = config.sizes(photo.height, photo.width)
+    if min(sizes[0]) < config.smallest_side:
+        ratio = max(sizes[0]) / config.smallest_side
         raise PhotographError(f"{size}: too elongated to learn from; crop it to at most {ratio:.1f} : 1")

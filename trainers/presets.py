@@ -1,8 +1,12 @@
 """The presets: every number that training uses, in one place.
 
 ``paper`` holds OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), and HP-VAE-GAN's and ESRGAN's public defaults
-where those tables are silent. ``standard`` and ``draft`` say what they change and why. What even ``paper``
-does otherwise than its sources stands in :mod:`trainers.structures.ourgan`, for the structure; for upscalers:
+where those tables are silent. ``standard`` and ``draft`` say what they change and why. The other family of
+structures is SinGAN's (Shaham, Dekel, Michaeli, ICCV 2019): ``singan`` holds that paper's values and its
+code's, ``highres`` High-Res-SinGAN's (Son, Rehman, Solzbacher), ``singan-draft`` takes minutes.
+
+What even these do otherwise than their sources stands in :mod:`trainers.structures.ourgan` and
+:mod:`trainers.structures.singan`, for structures; for upscalers:
 
 - Algorithm 2's two phases share the 100,000 iterations of Table 4, half each: the paper has no other number.
   From pre-trained weights on (``--init``, Algorithm 3) there is the second alone, 50,000, and the rate is
@@ -18,13 +22,16 @@ does otherwise than its sources stands in :mod:`trainers.structures.ourgan`, for
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from .networks.coordinates import Padding
 from .networks.rrdb import SCALE
+from .networks.singan import NoisePadding
 from .networks.structure import Upsampling
 from .networks.upscalers import UpscalerSize
+from .pyramid import scale_sizes, singan_sizes
 
+Family = Literal["ourgan", "singan"]
 Precision = Literal["fp32", "bf16"]
 T = TypeVar("T")
 
@@ -34,6 +41,9 @@ RRDB_23 = UpscalerSize("rrdb", 64, 23, 32)
 @dataclass(frozen=True)
 class StructureConfig:
     """Step 1, structure (Table 3)."""
+
+    family: ClassVar[Family] = "ourgan"
+    smallest_side: ClassVar[int] = 4  # pixels of the coarsest scale: photographs that have fewer are refused
 
     long_side: int = 256  # pixels of the finest scale
     scales: int = 9
@@ -65,6 +75,10 @@ class StructureConfig:
     gradient_penalty: float = 0.1  # (HP-VAE-GAN)
     noise: float = 0.1  # z_m's deviation per RMSE of the scale's reconstruction and sample (HP-VAE-GAN)
 
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """(height, width) of every scale for a photograph of these, coarsest first."""
+        return scale_sizes(height, width, self.long_side, self.scales, self.factor)
+
     def steps(self, scale: int) -> int:
         """Training steps of one scale."""
         if scale < self.vae_scales:
@@ -74,6 +88,64 @@ class StructureConfig:
     def final_step(self, scale: int) -> int:
         """The first of a scale's steps that are taken at ``final_rate``."""
         return round(self.steps(scale) * (1 - self.final_share))
+
+
+@dataclass(frozen=True)
+class SinganConfig:
+    """A structure of SinGAN's. Values are the paper's, and its code's where the paper has none."""
+
+    family: ClassVar[Family] = "singan"
+
+    long_side: int = 250  # pixels of the finest scale
+    short_side: int = (
+        25  # pixels of the coarsest; how many scales there are depends on the photograph's aspect
+    )
+    factor: float = 0.75  # between neighbouring scales, as near as a whole number of scales allows
+    channels: int = 32  # of generators and critics at the coarsest scales
+    doubled_every: int | None = 4  # scales; None: as many channels at all of them (High-Res-SinGAN)
+    most_channels: int = 128
+    layers: int = (
+        5  # convolutions of a generator and of a critic, which see twice as many pixels and one more
+    )
+    padding: NoisePadding = "zeros"  # around what a generator gets; "noise" is for animations
+    scale_steps: int = 2000
+    decay: float = (
+        0.0  # share of scale_steps that each scale does without, times its number (High-Res-SinGAN)
+    )
+    critic_steps: int = 3  # of each training step, and then
+    generator_steps: int = 3  # with the noise of the last of them
+    learning_rate: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    final_share: float = 0.2  # of a scale's steps, at their end, that are taken at
+    final_rate: float = 0.1  # times the learning rate
+    reconstruction: float = 10.0
+    gradient_penalty: float = 0.1
+    noise: float = 0.1  # z_m's deviation per RMSE of the enlarged reconstruction
+
+    @property
+    def smallest_side(self) -> int:
+        """Pixels that the short side of every scale has at least."""
+        return self.short_side
+
+    def width(self, scale: int) -> int:
+        """Channels of one scale's generator and critic."""
+        doubled = 0 if self.doubled_every is None else scale // self.doubled_every
+        return min(self.channels * 2**doubled, self.most_channels)
+
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """(height, width) of every scale for a photograph of these, coarsest first."""
+        return singan_sizes(height, width, self.long_side, self.short_side, self.factor)
+
+    def steps(self, scale: int) -> int:
+        """Training steps of one scale."""
+        return max(1, round(self.scale_steps * (1 - self.decay * scale)))
+
+    def final_step(self, scale: int) -> int:
+        """The first of a scale's steps that are taken at ``final_rate``."""
+        return round(self.steps(scale) * (1 - self.final_share))
+
+
+AnyStructureConfig = StructureConfig | SinganConfig
 
 
 @dataclass(frozen=True)
@@ -136,20 +208,32 @@ class Preset:
     """Everything that ``trainers.fit`` trains with."""
 
     name: str
-    structure: StructureConfig
+    structure: AnyStructureConfig
     upscaler: UpscalerConfig
 
+    @property
+    def family(self) -> Family:
+        """Of the structure."""
+        return self.structure.family
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "family": self.family}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Preset:
         """The inverse of :meth:`as_dict`, also after a trip through JSON (tuples come back as lists).
 
         Raises:
-            TypeError: a field is missing, which must not be filled in as another version has it, or unknown.
+            TypeError: a field is missing, which must not be filled in as another version has it, or unknown;
+                or the family is.
         """
-        preset, upscaler = _make(cls, data), _make(UpscalerConfig, data["upscaler"])
+        preset = _make(cls, {name: value for name, value in data.items() if name != "family"})
+        if "family" not in data:
+            raise TypeError("Preset lacks family")
+        if data["family"] not in list(STRUCTURES):  # a list: whatever it is, it need not have a hash
+            raise TypeError(f"Preset has an unknown family {data['family']!r:.40}")
+        kind = STRUCTURES[data["family"]]
+        upscaler = _make(UpscalerConfig, data["upscaler"])
         given = data["upscaler"]
         upscaler = replace(
             upscaler,
@@ -157,7 +241,7 @@ class Preset:
             second=None if given["second"] is None else _make(UpscalerSize, given["second"]),
             later=_make(UpscalerSize, given["later"]),
         )
-        return replace(preset, structure=_make(StructureConfig, data["structure"]), upscaler=upscaler)
+        return replace(preset, structure=_make(kind, data["structure"]), upscaler=upscaler)
 
 
 def _make(kind: type[T], values: object) -> T:
@@ -171,7 +255,10 @@ def _make(kind: type[T], values: object) -> T:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-PAPER = Preset("paper", StructureConfig(), UpscalerConfig())
+STRUCTURES: dict[Family, type[AnyStructureConfig]] = {"ourgan": StructureConfig, "singan": SinganConfig}
+
+PAPER_STRUCTURE = StructureConfig()
+PAPER = Preset("paper", PAPER_STRUCTURE, UpscalerConfig())
 
 # Structures are reduced to some 64 pixels (45 to 90) and matched against the photograph there; what is finer
 # comes from the photograph's own pixels. So the presets' structures are small, and time goes into steps.
@@ -179,24 +266,25 @@ PAPER = Preset("paper", StructureConfig(), UpscalerConfig())
 
 # The better structure: in six minutes on two idle CPU cores, of twelve in all (from times per step; not timed
 # as a whole, nor on a GPU). What differs from the paper, and why, is said line by line.
+STANDARD_STRUCTURE = replace(
+    PAPER_STRUCTURE,
+    long_side=96,  # all that is matched; in one training each scale up to it came closer, at 64 pixels
+    scales=6,  # the coarsest is as coarse as the paper's
+    channels=48,  # 64, the paper's, take about 1.6 x the time per step
+    vae_steps=1000,  # a single picture is reconstructed well by then
+    gan_steps=2900,  # at the first GAN scale, which decides what things look like and costs least
+    decay=0.3,  # High-Res-SinGAN's, steeper: of equally many steps early ones do more (docs/quality.md)
+    averaging=100,  # half the layout drift, 40 % less distance (docs/quality.md)
+    upsampling="bicubic",  # alone a third less drift, 27 % less distance; nothing more in time
+    batch=1,  # half the time per step
+    encoder_blocks=1,  # the coarsest scale has some 20 pixels; the drafts of docs/quality.md were made so
+    critic_clip=5.0,  # as well: so were they
+    padding="replicate",  # zeros draw faint frames, and tie samples to the layout of the photograph
+    precision="bf16",  # faster, on processors with AVX512-BF16 or AMX and on GPUs: docs/benchmarks.md
+)
 STANDARD = Preset(
     "standard",
-    replace(
-        PAPER.structure,
-        long_side=96,  # all that is matched; in one training each scale up to it came closer, at 64 pixels
-        scales=6,  # the coarsest is as coarse as the paper's
-        channels=48,  # 64, the paper's, take about 1.6 x the time per step
-        vae_steps=1000,  # a single picture is reconstructed well by then
-        gan_steps=2900,  # at the first GAN scale, which decides what things look like and costs least
-        decay=0.3,  # High-Res-SinGAN's, steeper: of equally many steps early ones do more (docs/quality.md)
-        averaging=100,  # half the layout drift, 40 % less distance (docs/quality.md)
-        upsampling="bicubic",  # alone a third less drift, 27 % less distance; nothing more in time
-        batch=1,  # half the time per step
-        encoder_blocks=1,  # the coarsest scale has some 20 pixels; the drafts of docs/quality.md were made so
-        critic_clip=5.0,  # as well: so were they
-        padding="replicate",  # zeros draw faint frames, and tie samples to the layout of the photograph
-        precision="bf16",  # faster, on processors with AVX512-BF16 or AMX and on GPUs: docs/benchmarks.md
-    ),
+    STANDARD_STRUCTURE,
     replace(
         PAPER.upscaler,
         later=UpscalerSize("residual", 48, 5, None),  # as good as an RRDB of 4 blocks at a fifth of its time
@@ -228,20 +316,65 @@ STANDARD = Preset(
 )
 
 # A recognisable picture in three to four minutes on two idle CPU cores: smaller, fewer channels, few steps.
+DRAFT_STRUCTURE = replace(
+    STANDARD_STRUCTURE,
+    long_side=72,  # in the same time as good as 96 at 64 pixels, and cleaner to the eye
+    scales=5,  # the coarsest is as coarse as standard's
+    channels=32,  # multiples of 16 are fast; two thirds take two thirds of the time
+    latent=64,
+    vae_steps=400,  # the three smallest scales together take 11 seconds
+    gan_steps=1300,  # with this decay 65 seconds: 26 and 37 ms per step
+    decay=0.35,
+)
 DRAFT = Preset(
     "draft",
-    replace(
-        STANDARD.structure,
-        long_side=72,  # in the same time as good as 96 at 64 pixels, and cleaner to the eye
-        scales=5,  # the coarsest is as coarse as standard's
-        channels=32,  # multiples of 16 are fast; two thirds take two thirds of the time
-        latent=64,
-        vae_steps=400,  # the three smallest scales together take 11 seconds
-        gan_steps=1300,  # with this decay 65 seconds: 26 and 37 ms per step
-        decay=0.35,
-    ),
+    DRAFT_STRUCTURE,
     # The pre-trained weights, made used to the photograph in half a minute.
     replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=0, gan_steps=100, averaging=50),
 )
 
-PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}
+# For a GPU: on one CPU core a step takes 0.08 to 7.3 s, coarsest to finest scale; all take some nine hours.
+SINGAN_STRUCTURE = SinganConfig()
+SINGAN = Preset("singan", SINGAN_STRUCTURE, STANDARD.upscaler)
+
+# Two to three minutes on one CPU core: 21, 35, 61 and 118 ms per step.
+SINGAN_DRAFT_STRUCTURE = replace(
+    SINGAN_STRUCTURE,
+    long_side=96,  # four scales for 3 : 2: as much as standard's structure has
+    scale_steps=500,
+    critic_steps=1,  # a third of the time per step
+    generator_steps=1,
+)
+SINGAN_DRAFT = Preset("singan-draft", SINGAN_DRAFT_STRUCTURE, DRAFT.upscaler)
+
+# To double the resolution the authors double the receptive field and square the number of kernels: 32 would
+# be 1024, whose convolutions take a thousand times the time. That is not practical: they are 32 here.
+HIGHRES_STRUCTURE = replace(
+    SINGAN_STRUCTURE,
+    long_side=500,
+    doubled_every=None,  # so that every scale starts from the weights of the one before
+    layers=10,  # a receptive field of 21 pixels, SinGAN's has 11
+    decay=0.1,  # of 10 scales 45 % of the steps are saved
+)
+HIGHRES = Preset("highres", HIGHRES_STRUCTURE, STANDARD.upscaler)
+
+PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER, SINGAN_DRAFT, SINGAN, HIGHRES)}
+DEFAULTS: dict[Family, str] = {"ourgan": "standard", "singan": "singan"}
+"""The name of each family's preset where none is asked for."""
+
+
+def names_of(family: Family) -> list[str]:
+    """The names of a family's presets, sorted."""
+    return sorted(name for name, preset in PRESETS.items() if preset.family == family)
+
+
+def ourgan_structure(name: str) -> StructureConfig:
+    """The structure of a preset of the family ourgan.
+
+    Raises:
+        TypeError: the preset is of another family.
+    """
+    structure = PRESETS[name].structure
+    if not isinstance(structure, StructureConfig):
+        raise TypeError(f"expected a preset of the family ourgan, got {name}")
+    return structure

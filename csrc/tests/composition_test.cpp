@@ -39,11 +39,46 @@ std::vector<CompositionLevel> levels_of(const Extent& photograph, const Extent& 
 }
 
 Composition composed(const OwnedPicture& photograph, const Extent& picture, int count, const Wrap& wrap = {},
-                     const CompositionSettings& settings = quick(), Beginning beginning = Beginning::noise,
+                     const CompositionSettings& settings = quick(), const OwnedPicture* start = nullptr,
                      std::uint64_t seed = 5, int threads = 2) {
     const Extent own(static_cast<std::int32_t>(photograph.height), static_cast<std::int32_t>(photograph.width));
-    return compose(photograph.readable(), levels_of(own, picture, count), beginning, wrap, seed, settings, threads,
-                   kSilent);
+    const ConstPicture begin = (start != nullptr ? start : &photograph)->readable();
+    return compose(photograph.readable(), levels_of(own, picture, count), start != nullptr ? &begin : nullptr, wrap,
+                   seed, settings, threads, kSilent);
+}
+
+// What a composition begins with at its only level: without a round it stays as it is.
+Planes16 begun(const OwnedPicture* start, const Extent& picture, const Wrap& wrap = {}, std::int32_t noise = 0,
+               std::uint64_t seed = 5) {
+    CompositionSettings settings;
+    settings.first_rounds = 0;
+    (start != nullptr ? settings.start_noise : settings.noise) = noise;
+    return composed(random_photograph(8, 8, 1), picture, 1, wrap, settings, start, seed).picture;
+}
+
+// `picture` with its columns moved to the right, around its border.
+OwnedPicture rolled(const OwnedPicture& picture, std::int64_t columns) {
+    OwnedPicture result(picture.height, picture.width);
+    for (std::int64_t y = 0; y < picture.height; ++y) {
+        for (std::int64_t x = 0; x < picture.width; ++x) {
+            const auto from = static_cast<std::size_t>(3 * (y * picture.width + x));
+            const auto to = static_cast<std::size_t>(3 * (y * picture.width + (x + columns) % picture.width));
+            std::copy_n(&picture.bytes[from], 3, &result.bytes[to]);
+        }
+    }
+    return result;
+}
+
+// The mean difference, in 8-bit levels, of two pictures of the same size.
+double mean_difference(const Planes16& one, const Planes16& other) {
+    const auto a = one.window(), b = other.window();
+    double sum = 0;
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t y = 0; y < a.height; ++y) {
+            for (std::int32_t x = 0; x < a.width; ++x) sum += std::abs(*a.at(c, y, x) - *b.at(c, y, x));
+        }
+    }
+    return sum / (kColours * a.height * a.width * kSteps);
 }
 
 // Brighter from row to row, as nothing else is.
@@ -144,13 +179,18 @@ constexpr Extent kSizes[] = {{1, 1}, {3, 90}, {70, 2}, {7, 8}, {8, 8}, {45, 31}}
 
 TEST(a_composition_does_not_depend_on_threads) {
     const OwnedPicture photograph = random_photograph(40, 52, 1);
+    const OwnedPicture* const no_start = nullptr;
+    CompositionSettings settings = quick();
+    settings.start_noise = 20;
     for (const Extent& size : kSizes) {
         for (const Wrap& wrap : {Wrap{}, Wrap{true, true}}) {
-            const Composition expected = composed(photograph, size, 3, wrap, quick(), Beginning::noise, 5, 1);
-            for (const int threads : {2, 4}) {
-                const Composition other = composed(photograph, size, 3, wrap, quick(), Beginning::noise, 5, threads);
-                CHECK(same(other.picture, expected.picture));
-                CHECK(other.field.offsets == expected.field.offsets);
+            for (const OwnedPicture* start : {no_start, &photograph}) {
+                const Composition expected = composed(photograph, size, 3, wrap, settings, start, 5, 1);
+                for (const int threads : {2, 4}) {
+                    const Composition other = composed(photograph, size, 3, wrap, settings, start, 5, threads);
+                    CHECK(same(other.picture, expected.picture));
+                    CHECK(other.field.offsets == expected.field.offsets);
+                }
             }
         }
     }
@@ -159,7 +199,7 @@ TEST(a_composition_does_not_depend_on_threads) {
 TEST(another_seed_is_another_composition) {
     const OwnedPicture photograph = random_photograph(40, 52, 1);
     const auto picture = [&](std::uint64_t seed) {
-        return composed(photograph, {40, 60}, 3, {}, quick(), Beginning::noise, seed).picture;
+        return composed(photograph, {40, 60}, 3, {}, quick(), nullptr, seed).picture;
     };
     const Planes16 one = picture(5);
     CHECK(same(one, picture(5)));
@@ -168,11 +208,12 @@ TEST(another_seed_is_another_composition) {
 }
 
 TEST(a_composition_is_the_mean_of_patches_that_lie_within_the_photograph) {
-    const OwnedPicture photograph = random_photograph(40, 52, 2);
+    const OwnedPicture photograph = random_photograph(40, 52, 2), other = random_photograph(9, 300, 3);
+    const OwnedPicture* const no_start = nullptr;
     for (const Extent& size : kSizes) {
         for (const Wrap& wrap : kWraps) {
-            for (const Beginning beginning : {Beginning::noise, Beginning::photograph}) {
-                const Composition one = composed(photograph, size, 3, wrap, quick(), beginning);
+            for (const OwnedPicture* start : {no_start, &photograph, &other}) {
+                const Composition one = composed(photograph, size, 3, wrap, quick(), start);
                 CHECK(one.photograph_height == 40 && one.photograph_width == 52);
                 CHECK(one.field.stride == 1 && one.field.rows == size.first && one.field.columns == size.second);
                 CHECK(lies_within(one.field, 40, 52));
@@ -231,7 +272,7 @@ TEST(what_the_picture_lacks_of_the_photograph_is_preferred) {
 TEST(a_photograph_retargeted_to_its_own_size_stays_nearly_as_it_is) {
     const OwnedPicture photograph = random_photograph(48, 64, 3);
     // At one level, all with all: whatever has its whole patch within the photograph stays in its place.
-    const Composition own = composed(photograph, {48, 64}, 1, {}, {}, Beginning::photograph);
+    const Composition own = composed(photograph, {48, 64}, 1, {}, {}, &photograph);
     for (std::int32_t i = kLead; i <= 48 - kPatch + kLead; ++i) {
         for (std::int32_t j = kLead; j <= 64 - kPatch + kLead; ++j) {
             CHECK((*own.field.cells().at(i, j) == Offset{0, 0}));
@@ -239,20 +280,136 @@ TEST(a_photograph_retargeted_to_its_own_size_stays_nearly_as_it_is) {
     }
     CHECK(copied_share(own.field) > 0.85);
     // At several, most does, and what does not looks alike.
-    const Composition fine = composed(photograph, {48, 64}, 3, {}, {}, Beginning::photograph);
+    const Composition fine = composed(photograph, {48, 64}, 3, {}, {}, &photograph);
     CHECK(copied_share(fine.field) > 0.9);
     const Planes16 planes = to_planes(photograph.readable());
-    for (const auto& [one, most] : {std::pair(&own, 4), {&fine, 8}}) {
-        double sum = 0;
+    CHECK(mean_difference(own.picture, planes) < 4);
+    CHECK(mean_difference(fine.picture, planes) < 8);
+    // From noise it is another picture.
+    CHECK(!same(composed(photograph, {48, 64}, 3, {}, {}).picture, fine.picture));
+}
+
+TEST(a_composition_begins_with_the_picture_that_is_given_at_its_size) {
+    const OwnedPicture start = random_photograph(20, 24, 2);
+    const Planes16 planes = to_planes(start.readable());
+    for (const Wrap& wrap : kWraps) CHECK(same(begun(&start, {20, 24}, wrap), planes));
+    // Smaller or larger, by little or by much: the same but for what is lost.
+    OwnedPicture smaller(40, 48), larger(200, 240);
+    resample(start.readable(), smaller.writable(), 1);
+    resample(start.readable(), larger.writable(), 1);
+    for (const Wrap& wrap : kWraps) {
+        CHECK(mean_difference(begun(&smaller, {20, 24}, wrap), planes) < 6);
+        CHECK(mean_difference(begun(&larger, {20, 24}, wrap), planes) < 6);
+        CHECK(mean_difference(begun(&start, {40, 48}, wrap), to_planes(smaller.readable())) < 6);
+    }
+    // What is reduced is antialiased: of stripes their mean is left.
+    OwnedPicture stripes(16, 600);
+    for (std::size_t n = 0; n < stripes.bytes.size(); ++n) stripes.bytes[n] = n / 3 % 2 == 0 ? 0 : 200;
+    OwnedPicture grey(1, 1);
+    std::fill(grey.bytes.begin(), grey.bytes.end(), std::uint8_t{100});
+    for (const Wrap& wrap : kWraps) {
+        CHECK(mean_difference(begun(&stripes, {16, 20}, wrap), begun(&grey, {16, 20}, wrap)) < 2);
+        CHECK(mean_difference(begun(&stripes, {16, 150}, wrap), begun(&grey, {16, 150}, wrap)) < 2);
+    }
+}
+
+TEST(where_a_composition_wraps_what_it_begins_with_does) {
+    // Moved around its border by a third, it is resized to the same, moved by a third.
+    const OwnedPicture start = random_photograph(20, 24, 2), moved = rolled(start, 8);
+    for (const Extent& size : {Extent{10, 12}, {20, 24}, {40, 48}, {30, 36}}) {
+        const auto is_moved = [&](const Wrap& wrap) {
+            const Planes16 one = begun(&start, size, wrap), other = begun(&moved, size, wrap);
+            const auto a = one.window(), b = other.window();
+            for (int c = 0; c < kColours; ++c) {
+                for (std::int32_t y = 0; y < a.height; ++y) {
+                    for (std::int32_t x = 0; x < a.width; ++x) {
+                        if (*a.at(c, y, x) != *b.at(c, y, (x + a.width / 3) % a.width)) return false;
+                    }
+                }
+            }
+            return true;
+        };
+        CHECK(is_moved({false, true}) && is_moved({true, true}));
+        CHECK(is_moved({}) == (size == Extent{20, 24}));
+        CHECK(is_moved({true, false}) == (size == Extent{20, 24}));
+    }
+}
+
+TEST(noise_around_what_is_given_is_that_around_grey) {
+    OwnedPicture grey(1, 1);
+    std::fill(grey.bytes.begin(), grey.bytes.end(), std::uint8_t{127});
+    const Extent size(60, 80);
+    for (const std::int32_t noise : {0, 1, 18, 30}) {
+        const Planes16 one = begun(&grey, size, {}, noise), other = begun(nullptr, size, {}, noise);
+        double squares = 0;
         for (int c = 0; c < kColours; ++c) {
-            for (std::int32_t n = 0; n < 48 * 64; ++n) {
-                sum += std::abs(planes.window().plane[c][n] - one->picture.window().plane[c][n]);
+            for (std::int32_t n = 0; n < 60 * 80; ++n) {
+                const std::int32_t value = one.window().plane[c][n] - 127 * kSteps;
+                CHECK(value == other.window().plane[c][n] - kWhite / 2);
+                squares += value * value;
             }
         }
-        CHECK(sum / (3 * 48 * 64 * kSteps) < most);
+        CHECK(std::abs(std::sqrt(squares / (3 * 60 * 80)) / kSteps - noise) < 0.03 * noise + 0.01);
     }
-    // From noise it is another picture.
-    CHECK(!same(composed(photograph, {48, 64}, 3, {}, {}, Beginning::noise).picture, fine.picture));
+    // Of much, what is white or black stays within the range.
+    const OwnedPicture photograph = random_photograph(60, 80, 3);
+    const Planes16 wild = begun(&photograph, size, {}, 10000);
+    for (int c = 0; c < kColours; ++c) {
+        for (std::int32_t n = 0; n < 60 * 80; ++n) {
+            CHECK(wild.window().plane[c][n] >= 0 && wild.window().plane[c][n] <= kWhite);
+        }
+    }
+}
+
+TEST(a_composition_has_the_layout_of_what_it_begins_with_as_far_as_the_photograph_is_shown) {
+    // Bands, red and blue in turns, or the reverse, of the same grain.
+    const auto bands = [](const Extent& size, std::int32_t count, bool is_reverse) {
+        std::mt19937 random(6);
+        OwnedPicture picture(size.first, size.second);
+        for (std::int32_t n = 0; n < size.first * size.second; ++n) {
+            const bool is_red = (n % size.second * count / size.second % 2 == 0) != is_reverse;
+            for (int c = 0; c < 3; ++c) {
+                picture.bytes[static_cast<std::size_t>(3 * n + c)] =
+                    static_cast<std::uint8_t>((c == (is_red ? 0 : 2) ? 180 : 30) + draw(random, 0, 40));
+            }
+        }
+        return picture;
+    };
+    const Extent own(48, 64);
+    const auto differences = [&](std::int32_t count, const Extent& size, const CompositionSettings& settings) {
+        const OwnedPicture photograph = bands(own, count, false), start = bands(size, count, true);
+        const Planes16 picture = composed(photograph, own, 3, {}, settings, &start).picture;
+        return std::pair(mean_difference(picture, to_planes(photograph.readable())),
+                         mean_difference(picture, to_planes(bands(own, count, true).readable())));
+    };
+    CompositionSettings settings = quick();
+    for (const Extent& size : {own, {12, 16}, {200, 300}}) {
+        for (const std::int32_t noise : {0, 20}) {
+            settings.start_noise = noise;
+            const auto [from_photograph, from_start] = differences(3, size, settings);
+            CHECK(from_photograph > 90);
+            CHECK(from_start < 20);
+        }
+    }
+    // Halves: that red ends where blue begins is in the photograph and not in the start, and is wished for.
+    CHECK(differences(2, own, settings).second > 25);
+    settings.completeness = 1 << 24;
+    CHECK(differences(2, own, settings).second < 20);
+}
+
+TEST(compositions_of_one_beginning_differ_between_seeds_by_its_noise) {
+    const OwnedPicture photograph = random_photograph(40, 52, 1), start = random_photograph(30, 30, 2);
+    const auto picture = [&](std::uint64_t seed, std::int32_t noise) {
+        CompositionSettings settings;
+        settings.start_noise = noise;
+        return composed(photograph, {40, 60}, 1, {}, settings, &start, seed).picture;
+    };
+    CHECK(same(picture(5, 10), picture(5, 10)));
+    CHECK(!same(picture(5, 10), picture(6, 10)));
+    CHECK(!same(picture(5, 10), picture(5 + (std::uint64_t{1} << 32), 10)));
+    // Without any, where all pairs of patches are compared, nothing is left to the seed.
+    CHECK(same(picture(5, 0), picture(6, 0)));
+    CHECK(!same(picture(5, 0), picture(5, 10)));
 }
 
 TEST(the_largest_piece_is_what_hangs_together_and_comes_from_one_place) {
@@ -282,7 +439,7 @@ TEST(a_picture_that_wraps_has_no_seam_and_one_that_does_not_has_one) {
         // Steps over the border, and the mean of those within; to the right and down.
         double seam[2] = {}, others[2] = {};
         for (std::uint64_t seed = 0; seed < 2; ++seed) {
-            const Composition one = composed(photograph, {40, 48}, 3, wrap, quick(), Beginning::noise, seed);
+            const Composition one = composed(photograph, {40, 48}, 3, wrap, quick(), nullptr, seed);
             for (const bool is_down : {false, true}) {
                 const std::int32_t last = is_down ? 39 : 47;
                 seam[is_down] += mean_step(one.picture, is_down, last);
@@ -301,15 +458,17 @@ TEST(the_smallest_photographs_make_pictures_of_any_size_at_extreme_settings) {
     CompositionSettings dear = quick(), free = quick();
     dear.row *= 16;
     dear.completeness = 1 << 20;
-    dear.noise = 10000;
+    dear.noise = dear.start_noise = 10000;
     dear.exhaustive = 0;
     free.row = free.completeness = free.noise = free.tries = 0;
+    const OwnedPicture* const no_start = nullptr;
+    const OwnedPicture dot = random_photograph(1, 1, 7);
     for (const OwnedPicture* photograph : {&smallest, &thin}) {
         for (const Extent& size : {Extent{1, 1}, {1, 2}, {3, 400}, {300, 2}, {8, 8}, {9, 17}}) {
             for (const CompositionSettings& settings : {quick(), dear, free}) {
                 for (const Wrap& wrap : {Wrap{}, Wrap{true, true}}) {
-                    for (const Beginning beginning : {Beginning::noise, Beginning::photograph}) {
-                        const Composition one = composed(*photograph, size, 2, wrap, settings, beginning);
+                    for (const OwnedPicture* start : {no_start, photograph, &dot}) {
+                        const Composition one = composed(*photograph, size, 2, wrap, settings, start);
                         CHECK(lies_within(one.field, 8, static_cast<std::int32_t>(photograph->width)));
                         CHECK(same(one.picture, laid_down(*photograph, one.field, wrap)));
                         CHECK(copied_share(one.field) > 0);
@@ -326,7 +485,7 @@ TEST(without_any_wish_for_completeness_a_photograph_that_the_picture_shows_is_no
     std::fill(flat.bytes.begin(), flat.bytes.end(), std::uint8_t{90});
     CompositionSettings settings = quick();
     settings.completeness = 0;
-    CHECK(same(composed(flat, {16, 16}, 2, {}, settings, Beginning::photograph).picture, to_planes(flat.readable())));
+    CHECK(same(composed(flat, {16, 16}, 2, {}, settings, &flat).picture, to_planes(flat.readable())));
 }
 
 TEST(levels_may_stay_as_they_are_or_shrink_and_need_not_be_of_one_shape) {
@@ -334,7 +493,7 @@ TEST(levels_may_stay_as_they_are_or_shrink_and_need_not_be_of_one_shape) {
     const std::vector<CompositionLevel> levels = {
         {{8, 40}, {64, 3}}, {{24, 30}, {64, 3}}, {{48, 9}, {2, 2}}, {{24, 30}, {20, 80}}};
     for (const Wrap& wrap : kWraps) {
-        const Composition one = compose(photograph.readable(), levels, Beginning::noise, wrap, 1, quick(), 2, kSilent);
+        const Composition one = compose(photograph.readable(), levels, nullptr, wrap, 1, quick(), 2, kSilent);
         CHECK(lies_within(one.field, 24, 30));
         CHECK(same(one.picture, laid_down(photograph, one.field, wrap)));
     }
@@ -347,7 +506,7 @@ TEST(a_composition_reports_its_share_and_ends_where_the_report_throws) {
     const OwnedPicture photograph = random_photograph(24, 30, 8);
     const auto compose_with = [&](const Report& report) {
         const auto levels = levels_of({24, 30}, {20, 20}, 3);
-        return compose(photograph.readable(), levels, Beginning::noise, {}, 1, quick(), 2, report);
+        return compose(photograph.readable(), levels, nullptr, {}, 1, quick(), 2, report);
     };
     int calls = 0;
     double last = 0;
@@ -372,7 +531,7 @@ TEST(a_composition_reports_its_share_and_ends_where_the_report_throws) {
 TEST(what_cannot_be_composed_is_refused_before_anything_is_searched) {
     const Report never = [](double) { fail(__FILE__, __LINE__, "searched"); };
     const auto with = [&](const OwnedPicture& photograph, const std::vector<CompositionLevel>& levels) {
-        return compose(photograph.readable(), levels, Beginning::noise, {}, 1, quick(), 1, never);
+        return compose(photograph.readable(), levels, nullptr, {}, 1, quick(), 1, never);
     };
     const OwnedPicture photograph = random_photograph(24, 30, 8);
     CHECK_THROWS(with(photograph, {}), std::invalid_argument, "expected levels");
@@ -392,6 +551,15 @@ TEST(what_cannot_be_composed_is_refused_before_anything_is_searched) {
     CHECK_THROWS(with(OwnedPicture(24, 30, PixelType::uint16), {{{24, 30}, {20, 20}}}), std::invalid_argument, "uint8");
     CHECK_THROWS(with(OwnedPicture(24, 30, PixelType::uint8, 4), {{{24, 30}, {20, 20}}}), std::invalid_argument,
                  "three channels");
+    for (const OwnedPicture& start : {OwnedPicture(9, 9, PixelType::uint16), OwnedPicture(9, 9, PixelType::float32),
+                                      OwnedPicture(9, 9, PixelType::uint8, 1), OwnedPicture(9, 9, PixelType::uint8, 4),
+                                      OwnedPicture(0, 9), OwnedPicture(9, 0)}) {
+        const ConstPicture wrong = start.readable();
+        const auto from = [&] {
+            return compose(photograph.readable(), {{{24, 30}, {20, 20}}}, &wrong, {}, 1, quick(), 1, never);
+        };
+        CHECK_THROWS(from(), std::invalid_argument, "the start must be uint8 of three channels");
+    }
 }
 
 TEST(a_known_field_is_that_of_the_level_nearest_to_the_compositions_size) {

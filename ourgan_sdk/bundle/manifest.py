@@ -36,13 +36,18 @@ __all__ = [
     "parse_manifest",
 ]
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """The latest. Bundles are written in the first version that has what they hold: 2 with engines, 3 with the
 photograph, 4 without a structure network, 5 where training names a teacher or what pass 2's own network was
-started from, 1 otherwise; earlier releases read those as well."""
+started from, 6 where the structure can start from a picture or takes noise around it, 1 otherwise; earlier
+releases read those as well."""
 PHOTOGRAPH_VERSION = 3
 STRUCTURELESS_VERSION = 4
-TRAINING_OF_5 = "init_second", "teacher"
+NEW_IN: Final = {
+    5: ("training", ("init_second", "teacher")),
+    6: ("structure", ("margin", "starts", "reconstruction")),
+}
+"""The fields of a record that a schema version has first, where they are not at their defaults."""
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 20
 LARGEST_MEMBER = (
@@ -106,11 +111,20 @@ class Scale(_Record):
 
 
 class Structure(_Record):
-    """The network that makes a base picture from noise maps, coarsest scale first."""
+    """The network that makes a base picture from noise maps, coarsest scale first.
+
+    Noise maps have `margin` pixels more than their scale on every side. With `starts`, every scale but the
+    finest takes a picture and its share besides, in place of what the scales below make of noise.
+    `reconstruction` is the member with scale 0's noise map, float32 (channels, height, width) in rows, least
+    significant byte first, that makes the photograph, where all others are zero.
+    """
 
     file: str
     scales: Annotated[list[Scale], Field(min_length=1, max_length=MOST_SCALES)]
     dtype: Literal["float32"] = "float32"
+    margin: Annotated[int, Field(ge=0, le=64)] = 0
+    starts: bool = False
+    reconstruction: str | None = None
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "Structure":
@@ -118,7 +132,8 @@ class Structure(_Record):
         for one, following in pairwise(self.scales):
             if one.height > following.height or one.width > following.width:
                 raise ValueError("scales: expected each to be at least as large as the one before")
-        values = sum(scale.channels * scale.height * scale.width for scale in self.scales)
+        around = 2 * self.margin
+        values = sum(one.channels * (one.height + around) * (one.width + around) for one in self.scales)
         if values > MOST_NOISE:
             raise ValueError(f"scales: expected noise of at most {MOST_NOISE} values, got {values}")
         return self
@@ -216,7 +231,7 @@ class FileEntry(_Record):
 class Manifest(_Record):
     """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`."""
 
-    schema_version: Literal[1, 2, 3, 4, 5] = 1
+    schema_version: Literal[1, 2, 3, 4, 5, 6] = 1
     created_by: str = f"ourgan_sdk {__version__}"
     photo: Photo
     training: Training | None = None  # None where nothing was trained, as the structure is made of patches
@@ -265,10 +280,24 @@ class Manifest(_Record):
         """The same of a bundle that does not hold the photograph."""
         return self.model_copy(update={"photo": self.photo.model_copy(update={"file": None})})
 
+    @model_validator(mode="after")
+    def _check_reconstruction(self) -> "Manifest":
+        file = None if self.structure is None else self.structure.reconstruction
+        others = {*self.networks(), *(engine.file for engine in self.engines), self.photo.file}
+        if file is not None and file in others:
+            raise ValueError("structure.reconstruction: expected it in a member of its own")
+        return self
+
+    def _says_what_is_new_in(self, version: int) -> bool:
+        record, names = NEW_IN[version]
+        return any(getattr(getattr(self, record), name, None) for name in names)
+
     @property
-    def lowest_version(self) -> Literal[1, 2, 3, 4, 5]:
+    def lowest_version(self) -> Literal[1, 2, 3, 4, 5, 6]:
         """The first schema version that has all that this manifest says: earlier releases read it as well."""
-        if self.training is not None and (self.training.init_second or self.training.teacher):
+        if self._says_what_is_new_in(6):
+            return 6
+        if self._says_what_is_new_in(5):
             return 5
         if self.structure is None or self.training is None:
             return 4
@@ -320,10 +349,15 @@ def first_problem(error: ValidationError) -> str:
 
 
 def check_networks(path: Path, manifest: Manifest) -> None:
-    """Raise BundleError if a network, an engine or the photograph of the bundle `path` is not in it."""
+    """Raise BundleError if a member that the manifest of the bundle `path` names is not in it.
+
+    That is a network, an engine, the photograph or what reconstructs it.
+    """
     named = [("network", name) for name in manifest.networks()]
     if manifest.photo.file is not None:
         named.append(("photograph", manifest.photo.file))
+    if manifest.structure is not None and manifest.structure.reconstruction is not None:
+        named.append(("reconstruction", manifest.structure.reconstruction))
     for kind, name in (*named, *(("engine", engine.file) for engine in manifest.engines)):
         if name not in manifest.files:
             raise BundleError(f"{path}: the manifest names {kind} {name!r}, which is not among the members")

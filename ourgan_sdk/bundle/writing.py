@@ -15,9 +15,8 @@ from .archive import Bundle
 from .manifest import (
     LARGEST_MANIFEST,
     MANIFEST,
+    NEW_IN,
     PHOTOGRAPH_VERSION,
-    SCHEMA_VERSION,
-    TRAINING_OF_5,
     EngineRecord,
     Manifest,
     check_networks,
@@ -76,8 +75,9 @@ def _finished(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> t
     unknown: dict[str, Any] = {} if manifest.engines else {"engines": True}
     if version < PHOTOGRAPH_VERSION:
         unknown["photo"] = {"file"}
-    if manifest.training is not None and version < SCHEMA_VERSION:
-        unknown["training"] = set(TRAINING_OF_5)
+    for first, (record, names) in NEW_IN.items():
+        if version < first and getattr(manifest, record) is not None:
+            unknown[record] = set(names)
     text = manifest.model_dump_json(indent=2, exclude=unknown).encode()
     if len(text) > LARGEST_MANIFEST:
         raise BundleError(

@@ -23,6 +23,7 @@ from .openvino_bf16 import convert_body
 from .protocol import HostEngine, Options, Precision, any_sizes
 from .rules import WindowRules
 from .runtimes import import_openvino
+from .structure_feeds import structure_feeds
 
 __all__ = ["OpenVinoEngine"]
 
@@ -229,12 +230,7 @@ def _structure(bundle: Bundle) -> Tensor:
         photograph = decode_photograph(bundle.read(file or ""), f"{bundle.path}: member {file!r}")
         reduced = resample(photograph.pixels, *bundle.manifest.base_size)
         return np.ascontiguousarray(reduced.transpose(2, 0, 1)[np.newaxis] / np.float32(255))
-    noise = {
-        f"noise_{i}": normal(scale.channels, scale.height, scale.width, 0, i, deviation=scale.noise_deviation)
-        for i, scale in enumerate(structure.scales)
-    }
-    feeds = {name: maps[np.newaxis] for name, maps in noise.items()}
-    return OnnxRuntimeEngine.of(bundle.network(structure.file)).run(feeds)
+    return OnnxRuntimeEngine.of(bundle.network(structure.file)).run(structure_feeds(structure, None, 0))
 
 
 def _middle(picture: Tensor, side: int) -> Tensor:

@@ -1,20 +1,30 @@
 """Where a picture's layout comes from: the small structure that everything else enlarges.
 
 `network` makes it from noise, as trained; `patches` composes it of a photograph's patches, untrained.
-`layout` says what is asked of it; `source` is what both are to the rest.
+`layout` says what is asked of it, `start` what it may start from; `source` is what both are to the rest.
 """
 
 from .layout import Layout
-from .network import NetworkSource, render_structure
-from .patches import PatchesSource
+from .network import NetworkSource, read_reconstruction, reconstruction_feeds
+from .patches import PatchesSource, level_count
 from .source import Start, StructurePicture, StructureSource
+from .start import StartPicture, cells_of, moved
+from .walk import ALPHA, BETA, walk
 
 __all__ = [
+    "ALPHA",
+    "BETA",
     "Layout",
     "NetworkSource",
     "PatchesSource",
     "Start",
+    "StartPicture",
     "StructurePicture",
     "StructureSource",
-    "render_structure",
+    "cells_of",
+    "level_count",
+    "moved",
+    "read_reconstruction",
+    "reconstruction_feeds",
+    "walk",
 ]

@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from .start import StartPicture
+
 __all__ = ["VARIETY", "VERTICAL", "Axes", "Layout"]
 
 Axes = Literal["x", "y", "both"]
@@ -38,6 +40,9 @@ class Layout:
     retarget: bool = False
     """Whether it is the photograph's own layout, rebuilt at the picture's size and aspect."""
 
+    start: StartPicture | None = None
+    """What its coarse scales are given: the finer ones alone are new. Any structure can start so."""
+
     def __post_init__(self) -> None:
         if self.variety is not None:
             _check_number("variety", self.variety, *VARIETY)
@@ -49,6 +54,10 @@ class Layout:
                 raise ValueError(f"expected {name} to be x, y, both or None, got {value!r}")
         if not isinstance(self.retarget, (bool, np.bool_)):
             raise TypeError(f"expected retarget to be True or False, got {self.retarget!r}")
+        if self.retarget and self.start is not None:
+            raise ValueError(
+                "the photograph's own layout starts from the photograph: give either retarget or start"
+            )
         if self.retarget and self.tileable:
             raise ValueError(
                 "a picture of the photograph's own layout has its own borders: "
@@ -83,7 +92,7 @@ class Layout:
     def of_patches(self) -> list[str]:
         """The names of what is asked for that a structure of patches alone can do."""
         asked = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
-        return [name for name in asked if name != "symmetric"]
+        return [name for name in asked if name not in ("symmetric", "start")]
 
     def _wraps(self, axis: str) -> bool:
         return self.tileable in (axis, "both") and self.symmetric not in (axis, "both")

@@ -1,47 +1,49 @@
 """Structures from a bundle's network and noise."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .._core import Box, normal, scatter
-from ..arrays import Picture
-from ..bundle import Structure
+from .._core import Box, resample, scatter
+from ..arrays import Picture, Tensor
+from ..bundle import Bundle, Structure
+from ..bundle.structure_inputs import scale_sizes, structure_inputs
 from ..engines.onnxruntime import OnnxRuntimeEngine
-from ..errors import EngineError, EngineMemoryError, NonFiniteError
+from ..engines.structure_feeds import structure_feeds
+from ..errors import BundleError, EngineError, EngineMemoryError, NonFiniteError
 from ..progress import RenderStats
 from .source import Report, Start
+from .start import StartPicture
 
-__all__ = ["NetworkSource", "render_structure"]
+__all__ = ["NetworkSource", "as_structure", "read_reconstruction", "reconstruction_feeds", "render_structure"]
+
+Feeds = Mapping[str, Tensor]
+
+Draw = Callable[[Structure, tuple[int, int]], dict[str, Tensor]]
+"""What a structure network is fed with, for a structure of a size (height, width)."""
 
 
 def render_structure(
     structure: Structure,
     engine: OnnxRuntimeEngine,
     size: tuple[int, int],
-    seed: int,
+    feeds: Feeds,
     *,
     dtype: np.dtype[Any],
     stats: RenderStats,
 ) -> Picture:
-    """The base picture, `size` (height, width) and 3 of `dtype`; noise of scale m is drawn from stream m.
+    """The base picture, `size` (height, width) and 3 of `dtype`, of what its network is fed with.
 
     `engine` holds the network of `structure`. Raises EngineError or NonFiniteError if it does not give such a
     picture.
     """
     height, width = size
-    trained = structure.scales[-1]
-    noise = {}
-    for stream, scale in enumerate(structure.scales):
-        rows = max(1, round(height * scale.height / trained.height))
-        columns = max(1, round(width * scale.width / trained.width))
-        maps = normal(scale.channels, rows, columns, seed, stream, deviation=scale.noise_deviation)
-        noise[f"noise_{stream}"] = maps[np.newaxis]
     started = time.perf_counter()
     try:
-        output = engine.run(noise)
+        output = engine.run(feeds)
     except EngineMemoryError as error:  # which smaller tiles would not help: it is not tiled
         raise EngineError(f"a structure of {width} x {height} does not fit into memory: {error}") from error
     stats.engine_seconds += time.perf_counter() - started
@@ -55,25 +57,103 @@ def render_structure(
     return picture
 
 
-class NetworkSource:
-    """Structures of one seed by a bundle's network, which `engine` gives; each is made anew."""
+def start_feeds(structure: Structure, size: tuple[int, int], start: StartPicture) -> dict[str, Tensor]:
+    """The inputs that make a structure of `size` (height, width) start from a picture."""
+    below = start.scale - 1
+    height, width = scale_sizes(structure, size)[below]
+    given = resample(start.pixels, height, width).transpose(2, 0, 1) / np.float32(255)
+    return {
+        f"given_{below}": np.ascontiguousarray(given[np.newaxis]),
+        f"share_{below}": np.ones((1, 1, height, width), np.float32),
+    }
 
-    def __init__(self, structure: Structure, engine: Callable[[], OnnxRuntimeEngine], seed: int) -> None:
+
+def read_reconstruction(bundle: Bundle) -> Tensor:
+    """Scale 0's noise map that makes the photograph, (channels, height, width); raises BundleError."""
+    structure = bundle.manifest.structure
+    if structure is None or structure.reconstruction is None:
+        raise BundleError(f"{bundle.path}: does not hold what reconstructs the photograph: fit it anew")
+    one, data = structure_inputs(structure)[0], bundle.read(structure.reconstruction)
+    shape = (one.channels, one.height, one.width)
+    if len(data) != 4 * math.prod(shape):
+        raise BundleError(
+            f"{bundle.path}: member {structure.reconstruction!r} has {len(data)} bytes, expected float32 "
+            f"{shape}"
+        )
+    maps = np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
+    if not np.isfinite(maps).all():
+        raise BundleError(
+            f"{bundle.path}: member {structure.reconstruction!r} has values that are not finite"
+        )
+    return maps
+
+
+def reconstruction_feeds(
+    reconstruction: Tensor, structure: Structure, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """The inputs that make the photograph, at a structure of `size` (height, width)."""
+    feeds = {
+        one.name: np.zeros((1, one.channels, one.height, one.width), np.float32)
+        for one in structure_inputs(structure, size)
+    }
+    feeds["noise_0"] = _nearest(reconstruction, feeds["noise_0"].shape[2:])[np.newaxis]
+    return feeds
+
+
+def _nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """At another size, of the same distribution: means of noise would be less noise."""
+    rows, columns = (
+        np.minimum((np.arange(new) * 2 + 1) * old // (2 * new), old - 1)
+        for old, new in zip(maps.shape[1:], size, strict=True)
+    )
+    return np.ascontiguousarray(maps[:, rows][:, :, columns])
+
+
+class NetworkSource:
+    """Structures by a bundle's network, which `engine` gives; each is made anew.
+
+    What is fed in is drawn by `draw`, by default noise of the seed.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        engine: Callable[[], OnnxRuntimeEngine],
+        seed: int = 0,
+        start: StartPicture | None = None,
+        draw: Draw | None = None,
+    ) -> None:
         finest = structure.scales[-1]
         self.long_side = max(finest.height, finest.width)
         self.work_per_pixel = 10
         self.bytes_per_pixel = 4096
         self._structure = structure
         self._engine = engine
-        self._seed = seed
+        self._start = start
+        self._draw = draw or (lambda structure, size: structure_feeds(structure, size, seed))
 
     def picture(
         self, size: tuple[int, int], dtype: np.dtype[Any], stats: RenderStats
     ) -> tuple[Picture, float | None]:
         """The structure, (height, width) `size`, of no pieces; raises what `render_structure` raises."""
-        engine = self._engine()
-        return render_structure(self._structure, engine, size, self._seed, dtype=dtype, stats=stats), None
+        if self._start is not None and self._start.scale == len(self._structure.scales):
+            return as_structure(self._start.pixels, size, dtype), None
+        feeds = self._draw(self._structure, size)
+        if self._start is not None:
+            feeds |= start_feeds(self._structure, size, self._start)
+        picture = render_structure(self._structure, self._engine(), size, feeds, dtype=dtype, stats=stats)
+        return picture, None
 
     def start(self, size: tuple[int, int], stats: RenderStats, _report: Report) -> Start:
         """The structure, of exactly this size; raises what `render_structure` raises."""
         return self.picture(size, np.dtype(np.uint16), stats)[0]
+
+
+def as_structure(picture: Picture, size: tuple[int, int], dtype: np.dtype[Any]) -> Picture:
+    """`picture`, uint8 or uint16, as a structure of `size` (height, width): uint8, uint16 or float32."""
+    resized = resample(picture, *size)
+    if dtype == resized.dtype:
+        return resized
+    if dtype == np.float32:
+        return np.asarray(resized / np.float32(np.iinfo(resized.dtype).max))
+    return np.asarray(resized * np.uint16(257) if dtype == np.uint16 else (resized + 128) // 257, dtype)

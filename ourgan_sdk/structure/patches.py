@@ -24,9 +24,11 @@ from ..progress import RenderStats
 from ..sizes import patches_size
 from ..stopping import check_stop
 from .layout import Layout
-from .source import Report
+from .network import as_structure
+from .source import Report, Start
+from .start import moved, random_steps
 
-__all__ = ["MOST_COPIED", "PatchesSource"]
+__all__ = ["MOST_COPIED", "PatchesSource", "level_count"]
 
 MOST_COPIED = 0.38
 """The share of a picture that one piece of the photograph may be; with a larger one it is drawn again."""
@@ -42,6 +44,16 @@ copied; at 40 a fifth, and objects fall apart."""
 _COARSEST_RANGE = 1.5
 """What a variety of 1 multiplies that by, and one of 0 divides it by; and the same for the noise."""
 _NOISE_RANGE = 1.6
+
+_START_NOISE = 48
+_START_MOVES = 4.0
+"""Of a picture that a structure starts from, at a variety of 1, and none at 0: the deviation of noise added
+to it, in 8-bit levels, and about how far its parts move, in pixels of the scale below. Noise alone is
+searched away; seeds that move things by 2 pixels give a third of the variety of new layouts."""
+
+_START_COMPLETENESS = 4000
+"""Of a start: how little it matters that all of the photograph is shown. Usual compositions, where it matters
+much, put into a painting what it does not ask for."""
 
 _RATIO = 0.75
 """From one level to the next coarser one, about."""
@@ -75,19 +87,20 @@ class PatchesSource:
 
     def picture(self, size: Size, dtype: np.dtype[Any], stats: RenderStats) -> tuple[Picture, float | None]:
         """The structure, composed at about its own size and enlarged or reduced to `size`."""
-        composition = self.start(size, stats, lambda _share: check_stop())
-        resized = resample(np.asarray(composition.picture), *size, threads=self._threads)
-        if dtype == np.float32:
-            resized = np.asarray(resized / np.float32(65535))
-        elif dtype == np.uint8:
-            resized = np.asarray((resized + 128) // 257, np.uint8)
-        return resized, composition.copied
+        composed = self.start(size, stats, lambda _share: check_stop())
+        if not isinstance(composed, Composition):
+            return as_structure(composed, size, dtype), None
+        return as_structure(np.asarray(composed.picture), size, dtype), composed.copied
 
-    def start(self, size: Size, stats: RenderStats, report: Report) -> Composition:
-        """The composition, of exactly this size."""
+    def start(self, size: Size, stats: RenderStats, report: Report) -> Start:
+        """The composition, of exactly this size; the picture itself, where nothing is left to compose."""
+        start = self._layout.start
+        if start is not None and start.scale == len(self._levels(size)):
+            return as_structure(start.pixels, size, np.dtype(np.uint16))
         started = time.perf_counter()
         best = self._draw(size, 0, report)
-        for number in range(1, 1 if self._layout.retarget else _DRAWS):
+        is_new = not self._layout.retarget and start is None
+        for number in range(1, _DRAWS if is_new else 1):
             if best.copied <= MOST_COPIED:
                 break
             other = self._draw(size, number, report)
@@ -95,15 +108,29 @@ class PatchesSource:
         stats.structure_seconds += time.perf_counter() - started
         return best
 
+    def _levels(self, size: Size) -> list[tuple[Size, Size]]:
+        return composition_levels(self._size, size, self._layout.wildness)
+
     def _draw(self, size: Size, number: int, report: Report) -> Composition:
         layout = self._layout
         settings = CompositionSettings()
         settings.noise = round(settings.noise * _NOISE_RANGE ** (2 * layout.wildness - 1))
         settings.row = round(settings.row * layout.rows**2)
+        photograph, levels, start = self._reduced(self._size), self._levels(size), None
+        if layout.retarget:
+            start = photograph
+        elif layout.start is not None:
+            # Reduced to the level below first: what is finer is not the picture's to say.
+            start = resample(layout.start.pixels, *levels[layout.start.scale - 1][1], threads=self._threads)
+            steps = random_steps(start.shape[:2], self._seed)
+            start = moved(start, steps, _START_MOVES * layout.wildness)
+            levels = levels[layout.start.scale :]
+            settings.start_noise = round(_START_NOISE * layout.wildness)
+            settings.completeness = _START_COMPLETENESS
         return Composition(
-            self._reduced(self._size),
-            composition_levels(self._size, size, layout.wildness),
-            retarget=layout.retarget,
+            photograph,
+            levels,
+            start=start,
             wrap=layout.wrap,
             seed=sub_seed(self._seed, number),
             settings=settings,
@@ -117,6 +144,12 @@ def sub_seed(seed: int, number: int) -> int:
     if number == 0:
         return seed
     return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:8], "little")
+
+
+def level_count(photograph: Size, layout: Layout) -> int:
+    """How many levels structures of a photograph of that (height, width) have."""
+    size = patches_size(*photograph)
+    return len(composition_levels(size, size, layout.wildness))
 
 
 def composition_levels(photograph: Size, picture: Size, variety: float) -> list[tuple[Size, Size]]:

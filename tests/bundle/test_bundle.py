@@ -181,16 +181,16 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_future_version(path: Path) -> None:
-    changed(path, schema_version=6, created_by="ourgan_sdk 9.0.0", unheard_of=True)
-    with pytest.raises(BundleError, match=r"schema version 6, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
+    changed(path, schema_version=7, created_by="ourgan_sdk 9.0.0", unheard_of=True)
+    with pytest.raises(BundleError, match=r"schema version 7, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
         Bundle.open(path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 0}, "expected schema_version 1 to 5, found 0"),
-        ({"schema_version": "1"}, "expected schema_version 1 to 5, found '1'"),
+        ({"schema_version": 0}, "expected schema_version 1 to 6, found 0"),
+        ({"schema_version": "1"}, "expected schema_version 1 to 6, found '1'"),
         ({"surplus": 1}, "surplus: Extra inputs"),
         ({"photo": {"width": 0, "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*greater than"),
         ({"photo": {"width": "3", "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*valid integer"),
@@ -445,6 +445,34 @@ def test_what_only_the_latest_release_knows_of_training_is_version_5(
     assert written == Bundle.open(path)
     assert written.manifest.schema_version == 5
     assert manifest_of(path)["training"][name] == {"file": "a.pth", "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    "new", [{"starts": True}, {"margin": 5}, {"reconstruction": "z.f32"}], ids=lambda new: next(iter(new))
+)
+def test_what_only_the_latest_release_knows_of_structures_is_version_6(
+    path: Path, small: Manifest, new: dict[str, object]
+) -> None:
+    assert not {"starts", "margin", "reconstruction"} & manifest_of(path)["structure"].keys()
+    assert small.structure is not None
+    structure = small.structure.model_copy(update=new)
+    changed_manifest = small.model_copy(update={"structure": structure})
+    written = write_bundle(path, changed_manifest, MEMBERS | {"z.f32": b"0123"})
+    assert written == Bundle.open(path)
+    assert written.manifest.schema_version == 6
+    assert new.items() <= manifest_of(path)["structure"].items()
+
+
+def test_what_reconstructs_is_a_member_of_its_own(path: Path, small: Manifest) -> None:
+    def write(name: str) -> None:
+        assert small.structure is not None
+        structure = small.structure.model_copy(update={"reconstruction": name})
+        write_bundle(path, small.model_copy(update={"structure": structure}), MEMBERS)
+
+    with pytest.raises(BundleError, match=r"names reconstruction 'z\.f32', which is not among the members"):
+        write("z.f32")
+    with pytest.raises(BundleError, match="expected it in a member of its own"):
+        write("upscaler.onnx")
 
 
 PHOTOGRAPH = {"photograph.jpg": b"pixels" * 99}

@@ -17,7 +17,7 @@ import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ourgan_sdk import Bundle, BundleError, Synthesizer
-from ourgan_sdk.bundle import Manifest, Network
+from ourgan_sdk.bundle import Manifest, Network, Structure
 from ourgan_sdk.bundle.networks import check_network
 from ourgan_sdk.bundle.networks.inference import Outline, calls
 from ourgan_sdk.bundle.networks.parsing import NetworkError, parse
@@ -32,6 +32,7 @@ from tests.conftest import (
     Graph,
     endless_network,
     make_manifest,
+    starting_network,
     structure_network,
     upscaler_network,
 )
@@ -559,6 +560,17 @@ def test_what_structures_may_do_is_bounded_as_well() -> None:
         BundleError, match="expected inputs noise_0, noise_1, noise_2, found noise_0, noise_3"
     ):
         checked_structure(renamed)
+
+
+def test_structures_that_start_are_told_of_and_checked() -> None:
+    network = starting_network()
+    starting = Structure(file="a.onnx", scales=SCALES, starts=True)
+    check_network("a.ourgan: member 'a.onnx'", network, starting, [])
+    for wrong in (starting.model_copy(update={"starts": False}), starting.model_copy(update={"margin": 3})):
+        with pytest.raises(BundleError, match=r"expected inputs of|does not go with tensors"):
+            check_network("a.ourgan: member 'a.onnx'", network, wrong, [])
+    with pytest.raises(BundleError, match="expected inputs of"):
+        check_network("a.ourgan: member 'a.onnx'", structure_network(), starting, [])
 
 
 def growing() -> bytes:

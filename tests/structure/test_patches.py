@@ -100,6 +100,44 @@ def test_the_photographs_own_layout_is_the_photograph_at_its_size() -> None:
     assert composition.copied > 0.5
 
 
+def test_a_composition_begins_with_any_picture() -> None:
+    photograph = resample(hills(), 85, 128)
+    levels = composition_levels((85, 128), (68, 128), 0.5)
+    mirrored = np.ascontiguousarray(photograph[:, ::-1])
+
+    def compose(start: np.ndarray | None, seed: int = 1, noise: int = 0) -> np.ndarray:
+        settings = CompositionSettings()
+        settings.start_noise = noise
+        composed = Composition(photograph, levels, start=start, seed=seed, settings=settings)
+        return np.asarray(composed.picture)
+
+    expected = resample(mirrored, 68, 128).astype(float).ravel()
+    for start in (mirrored, resample(mirrored, 20, 90), resample(mirrored, 400, 300)):
+        likeness = np.corrcoef(compose(start).ravel(), expected)[0, 1]
+        assert likeness > 0.8
+        assert likeness > np.corrcoef(compose(photograph).ravel(), expected)[0, 1]
+    np.testing.assert_array_equal(compose(None, noise=9), compose(None))
+    assert (compose(mirrored, noise=9) != compose(mirrored)).mean() > 0.1
+    assert (compose(mirrored, noise=9) != compose(mirrored, 2, noise=9)).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        np.zeros((9, 9, 3), np.uint16),
+        np.zeros((9, 9, 3), np.float64),
+        np.zeros((9, 9, 4), np.uint8),
+        np.zeros((9, 9), np.uint8),
+        np.zeros((0, 9, 3), np.uint8),
+        np.zeros((9, 9, 3), np.uint8)[:, ::-1],
+    ],
+)
+def test_what_is_no_picture_to_begin_with_is_refused(start: np.ndarray) -> None:
+    photograph = resample(hills(), 85, 128)
+    with pytest.raises(ValueError, match=r"start must be|picture must (be|have)"):
+        Composition(photograph, [((85, 128), (68, 128))], start=start)
+
+
 class Draws:
     """In place of compositions: those with these shares, and the seeds that they are drawn from."""
 

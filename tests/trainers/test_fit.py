@@ -105,7 +105,7 @@ def test_run_directory_and_bundle(finished: Path) -> None:
 def test_the_bundle_holds_the_photograph(finished: Path, photo: Path) -> None:
     bundle = Bundle.open(finished.with_suffix(".ourgan"))
     assert json.loads((finished / "config.json").read_text())["photograph"] is True
-    assert (bundle.manifest.schema_version, bundle.manifest.photo.file) == (3, "photograph.jpg")
+    assert (bundle.manifest.schema_version, bundle.manifest.photo.file) == (6, "photograph.jpg")
     assert bundle.manifest.photo.sha256 == hashlib.sha256(photo.read_bytes()).hexdigest()
     with Image.open(photo) as original, Image.open(io.BytesIO(bundle.read("photograph.jpg"))) as member:
         assert member.size == original.size
@@ -162,7 +162,7 @@ def test_without_the_photograph_and_resumed(
     assert "--no-photograph was settled when the run began" in capsys.readouterr().err
     assert fit.main(resume) == 0
     ours, theirs = Bundle.open(directory.with_suffix(".ourgan")), Bundle.open(finished.with_suffix(".ourgan"))
-    assert (ours.manifest.schema_version, ours.manifest.photo.file) == (1, None)
+    assert (ours.manifest.schema_version, ours.manifest.photo.file) == (6, None)
     assert set(theirs.manifest.files) - set(ours.manifest.files) == {"photograph.jpg"}
     for name in ours.manifest.files:
         assert ours.read(name) == theirs.read(name)
@@ -344,7 +344,7 @@ def test_killed_and_resumed_makes_the_bundle_where_asked(
     ours, theirs = Bundle.open(elsewhere), Bundle.open(finished.with_suffix(".ourgan"))
     assert ours.manifest.structure == theirs.manifest.structure
     assert [upscaler.file for upscaler in ours.manifest.upscalers] == UPSCALERS
-    for name in ("structure.onnx", *UPSCALERS, "preview.png"):
+    for name in ("structure.onnx", "reconstruction.f32", *UPSCALERS, "preview.png"):
         assert ours.read(name) == theirs.read(name)
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ourgan_sdk.bundle.networks import check_network
 from tests.conftest import make_manifest
@@ -16,11 +18,10 @@ from trainers.bundling.assemble import describe_structure
 from trainers.bundling.strips import STRIPS, run_tail_in_strips
 from trainers.bundling.weights import round_weights
 from trainers.networks import RRDBNet, Structure, Upscaler, UpscalerSize, make_upscaler
-from trainers.networks.coordinates import Padding
-from trainers.networks.structure import Upsampling
-from trainers.photo import scale_sizes
-from trainers.presets import StructureConfig
-from trainers.structures.ourgan import StructureModel
+from trainers.presets import SINGAN, StructureConfig
+from trainers.pyramid import scale_sizes
+from trainers.structures.families import make_model
+from trainers.structures.model import Model
 
 SIZES = scale_sizes(40, 60, 40, 4, 0.75)
 
@@ -47,52 +48,102 @@ def session(data: bytes) -> Any:
     return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize(
-    ("padding", "upsampling"), [("zeros", "bilinear"), ("replicate", "bilinear"), ("replicate", "bicubic")]
-)
-def test_exported_structure_samples_as_training_does(padding: Padding, upsampling: Upsampling) -> None:
-    """What was judged good during training (StructureModel.sample) is what the exported network makes."""
-    torch.manual_seed(2)
-    config = StructureConfig(
+CONFIGS = [
+    StructureConfig(
         long_side=40, scales=4, channels=8, layers=1, latent=6, padding=padding, upsampling=upsampling
     )
-    model = StructureModel(config, 40, 60, torch.device("cpu"))
-    model.deviations = [1.0, 0.0, 0.0, 0.3]
-    for module in (model.network, model.encoder):
-        module.train()  # as while training
+    for padding, upsampling in (("zeros", "bilinear"), ("replicate", "bilinear"), ("replicate", "bicubic"))
+] + [replace(SINGAN.structure, long_side=70, padding=padding) for padding in ("zeros", "noise")]
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda c: "-".join([type(c).__name__, c.padding]))
+def model(request: pytest.FixtureRequest) -> Model:
+    torch.manual_seed(2)
+    model = make_model(request.param, 40, 60, torch.device("cpu"))
+    for parameter in model.network.parameters():
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, 0.0, 0.08)
+    model.deviations = [1.0] + [0.1 * m for m in range(1, len(model.sizes))]
+    model.network.train()  # as while training
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(model: Model) -> bytes:
+    """As a render gets it."""
     data = onnx_export.export_structure(model.network, model.sizes)
-    data = check_network("structure.onnx", data, describe_structure(model), []).data  # as a render gets it
+    data = check_network("structure.onnx", data, describe_structure(model), []).data
     model.network.train()
+    return data
+
+
+def feeds(
+    model: Model, noises: Sequence[Tensor], starts: Sequence[tuple[Tensor, Tensor]] | None = None
+) -> dict[str, Any]:
+    """What the exported network takes; by default nothing is given."""
+    around = 2 * model.network.margin
+    if starts is None:
+        sizes = [(noise.shape[2] - around, noise.shape[3] - around) for noise in noises[:-1]]
+        starts = [(torch.zeros(1, 3, *size), torch.zeros(1, 1, *size)) for size in sizes]
+    given = {f"given_{m}": picture for m, (picture, _) in enumerate(starts)}
+    shares = {f"share_{m}": share for m, (_, share) in enumerate(starts)}
+    named = {f"noise_{m}": noise for m, noise in enumerate(noises)} | given | shares
+    return {name: tensor.numpy() for name, tensor in named.items()}
+
+
+def test_exported_structure_samples_as_training_does(model: Model, exported: bytes) -> None:
+    """What was judged good during training (Model.sample) is what the exported network makes."""
+    scales = len(model.sizes)
     for seed in range(3):
         torch.manual_seed(seed)
-        expected = model.sample(4, 1)
+        expected = model.sample(scales, 1)
         torch.manual_seed(seed)
-        noises = model.noises(4)
-        feeds = {f"noise_{m}": noise.numpy() for m, noise in enumerate(noises)}
-        (got,) = session(data).run(None, feeds)
+        (got,) = session(exported).run(None, feeds(model, model.noises(scales)))
+        assert got.std() > 0.01
         assert np.abs(got - expected.numpy()).max() < 1e-4
 
 
-@pytest.mark.parametrize("upsampling", ["bilinear", "bicubic"])
+def test_exported_structure_starts_from_pictures(model: Model, exported: bytes) -> None:
+    """Where a share is 1, what lies below does not matter; a share of a half is a mean."""
+    torch.manual_seed(0)
+    scales, last = len(model.sizes), len(model.sizes) - 1
+    starts = [(torch.rand(1, 3, *size), torch.zeros(1, 1, *size)) for size in model.sizes[:last]]
+    starts[last - 1][1].fill_(1.0)
+    one, other = model.noises(scales), model.noises(scales)
+    other[last] = one[last]
+    pictures = [session(exported).run(None, feeds(model, noises, starts))[0] for noises in (one, other)]
+    np.testing.assert_array_equal(*pictures)
+    starts[0][1].fill_(0.5)
+    starts[last - 1][1].uniform_()
+    with torch.no_grad():
+        inside = [(picture * 2 - 1, share) for picture, share in starts]
+        expected = ((model.network(one, starts=inside) + 1) / 2).clamp(0, 1)
+    (got,) = session(exported).run(None, feeds(model, one, starts))
+    assert np.abs(got - expected.numpy()).max() < 1e-4
+    assert np.abs(got - pictures[0]).max() > 0.01
+
+
 @pytest.mark.parametrize("width", [60, 260])
-def test_exported_structure_takes_wide_sizes(upsampling: Upsampling, width: int) -> None:
+def test_exported_structure_takes_wide_sizes(model: Model, exported: bytes, width: int) -> None:
     """Sizes that it was not exported with, and ratios between scales that are not the training's."""
     torch.manual_seed(3)
-    network = Structure(4, 8, 1, 6, upsampling=upsampling)
-    data = onnx_export.export_structure(network, SIZES)
+    scales, around = len(model.sizes), 2 * model.network.margin
     noises = [
-        torch.randn(1, 6 if m == 0 else 3, height, width)
-        for m, (height, width) in enumerate(scale_sizes(40, width, width, 4, 0.75))
+        torch.randn(1, channels, height + around, side + around)
+        for channels, (height, side) in zip(
+            model.network.noise_channels, scale_sizes(40, width, width, scales, 0.75), strict=True
+        )
     ]
     with torch.no_grad():
-        expected = ((network(noises) + 1) / 2).clamp(0, 1)
-    (got,) = session(data).run(None, {f"noise_{m}": noise.numpy() for m, noise in enumerate(noises)})
+        expected = ((model.network(noises) + 1) / 2).clamp(0, 1)
+    (got,) = session(exported).run(None, feeds(model, noises))
     assert got.shape == (1, 3, 40, width)
     assert got.std() > 0.01
     assert np.abs(got - expected.numpy()).max() < 1e-4
-    resizes = [node for node in onnx.load_model_from_string(data).graph.node if node.op_type == "Resize"]
+    resizes = [node for node in onnx.load_model_from_string(exported).graph.node if node.op_type == "Resize"]
     modes = {a.s.decode() for node in resizes for a in node.attribute if a.name == "mode"}
-    assert modes == {"linear" if upsampling == "bilinear" else "cubic"}
+    bilinear = getattr(model.config, "upsampling", "bicubic") == "bilinear"
+    assert modes == {"linear" if bilinear else "cubic"}
 
 
 def test_structure_export_fails_where_onnx_would_differ(monkeypatch: pytest.MonkeyPatch) -> None:

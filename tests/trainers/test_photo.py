@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from ourgan_sdk.photograph import PhotographError, read_photograph
-from trainers.photo import Photo, check_photo, load_photo, scale_sizes, structure_pyramid
-from trainers.presets import STANDARD
+from trainers.photo import Photo, check_photo, load_photo, structure_pyramid
+from trainers.presets import SINGAN, STANDARD
+from trainers.pyramid import scale_sizes
 
 
 def gradient(height: int = 60, width: int = 90) -> np.ndarray:
@@ -36,6 +37,24 @@ def test_too_small_photographs_are_refused(size: tuple[int, int]) -> None:
     photo = Photo(torch.zeros((3, size[1], size[0]), dtype=torch.uint8), "0" * 64)
     with pytest.raises(PhotographError, match=rf"{size[0]} x {size[1]} pixels"):
         check_photo(photo, STANDARD.structure, patch=128)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((240, 200), "at least 250 on the long side"),
+        ((2400, 230), "too elongated to learn from; crop it to at most 10.0 : 1"),
+    ],
+)
+def test_photographs_that_singan_cannot_learn_from(size: tuple[int, int], message: str) -> None:
+    photo = Photo(torch.zeros((3, size[1], size[0]), dtype=torch.uint8), "0" * 64)
+    with pytest.raises(PhotographError, match=message):
+        check_photo(photo, SINGAN.structure, patch=48)
+
+
+def test_photographs_as_small_as_the_finest_scale_do_for_singan() -> None:
+    for height, width in ((250, 250), (200, 250), (250, 2400)):
+        check_photo(Photo(torch.zeros((3, height, width), dtype=torch.uint8), ""), SINGAN.structure, patch=48)
 
 
 def test_scales_of_the_paper() -> None:

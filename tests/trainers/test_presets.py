@@ -1,5 +1,9 @@
-"""The preset `paper` against OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), value by value."""
+"""The presets against their sources, value by value, and how a command chooses among them.
 
+`paper`: OUR-GAN's Tables 3 and 4 (arXiv 2202.13799). `singan`: SinGAN (ICCV 2019) and its code.
+"""
+
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +11,19 @@ import pytest
 
 from trainers import fit
 from trainers.networks import UpscalerSize, size_of
-from trainers.presets import DRAFT, PAPER, PRESETS, STANDARD, Preset
+from trainers.presets import (
+    DEFAULTS,
+    DRAFT,
+    HIGHRES,
+    PAPER,
+    PRESETS,
+    SINGAN,
+    SINGAN_DRAFT,
+    STANDARD,
+    Preset,
+    names_of,
+    ourgan_structure,
+)
 from trainers.runs.restore import restore_upscaler
 from trainers.upscalers.pretrained import OURS
 
@@ -48,6 +64,25 @@ TABLE_4 = {
     "adversarial": 0.005,
     "margin": 0,
     "adversarial_share": None,
+    "noise": 0.1,
+}
+SINGAN_VALUES = {
+    "long_side": 250,
+    "short_side": 25,
+    "factor": 0.75,
+    "channels": 32,
+    "doubled_every": 4,
+    "most_channels": 128,
+    "layers": 5,
+    "padding": "zeros",
+    "scale_steps": 2000,
+    "critic_steps": 3,
+    "generator_steps": 3,
+    "learning_rate": 5e-4,
+    "betas": (0.5, 0.999),
+    "final_rate": 0.1,
+    "reconstruction": 10,
+    "gradient_penalty": 0.1,
     "noise": 0.1,
 }
 
@@ -138,3 +173,97 @@ def test_where_upscalers_start() -> None:
     for wrong in ("--init a.pth --from-scratch", "--init-first a.pth", "--init-second a.pth"):
         with pytest.raises(SystemExit):
             points(*wrong.split())
+
+
+@pytest.mark.parametrize(("name", "value"), SINGAN_VALUES.items())
+def test_singan(name: str, value: Any) -> None:
+    assert getattr(SINGAN.structure, name) == value
+
+
+def test_singan_lowers_the_rate_after_1600_of_2000_steps() -> None:
+    assert {SINGAN.structure.final_step(m) for m in range(9)} == {1600}
+    assert {SINGAN.structure.steps(m) for m in range(9)} == {2000}
+    assert {(SINGAN_DRAFT.structure.steps(m), SINGAN_DRAFT.structure.final_step(m)) for m in range(4)} == {
+        (500, 400)
+    }
+
+
+def test_what_high_res_singan_does_otherwise() -> None:
+    structure = HIGHRES.structure
+    assert (structure.long_side, structure.layers, structure.decay) == (500, 10, 0.1)
+    assert {structure.width(m) for m in range(10)} == {32}
+    scales = len(structure.sizes(2000, 3000))
+    steps = [structure.steps(m) for m in range(scales)]
+    assert steps == [2000, 1800, 1600, 1400, 1200, 1000, 800, 600, 400, 200]
+    assert structure.steps(10) == structure.steps(20) == 1
+    for count, saved in ((8, 0.35), (9, 0.4), (10, 0.45)):
+        taken = sum(structure.steps(m) for m in range(count))
+        assert 1 - taken / (2000 * count) == pytest.approx(saved)
+
+
+def test_families() -> None:
+    assert names_of("ourgan") == ["draft", "paper", "standard"]
+    assert names_of("singan") == ["highres", "singan", "singan-draft"]
+    assert {PRESETS[name].family for name in DEFAULTS.values()} == set(DEFAULTS)
+    assert all(PRESETS[name].family == family for family, name in DEFAULTS.items())
+    assert ourgan_structure("paper") == PAPER.structure
+    with pytest.raises(TypeError, match="expected a preset of the family ourgan, got singan"):
+        ourgan_structure("singan")
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
+def test_presets_of_either_family_survive_json(preset: Preset) -> None:
+    assert Preset.from_dict(json.loads(json.dumps(preset.as_dict()))) == preset
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"family": None}, "Preset lacks family"),
+        ({"family": "consingan"}, "Preset has an unknown family 'consingan'"),
+        ({"family": ["singan"]}, "Preset has an unknown family"),
+        ({"family": "ourgan"}, "StructureConfig lacks"),
+        ({"author": "me"}, "Preset has an unknown author"),
+    ],
+)
+def test_families_of_other_versions_are_refused(change: dict[str, Any], message: str) -> None:
+    data = {name: value for name, value in (SINGAN.as_dict() | change).items() if value is not None}
+    with pytest.raises(TypeError, match=message):
+        Preset.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ("", "standard"),
+        ("--family ourgan", "standard"),
+        ("--family singan", "singan"),
+        ("--preset highres", "highres"),
+        ("--family singan --preset singan-draft", "singan-draft"),
+        ("--family ourgan --preset draft", "draft"),
+    ],
+)
+def test_the_family_is_the_presets_and_the_preset_the_familys(options: str, name: str) -> None:
+    assert fit.preset_of(fit.parse(["photo.jpg", *options.split()])).name == name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "photo.jpg --family singan --preset draft",
+            "--preset draft is of the family ourgan; singan has highres, singan, singan-draft",
+        ),
+        (
+            "photo.jpg --family ourgan --preset singan",
+            "--preset singan is of the family singan; ourgan has draft, paper, standard",
+        ),
+        ("photo.jpg --family singan --texture", "structures of the family singan have none"),
+        ("photo.jpg --preset highres --texture", "structures of the family singan have none"),
+        ("--resume run --family singan", "--family was settled when the run began"),
+    ],
+)
+def test_families_that_do_not_go_with_the_rest(options: str, message: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        fit.parse(options.split())
+    assert message in capsys.readouterr().err

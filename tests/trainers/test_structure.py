@@ -1,5 +1,6 @@
 """The structure trainer: what it does with a scale that diverges, and in which digits it computes."""
 
+import json
 import logging
 import math
 from dataclasses import replace
@@ -14,13 +15,13 @@ from torch import Tensor
 from bench.training import plain_critic, plain_generator
 from tests.tiny import TINY, write_photo
 from trainers.networks import CoordConv2d, Encoder, Generator, PatchCritic
-from trainers.photo import Photo, load_photo
+from trainers.photo import Photo, load_photo, structure_pyramid
 from trainers.presets import PAPER
 from trainers.runs import run
 from trainers.runs.run import Run
 from trainers.runs.stability import DivergedError
-from trainers.structures import ourgan
-from trainers.structures.ourgan import GanScale, StructureModel, VaeScale, structure_pyramid, train_structure
+from trainers.structures import ourgan, scales
+from trainers.structures.ourgan import GanScale, StructureModel, VaeScale, train_structure
 
 CONFIG = replace(TINY.structure, vae_steps=2, gan_steps=14, decay=0.0)
 RATE = CONFIG.learning_rate
@@ -76,7 +77,7 @@ def test_a_scale_that_diverges_starts_once_more_and_slower(
     assert "structure scale 3 diverged (10 losses or gradients in a row were not finite)" in caplog.text
     saved = torch.load(tmp_path / "run" / "checkpoints" / f"structure-{SCALE}.pt", weights_only=True)
     rate = saved["scale_state"]["critic_optimizer"]["param_groups"][0]["lr"]
-    assert rate == pytest.approx(RATE * ourgan.SECOND_TRY * CONFIG.final_rate)
+    assert rate == pytest.approx(RATE * scales.SECOND_TRY * CONFIG.final_rate)
     assert saved["step"] == CONFIG.gan_steps
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         state = torch.load(path, weights_only=True)
@@ -164,6 +165,38 @@ def test_reconstructions_vary_by_their_noise_alone(photo: Photo) -> None:
     assert one.shape == (3, *model.sizes[-1])
     assert not torch.equal(one, other)
     assert 0 <= float(one.min()) <= float(one.max()) <= 1
+
+
+def test_the_noises_of_the_reconstruction_are_the_posteriors_mean_and_zeros(photo: Photo) -> None:
+    """And asking for them changes nothing: spectral norms turn in training mode, at every call."""
+    torch.manual_seed(0)
+    model = StructureModel(CONFIG, photo.height, photo.width, torch.device("cpu"))
+    pyramid = structure_pyramid(photo, model.sizes)
+    before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    random = torch.get_rng_state()
+    z0, *rest = model.reconstruction_noises(pyramid, 3)
+    assert model.encoder.training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(value, before[name]) for name, value in model.encoder.state_dict().items())
+    assert torch.equal(z0, model.encoder.eval()(pyramid[0])[0])
+    assert [tuple(z.shape[2:]) for z in rest] == model.sizes[1:3]
+    assert not any(z.any() for z in rest)
+
+
+def test_every_finished_scale_logs_the_error_of_its_reconstruction(photo: Photo, tmp_path: Path) -> None:
+    """In levels of 8 bits, of the weights that stay: the average."""
+    model = train_structure(start(tmp_path / "run"), photo, ALL_THREE)
+    pyramid = structure_pyramid(photo, model.sizes)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    logged = {line["phase"]: line for line in lines if "reconstruction_levels" in line}
+    assert list(logged) == [f"structure-{m}" for m in range(ALL_THREE.scales)]
+    last = ALL_THREE.scales - 1
+    with torch.no_grad():
+        picture = model.network(model.reconstruction_noises(pyramid, last + 1))
+    difference = 127.5 * (picture.clamp(-1, 1) - pyramid[last].clamp(-1, 1))
+    entry = logged[f"structure-{last}"]
+    assert entry["step"] == ALL_THREE.steps(last)
+    assert entry["reconstruction_levels"] == pytest.approx(float(difference.square().mean().sqrt()), rel=1e-4)
 
 
 def test_scales_between_the_first_and_the_newest_stay(photo: Photo) -> None:
@@ -319,8 +352,7 @@ def test_enlargement_between_scales(photo: Photo, how: Any, aligned: bool) -> No
 
         pyramid = structure_pyramid(photo, model.sizes)
         scale = GanScale(model, pyramid, SCALE, None)
-        z0, _ = model.encoder(pyramid[0])
-        below = network(model.reconstruction_noises(z0, SCALE))
+        below = network(model.reconstruction_noises(pyramid, SCALE))
         up = F.interpolate(below, size=model.sizes[SCALE], mode=how, align_corners=aligned)
         assert torch.equal(scale.reconstruction_below, up)
 

@@ -25,9 +25,9 @@ from ourgan_sdk.engines.runtimes import import_onnxruntime
 from ourgan_sdk.photograph import photograph_member
 
 from ..networks import Upscaler
-from ..photo import Photo
+from ..photo import Photo, structure_pyramid
 from ..runs.run import Run, grid
-from ..structures.ourgan import StructureModel
+from ..structures.model import Model
 from ..upscalers.passes import Role, roles
 from .activation_memory import measure_bytes_per_pixel
 from .erf import measure_erf, plot_erf, plot_path
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+RECONSTRUCTION = "reconstruction.f32"
 PREVIEWS = 9  # seeds on the preview sheet
 
 
@@ -44,7 +45,7 @@ PREVIEWS = 9  # seeds on the preview sheet
 class Trained:
     """What a fit has trained."""
 
-    structure: StructureModel
+    structure: Model
     upscalers: Mapping[str, Upscaler]  # by the names of :func:`trainers.upscalers.passes.roles`
 
 
@@ -58,6 +59,7 @@ def assemble(run: Run, photo: Photo, trained: Trained, output: Path) -> None:
             return result
 
         members = {
+            RECONSTRUCTION: reconstruction(model, photo),
             "structure.onnx": done(export_structure(model.network, model.sizes)),
             **{member(role): done(export_upscaler(trained.upscalers[role.name])) for role in upscalers},
         }
@@ -87,7 +89,7 @@ def member(role: Role) -> str:
 
 
 def describe(
-    run: Run, photo: Photo, file: str | None, model: StructureModel, upscalers: list[bundle.Upscaler]
+    run: Run, photo: Photo, file: str | None, model: Model, upscalers: list[bundle.Upscaler]
 ) -> bundle.Manifest:
     """The bundle's manifest; ``file`` is the member that holds the photograph, if one does."""
     preset = run.preset
@@ -97,7 +99,7 @@ def describe(
         training=bundle.Training(
             preset=preset.name,
             seed=run.config["seed"],
-            structure_steps=[preset.structure.steps(m) for m in range(preset.structure.scales)],
+            structure_steps=[preset.structure.steps(m) for m in range(len(model.sizes))],
             upscaler_steps=upscaler_steps(run),
             seconds=round(run.seconds, 1),
             perceptual=(run.config["perceptual"] or {}).get("kind"),
@@ -124,18 +126,29 @@ def checkpoint(run: Run, name: str) -> bundle.Checkpoint | None:
     return bundle.Checkpoint(**record) if record else None
 
 
-def describe_structure(model: StructureModel) -> bundle.Structure:
+def describe_structure(model: Model) -> bundle.Structure:
     """The manifest's entry of the structure."""
     scales = [
-        bundle.Scale(
-            height=height,
-            width=width,
-            channels=model.config.latent if m == 0 else 3,
-            noise_deviation=model.deviations[m],
+        bundle.Scale(height=height, width=width, channels=channels, noise_deviation=deviation)
+        for (height, width), channels, deviation in zip(
+            model.sizes, model.network.noise_channels, model.deviations, strict=True
         )
-        for m, (height, width) in enumerate(model.sizes)
     ]
-    return bundle.Structure(file="structure.onnx", scales=scales)
+    return bundle.Structure(
+        file="structure.onnx",
+        scales=scales,
+        margin=model.network.margin,
+        starts=True,
+        reconstruction=RECONSTRUCTION,
+    )
+
+
+@torch.no_grad()
+def reconstruction(model: Model, photo: Photo) -> bytes:
+    """The noise of scale 0 that makes the photograph: the posterior's mean, or SinGAN's z*."""
+    pyramid = [one.to(model.device) for one in structure_pyramid(photo, model.sizes)]
+    (noise,) = model.reconstruction_noises(pyramid, 1)
+    return noise[0].cpu().numpy().astype("<f4").tobytes()
 
 
 def describe_upscaler(

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ourgan_sdk.engines.runtimes import import_onnxruntime
 
-from ..networks import RRDBNet, Structure, Upscaler
+from ..networks import AnyStructure, RRDBNet, SinganStructure, Structure, Upscaler
+from ..networks.structure import Start
 from ..runs.restore import restore_network
 from .strips import STRIPS, run_tail_in_strips
 from .weights import halve_weights, round_weights
@@ -37,20 +38,21 @@ class StructureForExport(nn.Module):
     (:class:`trainers.networks.structure.SampleNorm`), so there is no other mode to mix up.
     """
 
-    def __init__(self, network: Structure) -> None:
+    def __init__(self, network: AnyStructure) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, noises: Sequence[Tensor]) -> Tensor:
-        picture: Tensor = self.network(noises)
+    def forward(self, noises: Sequence[Tensor], starts: Sequence[Start]) -> Tensor:
+        given = [(picture * 2 - 1, share) for picture, share in starts]
+        picture: Tensor = self.network(noises, starts=given)
         return ((picture + 1) / 2).clamp(0, 1)
 
 
-def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> bytes:
+def export_structure(network: AnyStructure, sizes: Sequence[tuple[int, int]]) -> bytes:
     """The structure as ONNX bytes; rounds the network's weights to float16 (:mod:`.weights`).
 
-    Inputs ``noise_m`` float32 (1, C_m, H_m, W_m) of any sizes, output ``picture`` float32 (1, 3, H_M, W_M) in
-    [0, 1]. ``sizes`` are the scales' training sizes.
+    Its inputs are those of :func:`ourgan_sdk.bundle.structure_inputs.structure_inputs`, of any sizes; output
+    ``picture`` float32 (1, 3, H_M, W_M) in [0, 1]. ``sizes`` are the scales' training sizes.
 
     Raises:
         ExportError: ONNX Runtime's result differs by more than 1e-4.
@@ -58,22 +60,35 @@ def export_structure(network: Structure, sizes: Sequence[tuple[int, int]]) -> by
     round_weights(network)
     module = StructureForExport(network).eval()
     device = next(network.parameters()).device
-    channels = [network.latent] + [3] * (len(sizes) - 1)
+    around, last = 2 * network.margin, len(sizes) - 1
 
-    def noises(grow: int) -> list[Tensor]:
-        return [
-            torch.randn(1, c, h + grow, w + 2 * grow, device=device)
-            for c, (h, w) in zip(channels, sizes, strict=True)
+    def example(grow: int) -> tuple[list[Tensor], list[Start]]:
+        grown = [(h + grow, w + 2 * grow) for h, w in sizes]
+        noises = [
+            torch.randn(1, c, h + around, w + around, device=device)
+            for c, (h, w) in zip(network.noise_channels, grown, strict=True)
         ]
+        starts = [
+            (torch.rand(1, 3, *size, device=device), torch.rand(1, 1, *size, device=device))
+            for size in grown[:last]
+        ]
+        return noises, starts
 
-    names = [f"noise_{m}" for m in range(len(sizes))]
-    shapes = [{2: f"height_{m}", 3: f"width_{m}"} for m in range(len(sizes))]
-    data: bytes = _export(module, (noises(0),), names, "picture", [shapes]).SerializeToString()
+    def flat(noises: list[Tensor], starts: list[Start]) -> list[Tensor]:
+        return [*noises, *(tensor for start in starts for tensor in start)]
+
+    names = [f"noise_{m}" for m in range(last + 1)]
+    names += [f"{what}_{m}" for m in range(last) for what in ("given", "share")]
+    sides = [{2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}] * (last + 1)
+    shapes = [sides, [(side, side) for side in sides[:last]]]
+    model = _export(module, example(0), names, "picture", shapes)
+    _unsqueeze_sizes(model)
+    data: bytes = model.SerializeToString()
     for grow in (0, 3):
-        example = noises(grow)
+        noises, starts = example(grow)
         with torch.no_grad():
-            expected = module(example)
-        _compare("structure", data, dict(zip(names, example, strict=True)), expected)
+            expected = module(noises, starts)
+        _compare("structure", data, dict(zip(names, flat(noises, starts), strict=True)), expected)
     return data
 
 
@@ -128,6 +143,24 @@ def _export(
     return model
 
 
+def _unsqueeze_sizes(model: onnx.ModelProto) -> None:
+    """Makes a length of a shape by Unsqueeze where the exporter has it reshaped: Reshape is for anything.
+
+    Bundles may not hold one, and of a number by itself the two are the same.
+    """
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    axis = "sizes_axis"
+    for node in model.graph.node:
+        if node.op_type == "Reshape" and constants.get(node.input[1], np.zeros(0)).shape == (1,):
+            node.op_type = "Unsqueeze"
+            node.input[1] = axis
+            node.ClearField("attribute")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.int64), axis))
+    read = {name for node in model.graph.node for name in node.input}
+    for one in [one for one in model.graph.initializer if one.name not in read]:
+        model.graph.initializer.remove(one)
+
+
 def _compare(name: str, data: bytes, feeds: dict[str, Tensor], expected: Tensor) -> None:
     session = import_onnxruntime().InferenceSession(data, providers=["CPUExecutionProvider"])
     (got,) = session.run(None, {key: value.cpu().numpy() for key, value in feeds.items()})
@@ -143,6 +176,6 @@ def _compare(name: str, data: bytes, feeds: dict[str, Tensor], expected: Tensor)
 def export_checkpoint(path: Path) -> bytes:
     """ONNX bytes of the network in a checkpoint of ``trainers.fit``."""
     restored = restore_network(path)
-    if isinstance(restored.network, Structure):
+    if isinstance(restored.network, (Structure, SinganStructure)):
         return export_structure(restored.network, restored.sizes)
     return export_upscaler(restored.network)

@@ -26,6 +26,9 @@ SLOPE = 0.2  # of every LeakyReLU (HP-VAE-GAN)
 
 Upsampling = Literal["bilinear", "bicubic"]
 
+Start = tuple[Tensor, Tensor]
+"""What a scale is given: a picture (N, 3, H, W) in [-1, 1], and its share (N, 1, H, W) in [0, 1]."""
+
 
 class SampleNorm(nn.Module):
     """Batch normalisation over the statistics of the sample itself, in training and at synthesis alike.
@@ -114,12 +117,23 @@ def upsample(x: Tensor, like: Tensor, how: Upsampling = "bilinear") -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode=how, align_corners=how == "bilinear")
 
 
+def inject(x: Tensor, start: Start) -> Tensor:
+    """``x`` (N, 3, H, W) where the share is 0, what is given where it is 1 (SinGAN, section 4).
+
+    The scales above see it as their own: what was fed in comes out as the photograph would have it.
+    """
+    given, share = start
+    return share * given + (1 - share) * x
+
+
 class Structure(nn.Module):
     """All generators G_0 .. G_M as one network: noise maps in, picture in [-1, 1] out.
 
     Pictures are float32. ``dtype`` is what generators compute in, which bfloat16 makes faster while training;
     what is sampled and exported is float32 throughout.
     """
+
+    margin = 0  # pixels by which a noise map is larger than its scale, on every side
 
     def __init__(
         self,
@@ -133,7 +147,8 @@ class Structure(nn.Module):
         upsampling: Upsampling = "bilinear",
     ) -> None:
         super().__init__()
-        self.latent, self.upsampling = latent, upsampling
+        self.noise_channels = [latent] + [3] * (scales - 1)
+        self.upsampling = upsampling
         self.generators = nn.ModuleList(
             Generator(latent if m == 0 else 3, channels, layers, vertical=vertical, padding=padding)
             for m in range(scales)
@@ -157,9 +172,20 @@ class Structure(nn.Module):
         residual: Tensor = self.generators[m]((up + noise).to(dtype))
         return up + residual
 
-    def forward(self, noises: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Tensor:
-        """x_m for m = len(noises) - 1; ``noises``: z_0 (N, latent, H_0, W_0), then z_m (N, 3, H_m, W_m)."""
+    def forward(
+        self,
+        noises: Sequence[Tensor],
+        dtype: torch.dtype = torch.float32,
+        starts: Sequence[Start] = (),
+    ) -> Tensor:
+        """x_m for m = len(noises) - 1.
+
+        ``noises``: z_0 (N, latent, H_0, W_0), then z_m (N, 3, H_m, W_m). ``starts``: what scales 0, 1, ...
+        are given; as many as there are.
+        """
         x = self.start(noises[0], dtype)
         for m in range(1, len(noises)):
+            if m <= len(starts):
+                x = inject(x, starts[m - 1])
             x = self.step(m, x, noises[m], dtype)
         return x

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from ..networks import Structure, Upscaler
-from ..photo import scale_sizes
+from ..networks import AnyStructure, Upscaler
 from ..presets import Preset
-from ..structures.ourgan import make_structure
+from ..structures.families import make_network
 from ..upscalers.esrgan import LayoutError, read_upscaler
 
 
@@ -23,7 +22,7 @@ class RestoreError(RuntimeError):
 class Restored:
     """A network, and for a structure its training sizes and noise deviations per scale."""
 
-    network: Structure | Upscaler
+    network: AnyStructure | Upscaler
     sizes: list[tuple[int, int]]
     deviations: list[float]
 
@@ -91,9 +90,9 @@ def _upscaler(path: Path, content: object) -> Upscaler:
 
 def _structure(state: dict[str, Any], preset: Preset, height: int, width: int, scales: int) -> Restored:
     """The structure's first ``scales`` scales: those that were trained."""
-    config = preset.structure
-    network = make_structure(config)
+    sizes = preset.structure.sizes(height, width)
+    network = make_network(preset.structure, len(sizes))
     network.load_state_dict(state["network"])
     network.generators = network.generators[:scales]
-    sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)
+    network.noise_channels = network.noise_channels[:scales]
     return Restored(network, sizes[:scales], state["deviations"][:scales])

@@ -15,8 +15,7 @@ What the paper leaves open is taken from HP-VAE-GAN. Where every preset departs 
 - Biases of convolutions start at zero; their weights as there (normal, deviation 0.02).
 - The scale factor is Table 3's 0.75, so that the coarsest scale of 256 pixels has 26 (26 x 17 for 3 : 2);
   HP-VAE-GAN bends its factor until the coarsest has 32.
-- Steps that are not finite are left out, and a scale that diverges starts once more with a lower learning
-  rate (:mod:`trainers.runs.stability`).
+- Steps and scales that diverge are seen to (:mod:`trainers.structures.scales`).
 
 What makes it fast is measured in ``bench/training.py``.
 """
@@ -24,7 +23,6 @@ What makes it fast is measured in ``bench/training.py``.
 from __future__ import annotations
 
 import copy
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -36,27 +34,23 @@ from torch.nn.utils import parametrize
 
 from ..losses import critic_loss, gradient_penalty, kl_divergence
 from ..networks import Encoder, PatchCritic, Structure
-from ..photo import Photo, scale_sizes, structure_pyramid
+from ..photo import Photo
 from ..presets import StructureConfig
-from ..runs.run import METRICS_EVERY, Run, place
-from ..runs.stability import DivergedError, DriftWatch, GuardedOptimizer
-
-log = logging.getLogger(__name__)
-
-Metrics = dict[str, Tensor]
-
-SECOND_TRY = 0.2  # of the learning rate, where a scale diverged
-# The reconstruction's mean squared error, of pictures in [-1, 1], that counts as diverged: this many times
-# the lowest it has been, and at least an error of a tenth of the range.
-DRIFT_FACTOR, DRIFT_FLOOR = 10.0, 0.04
+from ..runs.run import Run, place
+from ..runs.stability import GuardedOptimizer
+from .model import Model
+from .scales import Metrics, train_scales
 
 
-class StructureModel:
+class StructureModel(Model):
     """The structure network with what sampling needs: sizes, noise deviations; and its encoder."""
+
+    config: StructureConfig
+    network: Structure
 
     def __init__(self, config: StructureConfig, height: int, width: int, device: torch.device) -> None:
         self.config = config
-        self.sizes = scale_sizes(height, width, config.long_side, config.scales, config.factor)
+        self.sizes = config.sizes(height, width)
         self.deviations = [1.0] + [0.0] * (config.scales - 1)  # z_m's, known once scale m is trained
         self.device = device
         self.network = place(make_structure(config), device)
@@ -71,23 +65,20 @@ class StructureModel:
             for m in range(scales)
         ]
 
-    def reconstruction_noises(self, z0: Tensor, scales: int) -> list[Tensor]:
-        """``z0`` (1, latent, H_0, W_0) from the encoder, then zeros."""
-        return [z0] + [torch.zeros(1, 3, *self.sizes[m], device=self.device) for m in range(1, scales)]
-
     @torch.no_grad()
-    def sample(self, scales: int, count: int) -> Tensor:
-        """``count`` random pictures (N, 3, H, W) in [0, 1] after ``scales`` scales."""
-        pictures = [self.network(self.noises(scales)) for _ in range(count)]
-        return ((torch.cat(pictures) + 1) / 2).clamp(0, 1)
-
-    @torch.no_grad()
-    def reconstruct(self, pyramid: Sequence[Tensor], count: int) -> Tensor:
-        """``count`` pictures (N, 3, H, W) in [0, 1] of the photograph's layout, with a sample's noise."""
+    def reconstruction_noises(self, pyramid: Sequence[Tensor], scales: int) -> list[Tensor]:
+        """The posterior's mean z_0 (1, latent, H_0, W_0), then zeros."""
+        training = self.encoder.training
         self.encoder.eval()  # training mode would turn its spectral norms
         mean, _ = self.encoder(pyramid[0])
-        pictures = [self.network([mean, *self.noises(self.config.scales)[1:]]) for _ in range(count)]
-        return ((torch.cat(pictures) + 1) / 2).clamp(0, 1)
+        self.encoder.train(training)
+        return [mean] + [torch.zeros(1, 3, *self.sizes[m], device=self.device) for m in range(1, scales)]
+
+    def inherit(self, scale: int) -> None:
+        """G_m starts as G_{m-1}; G_0 reads the latent: nothing to start G_1 from."""
+        if scale > 1:
+            generators = self.network.generators
+            generators[scale].load_state_dict(generators[scale - 1].state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -199,9 +190,7 @@ class GanScale:
             "critic_optimizer": adam(self.critic.parameters(), config, config.critic_clip),
         }
         with torch.no_grad():
-            model.encoder.eval()  # training mode would turn its spectral norms, at every resumption anew
-            z0, _ = model.encoder(pyramid[0])
-            below = model.network(model.reconstruction_noises(z0, scale))
+            below = model.network(model.reconstruction_noises(pyramid, scale))
             self.reconstruction_below = model.network.upsample(below, self.real)
         rmse = F.mse_loss(self.reconstruction_below, self.real).sqrt()
         model.deviations[scale] = config.noise * float(rmse) / config.batch
@@ -283,105 +272,11 @@ def train_structure(run: Run, photo: Photo, config: StructureConfig) -> Structur
     Raises:
         DivergedError: a scale diverged, and again with a lower learning rate; its checkpoints are good.
     """
-    model = StructureModel(config, photo.height, photo.width, run.device)
-    pyramid = [
-        x.to(run.device, memory_format=torch.channels_last) for x in structure_pyramid(photo, model.sizes)
-    ]
-    saved = run.load_checkpoint("structure")
-    if saved is not None:
-        model.load_state_dict(saved["model"])
-    first = saved["scale"] if saved is not None else 0
-    critic: nn.Module | None = None
-    for m in range(first, config.scales):
-        resumed = saved if m == first else None
-        if resumed is None and m > 1:  # G_0 reads the latent: nothing to start G_1 from
-            model.network.generators[m].load_state_dict(model.network.generators[m - 1].state_dict())
-        scale = VaeScale(model, pyramid, m) if m < config.vae_scales else GanScale(model, pyramid, m, critic)
-        try:
-            _train_scale(run, model, scale, m, resumed)
-        except DivergedError as e:
-            path = run.checkpoint_path("structure")
-            raise DivergedError(
-                f"structure scale {m + 1} diverged twice: {e}; the last good state is in {path}"
-            ) from e
-        critic = scale.critic if isinstance(scale, GanScale) else None
-    return model
+    return train_scales(run, photo, StructureModel(config, photo.height, photo.width, run.device), make_scale)
 
 
-def _train_scale(run: Run, model: StructureModel, scale: Scale, m: int, saved: dict[str, Any] | None) -> None:
-    """One scale from its start or from a checkpoint; once again and slower where it diverges."""
-    step, watch = 0, DriftWatch(DRIFT_FACTOR, DRIFT_FLOOR)
-    start = copy.deepcopy({"model": model.state_dict(), "scale_state": scale.state_dict()})
-    if saved is not None:
-        step, start = saved["step"], saved["start"]
-        scale.load_state_dict(saved["scale_state"])
-        watch.load_state_dict(saved["watch"])
-        run.load_checkpoint("structure")  # building the scale drew random numbers: set them back
-    try:
-        _take_steps(run, model, scale, m, step, watch=watch, start=start)
-    except DivergedError as error:
-        if start is None:
-            raise
-        log.warning("structure scale %d diverged (%s); once again with a lower learning rate", m + 1, error)
-        model.load_state_dict(start["model"])
-        scale.load_state_dict(start["scale_state"])
-        slow_down(scale, SECOND_TRY)
-        watch = DriftWatch(DRIFT_FACTOR, DRIFT_FLOOR)
-        _take_steps(run, model, scale, m, 0, watch=watch, start=None)
-
-
-def slow_down(scale: Scale, factor: float) -> None:
-    """Multiplies the learning rates, which the optimizers' states keep."""
-    for optimizer in scale.optimizers.values():
-        for group in optimizer.optimizer.param_groups:
-            group["lr"] *= factor
-
-
-def _take_steps(
-    run: Run,
-    model: StructureModel,
-    scale: Scale,
-    m: int,
-    first_step: int,
-    *,
-    watch: DriftWatch,
-    start: dict[str, Any] | None,
-) -> None:
-    """The steps of one scale; ``start``: what it would start again from, None where it has done so."""
-    steps = model.config.steps(m)
-
-    def save(name: str, step: int) -> None:
-        run.save_checkpoint(
-            name,
-            {
-                "model": model.state_dict(),
-                "scale": m,
-                "step": step,
-                "scale_state": scale.state_dict(),
-                "watch": watch.state_dict(),
-                "start": start,
-            },
-        )
-
-    height, width = model.sizes[m]
-    description = f"structure {m + 1}/{model.config.scales} ({width} x {height})"
-    run.forget_metrics(f"structure-{m}", first_step)
-    with run.progress(description, first_step, steps) as bar:
-        for step in range(first_step, steps):
-            if step == model.config.final_step(m):
-                slow_down(scale, model.config.final_rate)
-            metrics = scale.step()
-            watch.update(float(metrics["reconstruction"]))
-            if step % METRICS_EVERY == 0 or step == steps - 1:
-                run.metrics(f"structure-{m}", step, metrics)
-            # Not behind the last step: what is saved there is the finished scale, below.
-            if step + 1 < steps and run.checkpoint_due(sound=not watch.rising):
-                save("structure", step + 1)
-            bar.update()
-    scale.finish()
-    if first_step < steps:
-        start = None
-        save(f"structure-{m}", steps)
-        with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
-            run.save_samples(f"structure-{m}", model.sample(m + 1, 12))
-        save("structure", steps)  # last: a run that is killed before it repeats the end of this scale
+def make_scale(model: StructureModel, pyramid: list[Tensor], m: int, previous: Scale | None) -> Scale:
+    """Scale ``m``'s trainer, of the kind that it has; critics start from the one before."""
+    if m < model.config.vae_scales:
+        return VaeScale(model, pyramid, m)
+    return GanScale(model, pyramid, m, previous.critic if isinstance(previous, GanScale) else None)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ...errors import BundleError
 from ..manifest import Structure, Upscaler
+from ..structure_inputs import scale_sizes, structure_inputs
 from .inference import Outline, Size, Work, work
 from .parsing import COLORS, NetworkError, parse, serialise
 
@@ -162,23 +163,21 @@ class _StructureBounds(_Bounds):
     structure: Structure
 
     def check_all(self) -> None:
-        scales = self.structure.scales
-        self._expect_inputs([scale.channels for scale in scales])
-        expected = [f"noise_{index}" for index in range(len(scales))]
-        if list(self.outline.inputs) != expected:
+        expected = structure_inputs(self.structure)
+        self._expect_inputs([one.channels for one in expected])
+        if list(self.outline.inputs) != [one.name for one in expected]:
             raise NetworkError(
-                f"expected inputs {', '.join(expected)}, found {', '.join(self.outline.inputs)}"
+                f"expected inputs {', '.join(one.name for one in expected)}, "
+                f"found {', '.join(self.outline.inputs)}"
             )
+        height, width = scale_sizes(self.structure)[-1]
         for factor in _ENLARGED:
-            self.check(
-                [
-                    (max(1, round(factor * scale.height)), max(1, round(factor * scale.width)))
-                    for scale in scales
-                ]
-            )
+            size = max(1, round(factor * height)), max(1, round(factor * width))
+            self.check([(one.height, one.width) for one in structure_inputs(self.structure, size)])
 
     def check(self, sizes: Sequence[Size]) -> None:
-        height, width = sizes[-1]
+        finest, around = len(self.structure.scales) - 1, 2 * self.structure.margin
+        height, width = sizes[finest][0] - around, sizes[finest][1] - around
         area = (height + _MARGIN) * (width + _MARGIN)
         self._expect(
             work(self.outline, sizes, tiled=False),

@@ -1,0 +1,36 @@
+"""Structures of either family, by the type of their configuration."""
+
+from __future__ import annotations
+
+import torch
+
+from ..networks import AnyStructure
+from ..photo import Photo
+from ..presets import AnyStructureConfig, SinganConfig
+from ..runs.run import Run
+from .model import Model
+from .ourgan import StructureModel, make_structure, train_structure
+from .singan import SinganModel, make_singan, train_singan
+
+
+def make_network(config: AnyStructureConfig, scales: int) -> AnyStructure:
+    """The structure network of so many scales, untrained."""
+    return make_singan(config, scales) if isinstance(config, SinganConfig) else make_structure(config)
+
+
+def make_model(config: AnyStructureConfig, height: int, width: int, device: torch.device) -> Model:
+    """The structure network for a photograph of this size, untrained, with what sampling needs."""
+    if isinstance(config, SinganConfig):
+        return SinganModel(config, height, width, device)
+    return StructureModel(config, height, width, device)
+
+
+def train(run: Run, photo: Photo, config: AnyStructureConfig) -> Model:
+    """Trains all scales, from where the run's checkpoint stands; returns the trained model.
+
+    Raises:
+        DivergedError: a scale diverged, and again with a lower learning rate; its checkpoints are good.
+    """
+    if isinstance(config, SinganConfig):
+        return train_singan(run, photo, config)
+    return train_structure(run, photo, config)
