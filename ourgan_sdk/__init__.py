@@ -2,6 +2,7 @@
 
 from ._compiled import Box  # first: without the core it says what to do
 from ._version import __version__
+from .animation import Animation
 from .bundle import Bundle, Manifest, save_bundle, write_bundle
 from .canvas import Canvas, Level
 from .errors import (
@@ -22,13 +23,15 @@ from .errors import (
 )
 from .learning import learn
 from .limits import set_limits
+from .mask import Mask
 from .progress import Progress, RenderStats
 from .stopping import Cancel, to_thread
-from .structure import Layout
+from .structure import Layout, StartPicture
 from .synthesizer import Synthesizer
 from .writers import ArrayWriter, Writer, open_writer
 
 __all__ = [
+    "Animation",
     "ArrayWriter",
     "Box",
     "BudgetError",
@@ -43,6 +46,7 @@ __all__ = [
     "Layout",
     "Level",
     "Manifest",
+    "Mask",
     "NonFiniteError",
     "OurganError",
     "OutputError",
@@ -53,6 +57,7 @@ __all__ = [
     "RenderStats",
     "RenderTimeoutError",
     "SizeError",
+    "StartPicture",
     "Synthesizer",
     "Writer",
     "__version__",

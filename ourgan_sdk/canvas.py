@@ -19,10 +19,9 @@ from .arrays import Picture
 from .detail import DetailPicture
 from .errors import BudgetError
 from .limits import turn
-from .mirroring import MirroredRenderer
 from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
-from .rendering import Renderer
+from .rendering import Renderer, RendererAround
 from .resume import Finished, begun_with, open_finished
 from .sizes import check_integer
 from .stopping import Cancel, stoppable
@@ -122,7 +121,7 @@ class Canvas:
     def __init__(
         self,
         networks: Networks,
-        renderer: Renderer | MirroredRenderer,
+        renderer: Renderer | RendererAround,
         size: tuple[int, int],
         *,
         seed: int,

@@ -10,9 +10,8 @@ from ._core import Box
 from .arrays import Picture
 from .detail import empty_sources
 from .limits import Need
-from .passes.plan import Plan
 from .progress import Progress, RenderStats, reporting
-from .rendering import FirstPicture, Renderer
+from .rendering import Renderer, RendererAround, Share
 
 __all__ = ["MirroredRenderer", "half_of"]
 
@@ -31,50 +30,28 @@ def half_of(size: Size, mirror: tuple[bool, bool]) -> Size:
     return height, width
 
 
-class MirroredRenderer:
+class MirroredRenderer(RendererAround):
     """A picture of `size` (height, width) whose halves along y or x, as `mirror` says, `half` renders.
 
-    To a canvas it is what a Renderer is. It is exactly symmetric at every level.
+    It is exactly symmetric at every level.
     """
 
     def __init__(self, half: Renderer, size: Size, mirror: tuple[bool, bool]) -> None:
-        self._half = half
+        super().__init__(half)
         self._size = size
         self._mirror = mirror
         half_height, half_width = half_of(size, mirror)
         self._half_share = half_height * half_width / (size[0] * size[1])
 
     @property
-    def plan(self) -> Plan:
-        """The half's."""
-        return self._half.plan
-
-    @property
-    def first(self) -> FirstPicture:
-        """The half's."""
-        return self._half.first
-
-    @property
     def extent(self) -> float:
         """How many photographs wide (by the long sides) the whole is."""
-        return self._half.extent * max(self._size) / max(half_of(self._size, self._mirror))
-
-    def plan_for(self, memory_limit: int) -> None:
-        """As a Renderer's."""
-        self._half.plan_for(memory_limit)
-
-    def lower_memory_limit(self, memory_limit: int) -> None:
-        """As a Renderer's."""
-        self._half.lower_memory_limit(memory_limit)
+        return self._inner.extent * max(self._size) / max(half_of(self._size, self._mirror))
 
     def need(self, *, keep: bool) -> Need:
         """As a Renderer's, and what is turned round."""
-        need = self._half.need(keep=keep)
+        need = self._inner.need(keep=keep)
         return replace(need, own=need.own + 2 * _ROWS * self._size[1] * _PIXEL_BYTES)
-
-    def close(self) -> None:
-        """As a Renderer's."""
-        self._half.close()
 
     def render(
         self,
@@ -87,18 +64,18 @@ class MirroredRenderer:
         keep: bool,
     ) -> None:
         """As a Renderer's; progress is told in pixels of `box`."""
-        height, width = self._level_size(level)
+        height, width = self._level_size(level, self._size)
         columns = self._columns(box, width)
         with reporting(progress, box.height * box.width) as advance:
             for top, bottom, is_mirrored in self._runs(box, height):
                 y0, y1 = (height - bottom, height - top) if is_mirrored else (top, bottom)
                 part = Box(y0, columns.start, y1, columns.stop)
-                meter = _Share(advance, (bottom - top) * box.width)
+                meter = Share(advance, (bottom - top) * box.width)
                 if is_mirrored:  # at most _ROWS of them, to be turned round
                     band = np.concatenate([*self._bands(level, part, meter, stats, keep)])[::-1]
                     write(self._widened(band, box, columns, width))
                 else:
-                    self._half.render(
+                    self._inner.render(
                         level,
                         part,
                         lambda band: write(self._widened(band, box, columns, width)),
@@ -112,14 +89,14 @@ class MirroredRenderer:
 
     def sources(self, level: int, box: Box, progress: Progress) -> npt.NDArray[np.int32]:
         """As a Renderer's."""
-        height, width = self._level_size(level)
+        height, width = self._level_size(level, self._size)
         columns = self._columns(box, width)
         places = empty_sources(box)
         with reporting(progress, box.height * box.width) as advance:
             for top, bottom, is_mirrored in self._runs(box, height):
                 y0, y1 = (height - bottom, height - top) if is_mirrored else (top, bottom)
-                meter = _Share(advance, (bottom - top) * box.width)
-                part = self._half.sources(level, Box(y0, columns.start, y1, columns.stop), meter)
+                meter = Share(advance, (bottom - top) * box.width)
+                part = self._inner.sources(level, Box(y0, columns.start, y1, columns.stop), meter)
                 rows = slice(top - box.y0, bottom - box.y0)
                 places[rows] = self._widened(part[::-1] if is_mirrored else part, box, columns, width)
                 meter(1, 1)
@@ -129,16 +106,8 @@ class MirroredRenderer:
         self, level: int, box: Box, progress: Progress, stats: RenderStats, keep: bool
     ) -> list[Picture]:
         bands: list[Picture] = []
-        self._half.render(level, box, bands.append, progress, stats, keep=keep)
+        self._inner.render(level, box, bands.append, progress, stats, keep=keep)
         return bands
-
-    def _level_size(self, level: int) -> Size:
-        passes, sizes = self.plan.passes, len(self.first.sizes)
-        shift = 2 * min(level, passes) + max(0, level - passes)
-        if not 0 <= level < passes + sizes:
-            raise IndexError(f"expected a level from 0 to {passes + sizes - 1}, got {level}")
-        height, width = (((side - 1) >> shift) + 1 for side in self._size)
-        return height, width
 
     def _runs(self, box: Box, height: int) -> Iterator[tuple[int, int, bool]]:
         """Rows of `box` that come from the half in one go: first, last, and whether in reverse order."""
@@ -158,20 +127,6 @@ class MirroredRenderer:
     ) -> npt.NDArray[np.generic]:
         """The columns of `box`, of a band of the half's `columns`."""
         return np.ascontiguousarray(band[:, _places(box.x0, box.x1, width, self._mirror[1]) - columns.start])
-
-
-class _Share:
-    """A progress that tells `advance` what share of `total` is new."""
-
-    def __init__(self, advance: Callable[[int], object], total: int) -> None:
-        self._advance = advance
-        self._total = total
-        self._told = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        now = self._total * done // max(1, total)
-        self._advance(now - self._told)
-        self._told = now
 
 
 def _places(first: int, last: int, width: int, is_mirrored: bool) -> npt.NDArray[np.int64]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ._core import Box
 from .arrays import Picture
 from .bundle import Upscaler
-from .detail import DetailPicture, DetailPlan, PhotographSource, check_structure
+from .detail import DetailPicture, DetailPlan, OriginalPicture, PhotographSource, check_structure
 from .engines import WindowRules
 from .errors import BudgetError, OurganError, RenderMemoryError
 from .limits import Need
@@ -27,7 +27,15 @@ from .system.forks import lock
 from .system.lazy import lazy
 from .system.threads import ending_with_the_process
 
-__all__ = ["FirstPicture", "Renderer", "detail_renderer", "network_renderer"]
+__all__ = [
+    "FirstPicture",
+    "Renderer",
+    "RendererAround",
+    "Share",
+    "detail_renderer",
+    "enlarging_renderer",
+    "network_renderer",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +121,25 @@ def detail_renderer(
     check_structure(plan.structure_size(structure.long_side), plan.extent)
     first = DetailPicture(source, plan, structure, layout, seed=seed, threads=threads)
     chain = from_detail(manifest, size, plan.size, plan.passes)
+    return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
+
+
+def enlarging_renderer(
+    networks: Networks,
+    source: PhotographSource,
+    passes: int,
+    *,
+    seed: int,
+    dtype: np.dtype[Any],
+    memory_limit: int,
+) -> "Renderer":
+    """A renderer of the photograph itself, so many passes larger."""
+    photo = networks.bundle.manifest.photo
+    size = photo.height, photo.width
+    chain = from_detail(
+        networks.bundle.manifest, (size[0] << 2 * passes, size[1] << 2 * passes), size, passes
+    )
+    first = OriginalPicture(source, size)
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
 
@@ -265,6 +292,85 @@ class Renderer:
             "out of memory (%s): going on with a memory limit of %d bytes instead of %d",
             *(str(error), smaller.memory_limit, plan.memory_limit),  # the error itself would hold the memory
         )
+
+
+class RendererAround:
+    """What a renderer has that does something to the pictures of `inner`: to a canvas it is one itself."""
+
+    def __init__(self, inner: Renderer) -> None:
+        self._inner = inner
+
+    @property
+    def plan(self) -> Plan:
+        """The inner one's."""
+        return self._inner.plan
+
+    @property
+    def first(self) -> FirstPicture:
+        """The inner one's."""
+        return self._inner.first
+
+    @property
+    def extent(self) -> float:
+        """How many photographs wide (by the long sides) the picture is."""
+        return self._inner.extent
+
+    def need(self, *, keep: bool) -> Need:
+        """As a Renderer's."""
+        return self._inner.need(keep=keep)
+
+    def plan_for(self, memory_limit: int) -> None:
+        """As a Renderer's."""
+        self._inner.plan_for(memory_limit)
+
+    def lower_memory_limit(self, memory_limit: int) -> None:
+        """As a Renderer's."""
+        self._inner.lower_memory_limit(memory_limit)
+
+    def close(self) -> None:
+        """As a Renderer's."""
+        self._inner.close()
+
+    def render(
+        self,
+        level: int,
+        box: Box,
+        write: Callable[[Picture], None],
+        progress: Progress,
+        stats: RenderStats,
+        *,
+        keep: bool,
+    ) -> None:
+        """As a Renderer's."""
+        raise NotImplementedError
+
+    def sources(self, level: int, box: Box, progress: Progress) -> npt.NDArray[np.int32]:
+        """As a Renderer's."""
+        raise NotImplementedError
+
+    def _level_size(self, level: int, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of a level of a picture of `size`; raises IndexError if there is no such level."""
+        passes, sizes = self.plan.passes, len(self.first.sizes)
+        shift = 2 * min(level, passes) + max(0, level - passes)
+        if not 0 <= level < passes + sizes:
+            raise IndexError(f"expected a level from 0 to {passes + sizes - 1}, got {level}")
+        height, width = (((side - 1) >> shift) + 1 for side in size)
+        return height, width
+
+
+class Share:
+    """A progress that tells `advance` what share of `total` is new."""
+
+    def __init__(self, advance: Advance, total: int) -> None:
+        self._advance = advance
+        self._total = total
+        self._told = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """So much is done; more than before."""
+        now = self._total * done // max(1, total)
+        self._advance(now - self._told)
+        self._told = now
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Rendering pictures from a bundle."""
 
 import functools
+import hashlib
 import math
+import operator
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args, overload
 
@@ -13,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import resample
+from .animation import MOST_FRAMES, Animation, Draw, Frames, NetworkFrames, PatchesFrames
 from .arrays import Picture
+from .blending import BlendedRenderer
 from .bundle import Bundle
 from .canvas import Canvas, check_dtype, check_seed
 from .detail import EXTENTS, DetailPlan, PhotographSource, check_structure, check_wrap, plan_detail
@@ -22,13 +26,34 @@ from .engines.protocol import Precision
 from .errors import BundleError, SizeError
 from .learning import open_source, sample_bundle
 from .limits import Need, memory_for_all, turn
+from .mask import Mask, as_mask
 from .mirroring import MirroredRenderer, half_of
+from .palette import MOST_COLORS, in_colors_of
 from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
-from .rendering import Renderer, detail_renderer, network_renderer
+from .reducing import ReducedRenderer
+from .rendering import (
+    Renderer,
+    RendererAround,
+    detail_renderer,
+    enlarging_renderer,
+    network_renderer,
+)
 from .sizes import check_bytes, check_integer, check_size
+from .starting import StartingPicture, read_start
 from .stopping import Cancel, stoppable
-from .structure import Layout, NetworkSource, PatchesSource, StructureSource
+from .structure import (
+    ALPHA,
+    BETA,
+    Layout,
+    NetworkSource,
+    PatchesSource,
+    StartPicture,
+    StructureSource,
+    level_count,
+    read_reconstruction,
+    reconstruction_feeds,
+)
 from .system.memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .system.processors import available_processors, engine_threads
 from .thumbnails import thumbnail_size
@@ -37,13 +62,22 @@ __all__ = ["MOST_THREADS", "DetailMode", "StructureMode", "Synthesizer", "sample
 
 MOST_THREADS = 1024
 
+MOST_ENLARGED = 64
+"""Times per side, that a photograph is enlarged: three passes."""
+
 DetailMode = Literal["auto", "photograph", "network"]
 """Where detail comes from."""
 
 StructureMode = Literal["auto", "network", "patches"]
 """What makes structures."""
 
+StartUse = Literal["paint", "harmonize", "edit"]
+"""What a render from a given picture is for."""
+
 _ANY_LAYOUT = Layout()
+
+_START_SCALES: dict[StartUse, tuple[int, int]] = {"paint": (1, 1), "harmonize": (0, 3), "edit": (0, 3)}
+"""By use: how many scales below the finest structures of patches start, and at which networks do."""
 
 
 class Synthesizer:
@@ -146,7 +180,7 @@ class Synthesizer:
                 "use structure='patches' (--structure patches), or a bundle that trainers.fit made"
             )
         self._photograph = PhotographSource(self.bundle, self._threads)
-        self._renderers: weakref.WeakSet[Renderer | MirroredRenderer] = weakref.WeakSet()
+        self._renderers: weakref.WeakSet[Renderer | RendererAround] = weakref.WeakSet()
 
     def __enter__(self) -> "Synthesizer":
         return self
@@ -194,6 +228,9 @@ class Synthesizer:
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
         layout: Layout | None = None,
+        start: StartingPicture | None = None,
+        start_scale: SupportsIndex | None = None,
+        mask: Mask | npt.ArrayLike | None = None,
         stats: RenderStats | None = None,
     ) -> Picture: ...
 
@@ -212,6 +249,9 @@ class Synthesizer:
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
         layout: Layout | None = None,
+        start: StartingPicture | None = None,
+        start_scale: SupportsIndex | None = None,
+        mask: Mask | npt.ArrayLike | None = None,
         stats: RenderStats | None = None,
     ) -> Path: ...
 
@@ -229,6 +269,9 @@ class Synthesizer:
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
         layout: Layout | None = None,
+        start: StartingPicture | None = None,
+        start_scale: SupportsIndex | None = None,
+        mask: Mask | npt.ArrayLike | None = None,
         stats: RenderStats | None = None,
     ) -> Picture | Path:
         """Render a picture into an array (height, width, 3), or stream it into a file and return its path.
@@ -253,13 +296,20 @@ class Synthesizer:
                 detail, they take the number of passes that comes nearest. Of the photograph's own layout
                 (`Layout.retarget`) by default as many as make it fit into the picture.
             layout: What is asked of the layout, where it is to be more than new.
+            start: A picture that the layout starts from: uint8 (h, w, 3), or a file. It is stretched to the
+                picture's size, and `extent` is by default what fits.
+            start_scale: The first scale of the structure that is new, from 1 to `start_scales`: the smaller,
+                the less is kept of what the layout starts from. Without `start`, that is the photograph.
+            mask: Where the picture is new: (h, w), nonzero there, or a `Mask`, which says how soft it is.
+                Elsewhere it is what `start` is, byte for byte where that has the picture's size.
             stats: An object to which the numbers of this render are added.
 
         Raises:
             SizeError: A side is not allowed, or not where it has to wrap, or the array does not fit into
                 memory.
-            TypeError, ValueError: The seed, dtype, extent, layout, `progress`, `cancel` or `timeout` is not
-                allowed, or `resume` without `out`.
+            TypeError, ValueError: The seed, dtype, extent, layout, start, mask, `progress`, `cancel` or
+                `timeout` is not allowed, or `resume` without `out`.
+            PhotographError: `start` is a file that cannot be read.
             RenderCancelledError: `cancel` was set.
             RenderTimeoutError: `timeout` is over; a TimeoutError, too.
             ClosedError: The synthesizer was closed.
@@ -272,7 +322,15 @@ class Synthesizer:
         """
         check_progress(progress)
         with stoppable(cancel, timeout):
-            canvas = self.canvas(width, height, seed, dtype=dtype, extent=extent, layout=layout)
+            canvas = self.canvas(
+                *(width, height, seed),
+                dtype=dtype,
+                extent=extent,
+                layout=layout,
+                start=start,
+                start_scale=start_scale,
+                mask=mask,
+            )
             if out is not None:
                 return canvas.save(out, resume=resume, progress=progress, stats=stats)
             if resume:
@@ -288,10 +346,14 @@ class Synthesizer:
         dtype: npt.DTypeLike = np.uint8,
         extent: float | None = None,
         layout: Layout | None = None,
+        start: StartingPicture | None = None,
+        start_scale: SupportsIndex | None = None,
+        mask: Mask | npt.ArrayLike | None = None,
     ) -> Canvas:
         """A picture that renders what is read of it: `canvas[y0:y1, x0:x1]`, `canvas.save(path)`.
 
-        Arguments as for `render`. Raises SizeError, TypeError, ValueError and BudgetError as `render` does.
+        Arguments as for `render`. Raises SizeError, TypeError, ValueError, PhotographError and BudgetError as
+        `render` does.
         """
         width, height = check_size(width, height)
         return self._canvas(
@@ -299,8 +361,114 @@ class Synthesizer:
             check_seed(seed),
             check_dtype(dtype),
             _check_extent(extent),
-            self._check_layout(layout),
+            self._asked_layout(layout, start, start_scale),
+            mask=as_mask(mask),
         )
+
+    def super_resolution(
+        self, factor: float = 4, seed: SupportsIndex = 0, *, dtype: npt.DTypeLike = np.uint8
+    ) -> Canvas:
+        """The photograph itself, `factor` times larger per side, by the network that enlarges sharp pictures.
+
+        That is a number from 1 to 64; powers of 4 are a network's own, others are reduced from the next one.
+        Raises TypeError, ValueError and SizeError, and BundleError where the bundle holds no photograph.
+        """
+        seed, kind = check_seed(seed), check_dtype(dtype)
+        if isinstance(factor, bool) or not isinstance(factor, (int, float, np.integer, np.floating)):
+            raise TypeError(f"expected the factor to be a number, got {factor!r}")
+        if not 1 < factor <= MOST_ENLARGED:
+            raise ValueError(f"expected a factor of more than 1, up to {MOST_ENLARGED}, got {factor!r}")
+        photo = self.bundle.manifest.photo
+        if photo.file is None:
+            raise BundleError(f"{self.bundle.path}: holds no photograph to enlarge")
+        self._networks.check_open()
+        passes = next(n for n in range(1, 4) if factor <= 4**n)
+        width, height = check_size(round(factor * photo.width), round(factor * photo.height))
+        renderer = enlarging_renderer(
+            *(self._networks, self._photograph, passes),
+            seed=seed,
+            dtype=kind,
+            memory_limit=self._memory_limit,
+        )
+        large = photo.height << 2 * passes, photo.width << 2 * passes
+        whole: Renderer | RendererAround = renderer
+        if large != (height, width):
+            whole = ReducedRenderer(renderer, large, (height, width), kind)
+        self._renderers.add(whole)
+        return Canvas(
+            self._networks,
+            whole,
+            (width, height),
+            seed=seed,
+            dtype=kind,
+            layout={"structure": "the photograph"},
+            remake=functools.partial(self.super_resolution, factor, seed, dtype=kind),
+        )
+
+    def animation(
+        self,
+        width: SupportsIndex,
+        height: SupportsIndex,
+        frames: SupportsIndex = 100,
+        seed: SupportsIndex = 0,
+        *,
+        start_scale: SupportsIndex | None = None,
+        is_loop: bool = True,
+        alpha: float = ALPHA,
+        beta: float = BETA,
+        extent: float | None = None,
+    ) -> Animation:
+        """A film of the photograph that moves, of frames of that size: to be iterated over, or saved.
+
+        With a structure network, what it makes the photograph of walks around at random, from `start_scale`,
+        0 to the last, on (SinGAN, section 4); of patches, parts of the photograph walk, and what is finer is
+        composed anew from `start_scale`, 1 to `start_scales`, on.
+
+        Args:
+            width: Pixels of a frame.
+            height: Pixels of a frame.
+            frames: How many, from 1 to 2^20.
+            seed: From 0 to 2^64 - 1.
+            start_scale: By default 1 of a network, and `start_scales` of patches.
+            is_loop: Whether the first frame continues the last.
+            alpha: How strongly walks are drawn back, above 0 to 1.
+            beta: How much of a step is the one before, from 0 to less than 1.
+            extent: As for `render`; by default the photograph fits.
+
+        Raises:
+            SizeError, TypeError, ValueError: An argument is not allowed.
+            BundleError: The bundle's network is of an earlier release, or damaged.
+        """
+        width, height = check_size(width, height)
+        count = check_integer("the number of frames", frames, MOST_FRAMES)
+        seed, extent = check_seed(seed), _check_extent(extent)
+        if not 0 < alpha <= 1 or not 0 <= beta < 1:
+            raise ValueError(f"expected alpha above 0 to 1 and beta from 0 to below 1, got {alpha}, {beta}")
+        walking = {"is_loop": bool(is_loop), "alpha": float(alpha), "beta": float(beta)}
+        canvas = functools.partial(self._canvas, (height, width), seed, np.dtype(np.uint8))
+        structure = self.bundle.manifest.structure
+        made: Frames
+        if self._takes_patches or structure is None:
+            first = self.start_scales if start_scale is None else start_scale
+            first = check_integer("start_scale", first, self.start_scales)
+            made = PatchesFrames(
+                functools.partial(canvas, extent), self._photograph_picture(), count, seed, first, **walking
+            )
+        else:
+            first = 1 if start_scale is None else operator.index(start_scale)
+            if not 0 <= first < len(structure.scales):
+                raise ValueError(
+                    f"expected a start_scale from 0 to {len(structure.scales) - 1}, got {start_scale!r}"
+                )
+            engine = functools.partial(self._networks.on_cpu, structure.file)
+            fitting = self._fitting_extent((height, width)) if extent is None else extent
+
+            def frame(draw: Draw) -> Canvas:
+                source = NetworkSource(structure, engine, draw=draw)
+                return canvas(fitting, _ANY_LAYOUT, source=source)
+
+            made = NetworkFrames(frame, read_reconstruction(self.bundle), count, seed, first, **walking)
+        return Animation(made, (width, height), count, is_loop=bool(is_loop))
 
     def preview(
         self,
@@ -309,6 +477,8 @@ class Synthesizer:
         width: SupportsIndex | None = None,
         height: SupportsIndex | None = None,
         layout: Layout | None = None,
+        start: StartingPicture | None = None,
+        start_scale: SupportsIndex | None = None,
         cancel: Cancel | None = None,
         timeout: float | None = None,
         stats: RenderStats | None = None,
@@ -324,7 +494,7 @@ class Synthesizer:
         width, height = check_size(
             base_width if width is None else width, base_height if height is None else height
         )
-        structure = self._structure(check_seed(seed), self._check_layout(layout))
+        structure = self._structure(check_seed(seed), self._asked_layout(layout, start, start_scale))
         stats = RenderStats() if stats is None else stats
         self._networks.check_open()
         check_structure((height, width))
@@ -341,6 +511,9 @@ class Synthesizer:
         size: SupportsIndex = 640,
         extent: float | None = None,
         layout: Layout | None = None,
+        start: StartingPicture | None = None,
+        start_scale: SupportsIndex | None = None,
+        mask: Mask | npt.ArrayLike | None = None,
         cancel: Cancel | None = None,
         timeout: float | None = None,
     ) -> Picture:
@@ -355,12 +528,20 @@ class Synthesizer:
             photo.width if width is None else width, photo.height if height is None else height
         )
         size = check_integer("the size of a thumbnail", size, 1 << 31)
-        seed, extent, layout = check_seed(seed), _check_extent(extent), self._check_layout(layout)
-        kind = np.dtype(np.uint8)
+        seed, extent, kind = check_seed(seed), _check_extent(extent), np.dtype(np.uint8)
+        canvas = functools.partial(
+            self._canvas,
+            (height, width),
+            seed,
+            kind,
+            extent,
+            self._asked_layout(layout, start, start_scale),
+            mask=as_mask(mask),
+        )
         with stoppable(cancel, timeout):
             if not self.takes_detail:
-                return self._canvas((height, width), seed, kind, extent, layout).thumbnail(size)
-            picture = self._canvas((height, width), seed, kind, extent, layout, at_least=size).read()
+                return canvas().thumbnail(size)
+            picture = canvas(at_least=size).read()
         height, width = thumbnail_size(height, width, size)
         try:
             return resample(picture, height, width, threads=self._threads)
@@ -377,16 +558,25 @@ class Synthesizer:
         extent: float | None,
         layout: Layout,
         *,
+        mask: Mask | None = None,
+        source: StructureSource | None = None,
         at_least: int | None = None,
     ) -> Canvas:
-        """The canvas of `size` (height, width).
+        """The canvas of `size` (height, width); `source` makes its structure, by default as `layout` says.
 
         With `at_least`, where detail is the photograph's, one of its coarsest level that has so many pixels
         on its long side: of the same layout, and made without the finer ones.
         """
         self._networks.check_open()
-        remake = functools.partial(self._canvas, size, seed, dtype, extent, layout, at_least=at_least)
-        if layout.retarget and extent is None:
+        remake = functools.partial(
+            self._canvas, size, seed, dtype, extent, layout, mask=mask, source=source, at_least=at_least
+        )
+        structure = self._structure(seed, layout) if source is None else source
+        if mask is not None and layout.start is None:
+            raise ValueError("expected the picture that is seen outside of the mask: give `start`")
+        if mask is not None and layout.symmetric is not None:
+            raise ValueError("a picture with a mask is not symmetric: give either")
+        if extent is None and (layout.retarget or layout.start is not None):
             extent = self._fitting_extent(size)
         half = half_of(size, layout.mirror)
         if self._takes_detail:
@@ -394,12 +584,31 @@ class Synthesizer:
             if at_least is not None:
                 plan, size = _coarsest(plan, size, at_least)
                 half = half_of(size, layout.mirror)
-            renderer = self._detail_renderer(half, plan, layout, seed, dtype)
+            renderer = detail_renderer(
+                *(self._networks, structure, self._photograph, half, plan),
+                layout=layout,
+                seed=seed,
+                dtype=dtype,
+                memory_limit=self._memory_limit,
+                threads=self._threads,
+            )
         else:
             if half != size:
                 extent = (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
-            renderer = self._network_renderer(half, extent, layout, seed, dtype)
-        whole = MirroredRenderer(renderer, size, layout.mirror) if half != size else renderer
+            renderer = network_renderer(
+                *(self._networks, structure, half, extent),
+                seed=seed,
+                dtype=dtype,
+                memory_limit=self._memory_limit,
+            )
+        whole: Renderer | RendererAround = renderer
+        if half != size:
+            whole = MirroredRenderer(renderer, size, layout.mirror)
+        elif mask is not None and layout.start is not None:
+            old = layout.start.pixels
+            if old.shape[:2] != size:
+                old = resample(old, *size, threads=self._threads)
+            whole = BlendedRenderer(renderer, old, mask, dtype)
         self._renderers.add(whole)
         return Canvas(
             self._networks,
@@ -407,7 +616,7 @@ class Synthesizer:
             size[::-1],
             seed=seed,
             dtype=dtype,
-            layout=self._describe(layout),
+            layout=self._describe(layout, mask),
             remake=remake,
         )
 
@@ -430,29 +639,78 @@ class Synthesizer:
             size = manifest.photo.height, manifest.photo.width
             return PatchesSource(self._photograph.reduced, size, layout, seed, self._threads)
         engine = functools.partial(self._networks.on_cpu, manifest.structure.file)
-        return NetworkSource(manifest.structure, engine, seed)
+        return NetworkSource(manifest.structure, engine, seed, layout.start)
 
-    def _detail_renderer(
-        self, size: tuple[int, int], plan: DetailPlan, layout: Layout, seed: int, dtype: np.dtype[Any]
-    ) -> Renderer:
-        return detail_renderer(
-            *(self._networks, self._structure(seed, layout), self._photograph, size, plan),
-            layout=layout,
-            seed=seed,
-            dtype=dtype,
-            memory_limit=self._memory_limit,
-            threads=self._threads,
-        )
+    @property
+    def takes_patches(self) -> bool:
+        """Whether structures are made of the photograph's patches."""
+        return self._takes_patches
 
-    def _network_renderer(
-        self, size: tuple[int, int], extent: float | None, layout: Layout, seed: int, dtype: np.dtype[Any]
-    ) -> Renderer:
-        return network_renderer(
-            *(self._networks, self._structure(seed, layout), size, extent),
-            seed=seed,
-            dtype=dtype,
-            memory_limit=self._memory_limit,
+    def default_start_scale(self, use: StartUse) -> int:
+        """The `start_scale` that a command takes by itself.
+
+        Structures of patches keep the shapes of what they start from only at the finest scales; networks
+        have learned what coarse shapes stand for (SinGAN paints from the second coarsest scale on).
+        """
+        scales, from_finest, from_coarsest = self.start_scales, *_START_SCALES[use]
+        return max(1, scales - from_finest if self._takes_patches else min(scales, from_coarsest))
+
+    def recolored(self, painting: StartingPicture, colors: SupportsIndex = 5) -> Picture:
+        """A picture to start from, (h, w, 3) uint8, in so many of the photograph's main colours, 2 to 64.
+
+        SinGAN's preparation of clip art. Raises TypeError, ValueError and PhotographError.
+        """
+        count = check_integer("colors", colors, MOST_COLORS)
+        return in_colors_of(read_start(painting), self._photograph_picture(), count)
+
+    @property
+    def start_scales(self) -> int:
+        """How many scales structures have: the largest `start_scale`, at which nothing of them is new."""
+        manifest = self.bundle.manifest
+        if self._takes_patches or manifest.structure is None:
+            return level_count((manifest.photo.height, manifest.photo.width), _ANY_LAYOUT)
+        return len(manifest.structure.scales)
+
+    def _asked_layout(
+        self, layout: Layout | None, start: StartingPicture | None, scale: SupportsIndex | None
+    ) -> Layout:
+        """`layout` with what it starts from, checked."""
+        layout = self._check_layout(layout)
+        if start is None and scale is None:
+            return layout
+        if layout.start is not None:
+            raise ValueError("the layout has a start already: give either that or `start` and `start_scale`")
+        if scale is None:
+            raise ValueError(f"expected a start_scale from 1 to {self.start_scales} with `start`")
+        pixels = self._photograph_picture() if start is None else read_start(start)
+        layout = replace(layout, start=StartPicture(pixels, check_integer("start_scale", scale, 1 << 31)))
+        return self._check_layout(layout)
+
+    def _photograph_picture(self) -> Picture:
+        """The photograph, as far as structures see it: from the bundle, or as its network reconstructs it."""
+        size = self.bundle.manifest.base_size
+        if self.bundle.manifest.photo.file is not None:
+            return self._photograph.reduced(size)
+        structure = self.bundle.manifest.structure
+        if structure is None or structure.reconstruction is None:
+            raise ValueError(
+                f"{self.bundle.path}: holds neither the photograph nor what reconstructs it: give `start`"
+            )
+        source = NetworkSource(
+            structure,
+            functools.partial(self._networks.on_cpu, structure.file),
+            draw=functools.partial(reconstruction_feeds, read_reconstruction(self.bundle)),
         )
+        return source.picture(size, np.dtype(np.uint8), RenderStats())[0]
+
+    def _check_start(self, start: StartPicture) -> None:
+        structure = None if self._takes_patches else self.bundle.manifest.structure
+        if structure is not None and not structure.starts and start.scale < len(structure.scales):
+            raise ValueError(
+                f"{self.bundle.path}: its structure network is of an earlier release and cannot start from a "
+                "picture: fit it anew, or use structure='patches' (--structure patches)"
+            )
+        check_integer("start_scale", start.scale, self.start_scales)
 
     def _check_layout(self, layout: Layout | None) -> Layout:
         if layout is None:
@@ -469,6 +727,8 @@ class Synthesizer:
                 "tileable: networks that make detail cannot do that: use detail='photograph' "
                 "(--detail photograph)"
             )
+        if layout.start is not None:
+            self._check_start(layout.start)
         return layout
 
     def _fitting_extent(self, size: tuple[int, int]) -> float:
@@ -478,12 +738,26 @@ class Synthesizer:
         extent = max(size) / (factor * max(photo.height, photo.width))
         return min(max(extent, EXTENTS[0]), EXTENTS[1])
 
-    def _describe(self, layout: Layout) -> dict[str, object]:
+    def _describe(self, layout: Layout, mask: Mask | None) -> dict[str, object]:
         """What made the structure, for a file's metadata."""
+        start = layout.start
+        begun: dict[str, object] = {}
+        if start is not None:
+            begun = {"start": _digest(start.pixels), "start_scale": start.scale}
+        if mask is not None:
+            begun |= {"mask": _digest(mask.pixels), "grow": mask.grow, "soften": mask.soften}
         if not self._takes_patches:
-            return {"structure": "network", "symmetric": layout.symmetric}
-        asked = {name: value for name, value in asdict(layout).items() if value not in (None, False)}
-        return {"structure": "patches", **asked}
+            return {"structure": "network", "symmetric": layout.symmetric, **begun}
+        asked = asdict(replace(layout, start=None))
+        return {
+            "structure": "patches",
+            **{name: value for name, value in asked.items() if value not in (None, False)},
+            **begun,
+        }
+
+
+def _digest(pixels: npt.NDArray[Any]) -> str:
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def _coarsest(plan: DetailPlan, size: tuple[int, int], at_least: int) -> tuple[DetailPlan, tuple[int, int]]:

@@ -9,7 +9,19 @@ from ..errors import OurganError
 from ..system.parser import Parser
 from ..system.signals import Terminated, ended_by_signals, ignore_signals
 from ..system.streams import log_to_stderr, steady_streams, warn
-from . import calibrate, doctor, info, learn, preview, render
+from . import (
+    animate,
+    calibrate,
+    doctor,
+    edit,
+    harmonize,
+    info,
+    learn,
+    paint,
+    preview,
+    render,
+    superres,
+)
 
 __all__ = ["main", "run"]
 
@@ -21,6 +33,11 @@ def run() -> int:
         ignore_signals()
         return code
 
+
+_COMMANDS = (
+    *(render, preview, paint, harmonize, edit, animate, superres),
+    *(learn, calibrate, doctor, info),
+)
 
 _VERBOSE = "log what happens to stderr"
 
@@ -61,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ourgan_sdk {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help=_VERBOSE)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (render, preview, learn, calibrate, doctor, info):
+    for command in _COMMANDS:
         command.add_to(commands)
     for one in commands.choices.values():  # there it counts, too, and is not taken back
         one.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=_VERBOSE)

@@ -7,32 +7,46 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar, get_args
 
+from ..arrays import Picture
+from ..canvas import Canvas
 from ..detail import EXTENTS
 from ..engines import PRECISIONS, engine_names
 from ..errors import OurganError
+from ..progress import RenderStats
 from ..sizes import check_bytes, check_integer
 from ..structure.layout import VARIETY, VERTICAL, Axes, Layout
 from ..synthesizer import MOST_THREADS, DetailMode, StructureMode, Synthesizer
 from ..system.memory import LARGEST_MEMORY_LIMIT
 from ..system.parser import Parser
-from ..writers import SUFFIXES
+from ..writers import SUFFIXES, open_writer
 
 __all__ = [
     "Commands",
     "add_command",
     "add_detail_option",
     "add_engine_options",
+    "add_extent",
     "add_layout_options",
     "add_output",
+    "add_picture_options",
+    "add_seed",
+    "add_structure",
     "argument",
+    "between",
     "layout_of",
     "open_synthesizer",
     "parse_count",
+    "parse_quality",
+    "parse_scale",
     "parse_seed",
     "refused_values",
+    "save_picture",
 ]
 
 T = TypeVar("T")
+
+PREVIEW = 640
+"""Pixels of a preview's long side."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """What a subcommand is added to."""
@@ -68,6 +82,56 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """Those of a picture that is rendered into a file."""
+    add_output(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with a render that was killed")
+    parser.add_argument("--pyramid", action="store_true", help="TIFF: with reduced pictures for viewers")
+    parser.add_argument("--quality", type=argument(parse_quality), default=95, help="1 to 100 (default: 95)")
+    parser.add_argument("--dpi", type=argument(_dpi), help="pixels per inch, for printing")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help=f"write a small picture of what it would be, {PREVIEW} pixels long, in a second or two",
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """--seed."""
+    parser.add_argument(
+        "--seed", type=argument(parse_seed), default=0, help="from 0 to 2^64 - 1 (default: 0)"
+    )
+
+
+def save_picture(
+    canvas: Callable[[], Canvas], preview: Callable[[int], Picture], options: argparse.Namespace
+) -> RenderStats:
+    """Write the picture that the options of `add_picture_options` ask for: whole, or its preview.
+
+    Raises what rendering raises.
+    """
+    stats = RenderStats()
+    if options.preview:
+        picture = preview(PREVIEW)
+        height, width, _ = picture.shape
+        with open_writer(
+            options.output, width, height, dtype=picture.dtype, quality=options.quality
+        ) as writer:
+            writer.write(picture)
+        return stats
+    canvas().save(
+        options.output,
+        resume=options.resume,
+        quality=options.quality,
+        pyramid=options.pyramid,
+        dpi=options.dpi,
+        progress=True,
+        stats=stats,
+    )
+    return stats
+
+
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Those that say where to render, and in how much memory."""
     parser.add_argument("--engine", default="auto", choices=["auto", *engine_names()], help="(default: auto)")
@@ -101,23 +165,40 @@ def add_detail_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_layout_options(parser: argparse.ArgumentParser) -> None:
-    """Those that say what makes layouts, and what is asked of them."""
+def add_structure(parser: argparse.ArgumentParser, default: StructureMode = "auto") -> None:
+    """--structure."""
+    what = "the network, if any" if default == "auto" else default
     parser.add_argument(
         "--structure",
-        default="auto",
+        default=default,
         choices=get_args(StructureMode),
-        help="layouts by the bundle's network, or of the photograph's patches (default: the network, if any)",
+        help=f"layouts by the bundle's network, or of the photograph's patches (default: {what})",
     )
+
+
+def add_extent(parser: argparse.ArgumentParser) -> None:
+    """--extent."""
+    parser.add_argument(
+        "--extent",
+        type=argument(between("an extent", *EXTENTS)),
+        metavar="N",
+        help="how many photographs wide (default: 1, up to 2 where that avoids enlarging the photograph; "
+        "where it starts from a picture, what fits)",
+    )
+
+
+def add_layout_options(parser: argparse.ArgumentParser) -> None:
+    """Those that say what makes layouts, and what is asked of them."""
+    add_structure(parser)
     parser.add_argument(
         "--variety",
-        type=argument(_between("a variety", *VARIETY)),
+        type=argument(between("a variety", *VARIETY)),
         metavar="N",
         help="of patches: from 0, close to the photograph, to 1, wild (default: 0.5)",
     )
     parser.add_argument(
         "--vertical",
-        type=argument(_between("a number", *VERTICAL)),
+        type=argument(between("a number", *VERTICAL)),
         metavar="N",
         help="of patches: how much up and down matter, 0 for textures, up to 4 (default: 1)",
     )
@@ -130,12 +211,7 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retarget", action="store_true", help="of patches: the photograph's own layout, at another size"
     )
-    parser.add_argument(
-        "--extent",
-        type=argument(_between("an extent", *EXTENTS)),
-        metavar="N",
-        help="how many photographs wide (default: 1, up to 2 where that avoids enlarging the photograph)",
-    )
+    add_extent(parser)
 
 
 def layout_of(options: argparse.Namespace) -> Layout:
@@ -154,7 +230,9 @@ def refused_values() -> Iterator[None]:
         raise OurganError(str(error)) from error
 
 
-def _between(what: str, least: float, most: float) -> Callable[[str], float]:
+def between(what: str, least: float, most: float) -> Callable[[str], float]:
+    """The type of numbers from `least` to `most`."""
+
     def parse(text: str) -> float:
         try:
             value = float(text)
@@ -191,6 +269,30 @@ def parse_count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise ValueError(f"expected a number from 1 to 10000, got {text!r}")
     return int(text)
+
+
+def parse_scale(text: str) -> int:
+    """The first new scale of a structure; how many there are depends on the bundle."""
+    if not text.isdecimal() or not 1 <= int(text) <= 255:
+        raise ValueError(f"expected a scale from 1 on, got {text!r}")
+    return int(text)
+
+
+def parse_quality(text: str) -> int:
+    """Of files that lose something."""
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise ValueError(f"expected a quality from 1 to 100, got {text!r}")
+    return int(text)
+
+
+def _dpi(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 65535:
+        raise ValueError(f"expected 1 to 65535 pixels per inch, got {text!r}")
+    return value
 
 
 def _threads(text: str) -> int:

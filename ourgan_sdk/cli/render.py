@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +15,14 @@ from .options import (
     add_detail_option,
     add_engine_options,
     add_layout_options,
-    add_output,
+    add_picture_options,
+    add_seed,
     argument,
     layout_of,
     open_synthesizer,
-    parse_seed,
+    parse_scale,
     refused_values,
+    save_picture,
 )
 
 __all__ = ["add_to", "run"]
@@ -30,15 +32,14 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "render", run, "render a picture into a file")
     parser.add_argument("size", type=argument(parse_size), metavar="SIZE", help="WIDTHxHEIGHT, 4k, 8k or 16k")
-    add_output(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with a render that was killed")
-    parser.add_argument("--pyramid", action="store_true", help="TIFF: with reduced pictures for viewers")
-    parser.add_argument("--quality", type=argument(_quality), default=95, help="1 to 100 (default: 95)")
-    parser.add_argument("--dpi", type=argument(_dpi), help="pixels per inch, for printing")
+    add_picture_options(parser)
+    add_seed(parser)
     parser.add_argument(
-        "--seed", type=argument(parse_seed), default=0, help="from 0 to 2^64 - 1 (default: 0)"
+        "--start-scale",
+        type=argument(parse_scale),
+        metavar="N",
+        help="keep the photograph's layout below scale N, counted from the coarsest: the larger, the more",
     )
-    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
     add_layout_options(parser)
     add_detail_option(parser)
     add_engine_options(parser)
@@ -48,25 +49,25 @@ def run(options: argparse.Namespace) -> None:
     """Render, and say how long it took, learning a photograph included."""
     started = time.perf_counter()
     synthesizer = open_synthesizer(options)
-    stats = RenderStats()
-    dtype = np.uint8 if options.bits == 8 else np.uint16
     width, height = options.size
-    output: Path = options.output
     with refused_values():
-        canvas = synthesizer.canvas(
-            *(width, height, options.seed), dtype=dtype, extent=options.extent, layout=layout_of(options)
+        asked: dict[str, Any] = {
+            "extent": options.extent,
+            "layout": layout_of(options),
+            "start_scale": options.start_scale,
+        }
+        stats = save_picture(
+            lambda: synthesizer.canvas(
+                width, height, options.seed, dtype=np.uint8 if options.bits == 8 else np.uint16, **asked
+            ),
+            lambda size: synthesizer.thumbnail(options.seed, width=width, height=height, size=size, **asked),
+            options,
         )
-    canvas.save(
-        output,
-        resume=options.resume,
-        quality=options.quality,
-        pyramid=options.pyramid,
-        dpi=options.dpi,
-        progress=True,
-        stats=stats,
-    )
     seconds = time.perf_counter() - started
-    say(f"{output}: {width} x {height}, seed {options.seed}, in {seconds:.1f} s{_copied(stats)}")
+    what = "a preview of " if options.preview else ""
+    say(
+        f"{options.output}: {what}{width} x {height}, seed {options.seed}, in {seconds:.1f} s{_copied(stats)}"
+    )
 
 
 def _copied(stats: RenderStats) -> str:
@@ -74,19 +75,3 @@ def _copied(stats: RenderStats) -> str:
     if stats.copied_share is None:
         return ""
     return f"; its largest piece of the photograph is {stats.copied_share:.0%} of the layout"
-
-
-def _quality(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise ValueError(f"expected a quality from 1 to 100, got {text!r}")
-    return int(text)
-
-
-def _dpi(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 1 <= value <= 65535:
-        raise ValueError(f"expected 1 to 65535 pixels per inch, got {text!r}")
-    return value

@@ -46,6 +46,11 @@ class PhotographSource:
             self._is_closed = True
             self._decoded = self._reduced = self._kept = None
 
+    def pixels(self) -> Picture:
+        """The whole photograph, (H, W, 3) uint8; raises BundleError."""
+        with locked(self._lock):
+            return self._pixels()
+
     def _pixels(self) -> Picture:
         """(H, W, 3) uint8, decoded once; raises BundleError."""
         if self._is_closed:

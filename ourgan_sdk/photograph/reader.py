@@ -64,12 +64,15 @@ class Photograph:
     kind: str  # "JPEG", "PNG", "TIFF", "WebP", "GIF", "AVIF", "HEIC"
 
 
-def read_photograph(path: str | os.PathLike[str], *, most_pixels: int = MAX_PIXELS) -> Photograph:
+def read_photograph(
+    path: str | os.PathLike[str], *, most_pixels: int = MAX_PIXELS, may_be_flat: bool = False
+) -> Photograph:
     """Read a photograph as other programs show it.
 
     Orientation is applied, colour profiles are converted to sRGB, alpha is laid over white; grey, palettes
     and 16 bits become 8-bit RGB; of several pages or frames the first is taken. One of more than
-    `most_pixels` is reduced to about as many, as it is read.
+    `most_pixels` is reduced to about as many, as it is read. `may_be_flat`: of a picture that is not to be
+    learned, such as a mask.
 
     Raises PhotographError if the file is missing, no picture, broken, cut short, too large, flat, or of a
     kind that programs show differently; the message says which, and what to do.
@@ -85,17 +88,21 @@ def read_photograph(path: str | os.PathLike[str], *, most_pixels: int = MAX_PIXE
         raise PhotographError(f"cannot read the photograph {path}: {error.strerror or error}") from error
     if size > MAX_BYTES and not unreadable(data):
         raise PhotographError(f"{path} has {size} bytes; at most {MAX_BYTES} are accepted: reduce it first")
-    return decode_photograph(data, str(path), most_pixels=most_pixels)
+    return decode_photograph(data, str(path), most_pixels=most_pixels, may_be_flat=may_be_flat)
 
 
 @with_vips
-def decode_photograph(data: bytes, name: str, *, most_pixels: int = MAX_PIXELS) -> Photograph:
+def decode_photograph(
+    data: bytes, name: str, *, most_pixels: int = MAX_PIXELS, may_be_flat: bool = False
+) -> Photograph:
     """The photograph in a file's bytes, which messages call `name`; otherwise as `read_photograph`."""
     pyvips = import_vips()
     try:
         opened = open_kind(data)
         with _forgetting():
             pixels, is_whole = _decode(opened, name, most_pixels)
+            if not may_be_flat and _is_flat(pixels):
+                raise Refusal("is flat: it shows one colour, from which nothing can be learned")
     except Refusal as refusal:
         raise PhotographError(f"{name} {refusal}") from refusal
     except MemoryError as error:
@@ -126,8 +133,6 @@ def _decode(opened: Opening, name: str, most_pixels: int) -> tuple[NDArray[np.ui
     orientation = _orientation(image) if opened.orientation is None else opened.orientation
     if orientation in _UPRIGHT:
         pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
-    if _is_flat(pixels):
-        raise Refusal("is flat: it shows one colour, from which nothing can be learned")
     if factor < 1:
         log.warning("%s: it is reduced to %d x %d pixels", name, pixels.shape[1], pixels.shape[0])
     return pixels, factor == 1
