@@ -22,7 +22,7 @@ __all__ = ["MOST_FRAMES", "Animation", "Frames", "NetworkFrames", "PatchesFrames
 
 MOST_FRAMES = 1 << 20
 
-_REACH = 4.0
+_REACH = 2.0
 """Pixels of a structure of patches by which its parts move where the walk is at 1; it seldom is at 1 / 2."""
 
 Draw = Callable[[Structure, tuple[int, int]], dict[str, Tensor]]

@@ -76,7 +76,7 @@ StartUse = Literal["paint", "harmonize", "edit"]
 
 _ANY_LAYOUT = Layout()
 
-_START_SCALES: dict[StartUse, tuple[int, int]] = {"paint": (1, 1), "harmonize": (0, 3), "edit": (0, 3)}
+_START_SCALES: dict[StartUse, tuple[int, int]] = {"paint": (1, 1), "harmonize": (0, 3), "edit": (0, 2)}
 """By use: how many scales below the finest structures of patches start, and at which networks do."""
 
 
@@ -429,7 +429,7 @@ class Synthesizer:
             height: Pixels of a frame.
             frames: How many, from 1 to 2^20.
             seed: From 0 to 2^64 - 1.
-            start_scale: By default 1 of a network, and `start_scales` of patches.
+            start_scale: By default 0 of a network, and `start_scales` of patches.
             is_loop: Whether the first frame continues the last.
             alpha: How strongly walks are drawn back, above 0 to 1.
             beta: How much of a step is the one before, from 0 to less than 1.
@@ -455,7 +455,7 @@ class Synthesizer:
                 functools.partial(canvas, extent), self._photograph_picture(), count, seed, first, **walking
             )
         else:
-            first = 1 if start_scale is None else operator.index(start_scale)
+            first = 0 if start_scale is None else operator.index(start_scale)
             if not 0 <= first < len(structure.scales):
                 raise ValueError(
                     f"expected a start_scale from 0 to {len(structure.scales) - 1}, got {start_scale!r}"
@@ -639,7 +639,7 @@ class Synthesizer:
             size = manifest.photo.height, manifest.photo.width
             return PatchesSource(self._photograph.reduced, size, layout, seed, self._threads)
         engine = functools.partial(self._networks.on_cpu, manifest.structure.file)
-        return NetworkSource(manifest.structure, engine, seed, layout.start)
+        return NetworkSource(manifest.structure, engine, seed, layout)
 
     @property
     def takes_patches(self) -> bool:
@@ -675,9 +675,9 @@ class Synthesizer:
         self, layout: Layout | None, start: StartingPicture | None, scale: SupportsIndex | None
     ) -> Layout:
         """`layout` with what it starts from, checked."""
-        layout = self._check_layout(layout)
         if start is None and scale is None:
-            return layout
+            return self._check_layout(layout)
+        layout = _as_layout(layout)
         if layout.start is not None:
             raise ValueError("the layout has a start already: give either that or `start` and `start_scale`")
         if scale is None:
@@ -713,10 +713,7 @@ class Synthesizer:
         check_integer("start_scale", start.scale, self.start_scales)
 
     def _check_layout(self, layout: Layout | None) -> Layout:
-        if layout is None:
-            return _ANY_LAYOUT
-        if not isinstance(layout, Layout):
-            raise TypeError(f"expected an ourgan_sdk.Layout, got {layout!r}")
+        layout = _as_layout(layout)
         if layout.of_patches and not self._takes_patches:
             raise ValueError(
                 f"{', '.join(layout.of_patches)}: a structure network cannot do that: "
@@ -754,6 +751,12 @@ class Synthesizer:
             **{name: value for name, value in asked.items() if value not in (None, False)},
             **begun,
         }
+
+
+def _as_layout(layout: Layout | None) -> Layout:
+    if layout is not None and not isinstance(layout, Layout):
+        raise TypeError(f"expected an ourgan_sdk.Layout, got {layout!r}")
+    return _ANY_LAYOUT if layout is None else layout
 
 
 def _digest(pixels: npt.NDArray[Any]) -> str:

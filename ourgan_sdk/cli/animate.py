@@ -61,7 +61,7 @@ def add_to(commands: Commands) -> None:
         "--start-scale",
         type=argument(_scale),
         metavar="N",
-        help="the first scale that moves, from 0, which moves most (default: 1; of patches, the last)",
+        help="the first scale that moves, from 0, which moves most (default: 0; of patches, the last)",
     )
     parser.add_argument("--no-loop", action="store_true", help="let it end elsewhere than it begins")
     for name, default, what in (

@@ -15,7 +15,7 @@ _GROW = 20.0
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     description = "make a whole of a photograph in which regions were copied or moved"
-    parser = add_start_command(commands, "edit", run, description, picture="edited", structure="patches")
+    parser = add_start_command(commands, "edit", run, description, picture="edited")
     add_mask_options(parser, _GROW)
 
 

@@ -15,9 +15,7 @@ _GROW = 7.0
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     description = "what was pasted into a photograph takes on its colours and surface"
-    parser = add_start_command(
-        commands, "harmonize", run, description, picture="composite", structure="patches"
-    )
+    parser = add_start_command(commands, "harmonize", run, description, picture="composite")
     add_mask_options(parser, _GROW)
 
 

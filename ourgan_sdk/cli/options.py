@@ -165,14 +165,13 @@ def add_detail_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_structure(parser: argparse.ArgumentParser, default: StructureMode = "auto") -> None:
+def add_structure(parser: argparse.ArgumentParser) -> None:
     """--structure."""
-    what = "the network, if any" if default == "auto" else default
     parser.add_argument(
         "--structure",
-        default=default,
+        default="auto",
         choices=get_args(StructureMode),
-        help=f"layouts by the bundle's network, or of the photograph's patches (default: {what})",
+        help="layouts by the bundle's network, or of the photograph's patches (default: the network, if any)",
     )
 
 
@@ -194,7 +193,7 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
         "--variety",
         type=argument(between("a variety", *VARIETY)),
         metavar="N",
-        help="of patches: from 0, close to the photograph, to 1, wild (default: 0.5)",
+        help="of patches, and with --start-scale: from 0, close to the photograph, to 1, wild (default: 0.5)",
     )
     parser.add_argument(
         "--vertical",

@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> None:
     if options.colors is not None:
         painting = synthesizer.recolored(painting, options.colors)
     scale = synthesizer.default_start_scale("paint")
-    render_from(synthesizer, options, painting, scale=scale, variety=None, started=started)
+    variety = None if synthesizer.takes_patches else 0.0  # at a network's coarse scale little is much
+    render_from(synthesizer, options, painting, scale=scale, variety=variety, started=started)
 
 
 def _colors(text: str) -> int:

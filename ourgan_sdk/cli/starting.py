@@ -15,7 +15,7 @@ from ..photograph import SUFFIXES as PICTURES
 from ..photograph import read_photograph
 from ..sizes import parse_size
 from ..structure.layout import VARIETY, Layout
-from ..synthesizer import StructureMode, Synthesizer
+from ..synthesizer import Synthesizer
 from ..system.atomic import check_is_not
 from ..system.streams import say
 from .options import (
@@ -44,7 +44,6 @@ def add_start_command(
     description: str,
     *,
     picture: str,
-    structure: StructureMode = "auto",
 ) -> argparse.ArgumentParser:
     """The parser of a command that takes a picture, which its help calls `picture`."""
     parser = add_command(commands, name, run, description)
@@ -66,9 +65,9 @@ def add_start_command(
         "--variety",
         type=argument(between("a variety", *VARIETY)),
         metavar="N",
-        help="of structures of patches: how far seeds move things, from 0 to 1",
+        help="how far seeds move what it starts from, from 0 to 1",
     )
-    add_structure(parser, structure)
+    add_structure(parser)
     add_extent(parser)
     add_detail_option(parser)
     add_engine_options(parser)
@@ -137,7 +136,7 @@ def render_from(
     with refused_values():
         asked: dict[str, Any] = {
             "extent": options.extent,
-            "layout": Layout(variety=variety) if synthesizer.takes_patches else None,
+            "layout": Layout(variety=variety),
             "start": picture,
             "start_scale": scale,
             "mask": mask,

@@ -25,7 +25,7 @@ class Layout:
 
     variety: float | None = None
     """From 0, close to the photograph and with large parts of it, to 1, wild; by default 0.5, or 0 for the
-    photograph's own layout."""
+    photograph's own layout. Of any structure that starts from a picture: how far seeds move parts of that."""
 
     vertical: float | None = None
     """How much up and down matter: at 1 sky stays above ground, at 0 a patch may lie anywhere, as in
@@ -92,7 +92,8 @@ class Layout:
     def of_patches(self) -> list[str]:
         """The names of what is asked for that a structure of patches alone can do."""
         asked = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
-        return [name for name in asked if name not in ("symmetric", "start")]
+        others = ("symmetric", "start") if self.start is None else ("symmetric", "start", "variety")
+        return [name for name in asked if name not in others]
 
     def _wraps(self, axis: str) -> bool:
         return self.tileable in (axis, "both") and self.symmetric not in (axis, "both")

@@ -15,10 +15,15 @@ from ..engines.onnxruntime import OnnxRuntimeEngine
 from ..engines.structure_feeds import structure_feeds
 from ..errors import BundleError, EngineError, EngineMemoryError, NonFiniteError
 from ..progress import RenderStats
+from .layout import Layout
 from .source import Report, Start
-from .start import StartPicture
+from .start import StartPicture, moved, random_steps
 
 __all__ = ["NetworkSource", "as_structure", "read_reconstruction", "reconstruction_feeds", "render_structure"]
+
+_START_MOVES = 2.0
+"""Pixels of the scale below by which parts of what a structure starts from move, about, at a variety of 1.
+Noise alone moves nothing: networks that see a photograph's layout make that photograph."""
 
 Feeds = Mapping[str, Tensor]
 
@@ -57,13 +62,17 @@ def render_structure(
     return picture
 
 
-def start_feeds(structure: Structure, size: tuple[int, int], start: StartPicture) -> dict[str, Tensor]:
-    """The inputs that make a structure of `size` (height, width) start from a picture."""
+def start_feeds(
+    structure: Structure, size: tuple[int, int], start: StartPicture, seed: int, wildness: float
+) -> dict[str, Tensor]:
+    """The inputs that make a structure of `size` (height, width) start from a picture, as `seed` moves it."""
     below = start.scale - 1
     height, width = scale_sizes(structure, size)[below]
-    given = resample(start.pixels, height, width).transpose(2, 0, 1) / np.float32(255)
+    given = resample(start.pixels, height, width)
+    given = moved(given, random_steps((height, width), seed), _START_MOVES * wildness)
+    picture = given.transpose(2, 0, 1) / np.float32(255)
     return {
-        f"given_{below}": np.ascontiguousarray(given[np.newaxis]),
+        f"given_{below}": np.ascontiguousarray(picture[np.newaxis]),
         f"share_{below}": np.ones((1, 1, height, width), np.float32),
     }
 
@@ -120,16 +129,18 @@ class NetworkSource:
         structure: Structure,
         engine: Callable[[], OnnxRuntimeEngine],
         seed: int = 0,
-        start: StartPicture | None = None,
+        layout: Layout | None = None,
         draw: Draw | None = None,
     ) -> None:
+        """`layout`: what it starts from, and how far seeds move that."""
+        layout = Layout() if layout is None else layout
         finest = structure.scales[-1]
         self.long_side = max(finest.height, finest.width)
         self.work_per_pixel = 10
         self.bytes_per_pixel = 4096
         self._structure = structure
         self._engine = engine
-        self._start = start
+        self._start, self._wildness, self._seed = layout.start, layout.wildness, seed
         self._draw = draw or (lambda structure, size: structure_feeds(structure, size, seed))
 
     def picture(
@@ -140,7 +151,7 @@ class NetworkSource:
             return as_structure(self._start.pixels, size, dtype), None
         feeds = self._draw(self._structure, size)
         if self._start is not None:
-            feeds |= start_feeds(self._structure, size, self._start)
+            feeds |= start_feeds(self._structure, size, self._start, self._seed, self._wildness)
         picture = render_structure(self._structure, self._engine(), size, feeds, dtype=dtype, stats=stats)
         return picture, None
 
