@@ -72,7 +72,7 @@ def exported_bundle(path: Path) -> Path:
     manifest = Manifest(
         photo=Photo(width=180, height=120, sha256="0" * 64),
         training=training,
-        structure=Structure(file="structure.onnx", scales=scales),
+        structure=Structure(file="structure.onnx", scales=scales, starts=True),
         upscalers=upscalers,
     )
     return write_bundle(path, manifest, members).path

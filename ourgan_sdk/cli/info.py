@@ -70,6 +70,7 @@ def _structure(manifest: Manifest) -> str:
     return (
         f"a network of {len(manifest.structure.scales)} scales from {coarsest.width} x {coarsest.height} to "
         f"{finest.width} x {finest.height}"
+        f"{', which can start from pictures' if manifest.structure.starts else ''}"
     )
 
 
