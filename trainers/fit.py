@@ -36,7 +36,7 @@ from .command_line import (
 )
 from .perceptual import find_perceptual, load_perceptual
 from .photo import Photo, check_photo, load_photo, structure_pyramid
-from .presets import DEFAULTS, PRESETS, Preset, StructureConfig, names_of
+from .presets import DEFAULTS, PRESETS, Preset, SinganConfig, StructureConfig, names_of
 from .runs.run import Run, RunError
 from .structures.families import train
 from .structures.model import Model
@@ -122,6 +122,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "of patches: ourgan render --vertical 0",
     )
     parser.add_argument(
+        "--noise-padding",
+        action="store_true",
+        default=None,
+        help="SinGAN's structures for films: noise around pictures in place of zeros, so that borders move",
+    )
+    parser.add_argument(
         "--no-photograph",
         action="store_true",
         default=None,
@@ -138,7 +144,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             options,
             (
                 *("family", "preset", "seed", "run", "vgg", "init", "init_first", "init_second", "teacher"),
-                *("from_scratch", "texture", "no_photograph"),
+                *("from_scratch", "texture", "noise_padding", "no_photograph"),
             ),
         )
     check_family(parser, options)
@@ -162,6 +168,10 @@ def check_family(parser: argparse.ArgumentParser, options: argparse.Namespace) -
         parser.error(
             "--texture takes OUR-GAN's vertical coordinates away: structures of the family "
             f"{preset.family} have none"
+        )
+    if options.noise_padding and preset.family != "singan":
+        parser.error(
+            "--noise-padding puts noise around SinGAN's pictures: give --family singan or one of its presets"
         )
 
 
@@ -223,6 +233,8 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
     preset = preset_of(options)
     if options.texture and isinstance(preset.structure, StructureConfig):
         preset = replace(preset, structure=replace(preset.structure, vertical_coordinates=False))
+    if options.noise_padding and isinstance(preset.structure, SinganConfig):
+        preset = replace(preset, structure=replace(preset.structure, padding="noise"))
     photo = load_photo(image)
     check_photo(photo, preset.structure, preset.upscaler.window, preset.upscaler.held_out)
     output: Path = options.output or Path(f"{image.stem}.ourgan")

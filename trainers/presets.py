@@ -97,21 +97,15 @@ class SinganConfig:
     family: ClassVar[Family] = "singan"
 
     long_side: int = 250  # pixels of the finest scale
-    short_side: int = (
-        25  # pixels of the coarsest; how many scales there are depends on the photograph's aspect
-    )
+    short_side: int = 25  # pixels of the coarsest; the photograph's aspect decides how many scales there are
     factor: float = 0.75  # between neighbouring scales, as near as a whole number of scales allows
     channels: int = 32  # of generators and critics at the coarsest scales
     doubled_every: int | None = 4  # scales; None: as many channels at all of them (High-Res-SinGAN)
     most_channels: int = 128
-    layers: int = (
-        5  # convolutions of a generator and of a critic, which see twice as many pixels and one more
-    )
+    layers: int = 5  # convolutions of a generator and of a critic: receptive field 2 * layers + 1
     padding: NoisePadding = "zeros"  # around what a generator gets; "noise" is for animations
     scale_steps: int = 2000
-    decay: float = (
-        0.0  # share of scale_steps that each scale does without, times its number (High-Res-SinGAN)
-    )
+    decay: float = 0.0  # share of scale_steps, times its number, that a scale does without (High-Res-SinGAN)
     critic_steps: int = 3  # of each training step, and then
     generator_steps: int = 3  # with the noise of the last of them
     learning_rate: float = 5e-4
