@@ -74,6 +74,9 @@ StructureMode = Literal["auto", "network", "patches"]
 StartUse = Literal["paint", "harmonize", "edit"]
 """What a render from a given picture is for."""
 
+_PAINTED = 1024
+"""Pixels of the long side of paintings whose colours are changed."""
+
 _ANY_LAYOUT = Layout()
 
 _START_SCALES: dict[StartUse, tuple[int, int]] = {"paint": (1, 1), "harmonize": (0, 3), "edit": (0, 2)}
@@ -656,12 +659,18 @@ class Synthesizer:
         return max(1, scales - from_finest if self._takes_patches else min(scales, from_coarsest))
 
     def recolored(self, painting: StartingPicture, colors: SupportsIndex = 5) -> Picture:
-        """A picture to start from, (h, w, 3) uint8, in so many of the photograph's main colours, 2 to 64.
+        """A picture to start from, (h, w, 3) uint8, in so many of the photograph's main colours, 1 to 64.
 
-        SinGAN's preparation of clip art. Raises TypeError, ValueError and PhotographError.
+        SinGAN's preparation of clip art. It has at most 1024 pixels on the long side, which is more than
+        structures see. Raises TypeError, ValueError and PhotographError.
         """
         count = check_integer("colors", colors, MOST_COLORS)
-        return in_colors_of(read_start(painting), self._photograph_picture(), count)
+        picture = read_start(painting)
+        height, width, _ = picture.shape
+        size = thumbnail_size(height, width, _PAINTED)
+        return in_colors_of(
+            resample(picture, *size, threads=self._threads), self._photograph_picture(), count
+        )
 
     @property
     def start_scales(self) -> int:

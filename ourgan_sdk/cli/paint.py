@@ -28,6 +28,8 @@ def run(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     painting = read_picture(options.picture)
     synthesizer = open_synthesizer(options)
+    if options.size is None:
+        options.size = painting.shape[1], painting.shape[0]
     if options.colors is not None:
         painting = synthesizer.recolored(painting, options.colors)
     scale = synthesizer.default_start_scale("paint")

@@ -37,6 +37,10 @@ from .options import (
 __all__ = ["add_mask_options", "add_start_command", "read_mask", "read_picture", "render_from"]
 
 
+_SAME_ASPECT = 0.01
+"""By which a mask may be longer or shorter: sides are whole pixels."""
+
+
 def add_start_command(
     commands: Commands,
     name: str,
@@ -101,7 +105,7 @@ def read_mask(options: argparse.Namespace, picture: Picture) -> Mask:
     """That of `picture`; raises OurganError where the two do not belong together."""
     pixels = read_picture(options.mask)
     height, width, _ = picture.shape
-    if pixels.shape[0] * width != pixels.shape[1] * height and pixels.shape != picture.shape:
+    if abs(pixels.shape[0] * width / (pixels.shape[1] * height) - 1) > _SAME_ASPECT:
         raise OurganError(
             f"{options.mask} has {pixels.shape[1]} x {pixels.shape[0]} pixels, {options.picture} has "
             f"{width} x {height}: a mask has to have the picture's size or aspect"
