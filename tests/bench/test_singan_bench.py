@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from bench.singan import COLUMNS, PASTES, RING, color_distance, open_subject, paste, reconstruct, rmse
+from bench.singan import (
+    COLUMNS,
+    PASTES,
+    RING,
+    as_tensor,
+    color_distance,
+    main,
+    open_subject,
+    paste,
+    reconstruct,
+    reconstruction_row,
+    rmse,
+    samples,
+)
 from ourgan_sdk import Synthesizer
 from tests.conftest import SCALES
 
@@ -23,8 +36,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     """The table's rows, by their columns."""
 
     def run(*arguments: object) -> list[dict[str, str]]:
-        from bench.singan import main  # noqa: PLC0415
-
         monkeypatch.setattr("sys.argv", ["singan", *map(str, arguments)])
         main()
         header, _, *lines = capsys.readouterr().out.splitlines()
@@ -73,13 +84,12 @@ def test_every_point_has_its_rows(run: Run, starting_path: Path, tmp_path: Path)
     assert -1 <= float(by_point[7][0]["value"].split()[0]) <= 1
 
 
-def test_another_reconstruction_is_told(run: Run, starting_path: Path, tmp_path: Path) -> None:
+def test_another_reconstruction_is_told(starting_path: Path, tmp_path: Path) -> None:
     subject = open_subject(starting_path, None)
     levels = rmse(reconstruct(subject), subject.pyramid[-1])
-    row = run(starting_path, "--run", write_log(tmp_path, levels + 1), "--samples", 2)[0]
-    assert row["met"] == "no"
-    row = run(starting_path, "--samples", 2)[0]
-    assert (row["value"], row["met"]) == (f"{levels:.2f}", "-")
+    assert reconstruction_row(subject, write_log(tmp_path, levels + 1)).met is False
+    row = reconstruction_row(subject, None)
+    assert (row.value, row.met) == (f"{levels:.2f}", None)
 
 
 def test_the_reconstruction_is_the_runtimes(starting_path: Path) -> None:
@@ -121,6 +131,15 @@ def test_bundles_that_lack_something_are_refused(photograph_path: Path, bundle_p
         assert Synthesizer(path).start_scales > 1
         with pytest.raises(SystemExit, match="fit it anew"):
             open_subject(path, None)
+
+
+def test_samples_are_previews_of_more_bits(starting_path: Path) -> None:
+    subject = open_subject(starting_path, None)
+    for start in (0, 1, 2):
+        ours = samples(subject, start, range(4, 6))
+        for seed, one in zip((4, 5), ours, strict=True):
+            preview = as_tensor(subject.synthesizer.preview(seed, start_scale=start or None))
+            assert 255 * (one - preview).abs().max() < 0.51
 
 
 def test_distances() -> None:
