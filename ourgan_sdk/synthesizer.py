@@ -1,13 +1,11 @@
 """Rendering pictures from a bundle."""
 
 import functools
-import hashlib
 import math
 import operator
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args, overload
 
@@ -24,6 +22,7 @@ from .detail import EXTENTS, DetailPlan, PhotographSource, check_structure, chec
 from .engines import Options
 from .engines.protocol import Precision
 from .errors import BundleError, SizeError
+from .layouts import ANY_LAYOUT, Layouts, StartUse
 from .learning import open_source, sample_bundle
 from .limits import Need, memory_for_all, turn
 from .mask import Mask, as_mask
@@ -47,12 +46,8 @@ from .structure import (
     BETA,
     Layout,
     NetworkSource,
-    PatchesSource,
-    StartPicture,
     StructureSource,
-    level_count,
     read_reconstruction,
-    reconstruction_feeds,
 )
 from .system.memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .system.processors import available_processors, engine_threads
@@ -71,16 +66,8 @@ DetailMode = Literal["auto", "photograph", "network"]
 StructureMode = Literal["auto", "network", "patches"]
 """What makes structures."""
 
-StartUse = Literal["paint", "harmonize", "edit"]
-"""What a render from a given picture is for."""
-
 _PAINTED = 1024
 """Pixels of the long side of paintings whose colours are changed."""
-
-_ANY_LAYOUT = Layout()
-
-_START_SCALES: dict[StartUse, tuple[int, int]] = {"paint": (1, 1), "harmonize": (0, 3), "edit": (0, 2)}
-"""By use: how many scales below the finest structures of patches start, and at which networks do."""
 
 
 class Synthesizer:
@@ -176,13 +163,19 @@ class Synthesizer:
             if wanted and manifest.photo.file is None:
                 raise BundleError(f"{self.bundle.path}: holds no photograph to {purpose}: use {otherwise}")
         self._takes_detail = manifest.photo.file is not None and detail != "network"
-        self._takes_patches = structure == "patches" or manifest.structure is None
         if structure == "network" and self.bundle.manifest.structure is None:
             raise BundleError(
                 f"{self.bundle.path}: has no structure network, as nothing was trained: "
                 "use structure='patches' (--structure patches), or a bundle that trainers.fit made"
             )
         self._photograph = PhotographSource(self.bundle, self._threads)
+        self._layouts = Layouts(
+            self._networks,
+            self._photograph,
+            takes_patches=structure == "patches",
+            takes_detail=self._takes_detail,
+            threads=self._threads,
+        )
         self._renderers: weakref.WeakSet[Renderer | RendererAround] = weakref.WeakSet()
 
     def __enter__(self) -> "Synthesizer":
@@ -210,6 +203,24 @@ class Synthesizer:
     def takes_detail(self) -> bool:
         """Whether detail comes from the photograph."""
         return self._takes_detail
+
+    @property
+    def takes_patches(self) -> bool:
+        """Whether structures are made of the photograph's patches."""
+        return self._layouts.takes_patches
+
+    @property
+    def start_scales(self) -> int:
+        """How many scales structures have: the largest `start_scale`, at which nothing of them is new."""
+        return self._layouts.start_scales
+
+    def default_start_scale(self, use: StartUse) -> int:
+        """The `start_scale` that a command, "paint", "harmonize" or "edit", takes by itself.
+
+        Structures of patches keep the shapes of what they start from only at the finest scales; networks
+        have learned what coarse shapes stand for (SinGAN paints from the second coarsest scale on).
+        """
+        return self._layouts.default_start_scale(use)
 
     @property
     def bundle(self) -> Bundle:
@@ -364,7 +375,7 @@ class Synthesizer:
             check_seed(seed),
             check_dtype(dtype),
             _check_extent(extent),
-            self._asked_layout(layout, start, start_scale),
+            self._layouts.asked(layout, start, start_scale),
             mask=as_mask(mask),
         )
 
@@ -451,11 +462,11 @@ class Synthesizer:
         canvas = functools.partial(self._canvas, (height, width), seed, np.dtype(np.uint8))
         structure = self.bundle.manifest.structure
         made: Frames
-        if self._takes_patches or structure is None:
+        if self.takes_patches or structure is None:
             first = self.start_scales if start_scale is None else start_scale
             first = check_integer("start_scale", first, self.start_scales)
             made = PatchesFrames(
-                functools.partial(canvas, extent), self._photograph_picture(), count, seed, first, **walking
+                functools.partial(canvas, extent), self._layouts.photograph(), count, seed, first, **walking
             )
         else:
             first = 0 if start_scale is None else operator.index(start_scale)
@@ -468,10 +479,23 @@ class Synthesizer:
 
             def frame(draw: Draw) -> Canvas:
                 source = NetworkSource(structure, engine, draw=draw)
-                return canvas(fitting, _ANY_LAYOUT, source=source)
+                return canvas(fitting, ANY_LAYOUT, source=source)
 
             made = NetworkFrames(frame, read_reconstruction(self.bundle), count, seed, first, **walking)
         return Animation(made, (width, height), count, is_loop=bool(is_loop))
+
+    def recolored(self, painting: StartingPicture, colors: SupportsIndex = 5) -> Picture:
+        """A picture to start from, (h, w, 3) uint8, in so many of the photograph's main colours, 1 to 64.
+
+        SinGAN's preparation of clip art. It has at most 1024 pixels on the long side, which is more than
+        structures see. Raises TypeError, ValueError and PhotographError.
+        """
+        count = check_integer("colors", colors, MOST_COLORS)
+        picture = read_start(painting)
+        height, width, _ = picture.shape
+        size = thumbnail_size(height, width, _PAINTED)
+        reduced = resample(picture, *size, threads=self._threads)
+        return in_colors_of(reduced, self._layouts.photograph(), count)
 
     def preview(
         self,
@@ -497,7 +521,7 @@ class Synthesizer:
         width, height = check_size(
             base_width if width is None else width, base_height if height is None else height
         )
-        structure = self._structure(check_seed(seed), self._asked_layout(layout, start, start_scale))
+        structure = self._layouts.source(check_seed(seed), self._layouts.asked(layout, start, start_scale))
         stats = RenderStats() if stats is None else stats
         self._networks.check_open()
         check_structure((height, width))
@@ -538,7 +562,7 @@ class Synthesizer:
             seed,
             kind,
             extent,
-            self._asked_layout(layout, start, start_scale),
+            self._layouts.asked(layout, start, start_scale),
             mask=as_mask(mask),
         )
         with stoppable(cancel, timeout):
@@ -574,7 +598,7 @@ class Synthesizer:
         remake = functools.partial(
             self._canvas, size, seed, dtype, extent, layout, mask=mask, source=source, at_least=at_least
         )
-        structure = self._structure(seed, layout) if source is None else source
+        structure = self._layouts.source(seed, layout) if source is None else source
         if mask is not None and layout.start is None:
             raise ValueError("expected the picture that is seen outside of the mask: give `start`")
         if mask is not None and layout.symmetric is not None:
@@ -619,7 +643,7 @@ class Synthesizer:
             size[::-1],
             seed=seed,
             dtype=dtype,
-            layout=self._describe(layout, mask),
+            layout=self._layouts.describe(layout, mask),
             remake=remake,
         )
 
@@ -636,140 +660,12 @@ class Synthesizer:
         check_wrap(photograph, half, extent, layout.wrap)
         return plan
 
-    def _structure(self, seed: int, layout: Layout) -> StructureSource:
-        manifest = self.bundle.manifest
-        if self._takes_patches or manifest.structure is None:
-            size = manifest.photo.height, manifest.photo.width
-            return PatchesSource(self._photograph.reduced, size, layout, seed, self._threads)
-        engine = functools.partial(self._networks.on_cpu, manifest.structure.file)
-        return NetworkSource(manifest.structure, engine, seed, layout)
-
-    @property
-    def takes_patches(self) -> bool:
-        """Whether structures are made of the photograph's patches."""
-        return self._takes_patches
-
-    def default_start_scale(self, use: StartUse) -> int:
-        """The `start_scale` that a command takes by itself.
-
-        Structures of patches keep the shapes of what they start from only at the finest scales; networks
-        have learned what coarse shapes stand for (SinGAN paints from the second coarsest scale on).
-        """
-        scales, from_finest, from_coarsest = self.start_scales, *_START_SCALES[use]
-        return max(1, scales - from_finest if self._takes_patches else min(scales, from_coarsest))
-
-    def recolored(self, painting: StartingPicture, colors: SupportsIndex = 5) -> Picture:
-        """A picture to start from, (h, w, 3) uint8, in so many of the photograph's main colours, 1 to 64.
-
-        SinGAN's preparation of clip art. It has at most 1024 pixels on the long side, which is more than
-        structures see. Raises TypeError, ValueError and PhotographError.
-        """
-        count = check_integer("colors", colors, MOST_COLORS)
-        picture = read_start(painting)
-        height, width, _ = picture.shape
-        size = thumbnail_size(height, width, _PAINTED)
-        return in_colors_of(
-            resample(picture, *size, threads=self._threads), self._photograph_picture(), count
-        )
-
-    @property
-    def start_scales(self) -> int:
-        """How many scales structures have: the largest `start_scale`, at which nothing of them is new."""
-        manifest = self.bundle.manifest
-        if self._takes_patches or manifest.structure is None:
-            return level_count((manifest.photo.height, manifest.photo.width), _ANY_LAYOUT)
-        return len(manifest.structure.scales)
-
-    def _asked_layout(
-        self, layout: Layout | None, start: StartingPicture | None, scale: SupportsIndex | None
-    ) -> Layout:
-        """`layout` with what it starts from, checked."""
-        if start is None and scale is None:
-            return self._check_layout(layout)
-        layout = _as_layout(layout)
-        if layout.start is not None:
-            raise ValueError("the layout has a start already: give either that or `start` and `start_scale`")
-        if scale is None:
-            raise ValueError(f"expected a start_scale from 1 to {self.start_scales} with `start`")
-        pixels = self._photograph_picture() if start is None else read_start(start)
-        layout = replace(layout, start=StartPicture(pixels, check_integer("start_scale", scale, 1 << 31)))
-        return self._check_layout(layout)
-
-    def _photograph_picture(self) -> Picture:
-        """The photograph, as far as structures see it: from the bundle, or as its network reconstructs it."""
-        size = self.bundle.manifest.base_size
-        if self.bundle.manifest.photo.file is not None:
-            return self._photograph.reduced(size)
-        structure = self.bundle.manifest.structure
-        if structure is None or structure.reconstruction is None:
-            raise ValueError(
-                f"{self.bundle.path}: holds neither the photograph nor what reconstructs it: give `start`"
-            )
-        source = NetworkSource(
-            structure,
-            functools.partial(self._networks.on_cpu, structure.file),
-            draw=functools.partial(reconstruction_feeds, read_reconstruction(self.bundle)),
-        )
-        return source.picture(size, np.dtype(np.uint8), RenderStats())[0]
-
-    def _check_start(self, start: StartPicture) -> None:
-        structure = None if self._takes_patches else self.bundle.manifest.structure
-        if structure is not None and not structure.starts and start.scale < len(structure.scales):
-            raise ValueError(
-                f"{self.bundle.path}: its structure network is of an earlier release and cannot start from a "
-                "picture: fit it anew, or use structure='patches' (--structure patches)"
-            )
-        check_integer("start_scale", start.scale, self.start_scales)
-
-    def _check_layout(self, layout: Layout | None) -> Layout:
-        layout = _as_layout(layout)
-        if layout.of_patches and not self._takes_patches:
-            raise ValueError(
-                f"{', '.join(layout.of_patches)}: a structure network cannot do that: "
-                "use structure='patches' (--structure patches)"
-            )
-        if layout.tileable and not self._takes_detail:
-            raise ValueError(
-                "tileable: networks that make detail cannot do that: use detail='photograph' "
-                "(--detail photograph)"
-            )
-        if layout.start is not None:
-            self._check_start(layout.start)
-        return layout
-
     def _fitting_extent(self, size: tuple[int, int]) -> float:
         """At which the whole photograph just fits into a picture of `size` (height, width)."""
         photo = self.bundle.manifest.photo
         factor = min(size[0] / photo.height, size[1] / photo.width)
         extent = max(size) / (factor * max(photo.height, photo.width))
         return min(max(extent, EXTENTS[0]), EXTENTS[1])
-
-    def _describe(self, layout: Layout, mask: Mask | None) -> dict[str, object]:
-        """What made the structure, for a file's metadata."""
-        start = layout.start
-        begun: dict[str, object] = {}
-        if start is not None:
-            begun = {"start": _digest(start.pixels), "start_scale": start.scale}
-        if mask is not None:
-            begun |= {"mask": _digest(mask.pixels), "grow": mask.grow, "soften": mask.soften}
-        if not self._takes_patches:
-            return {"structure": "network", "symmetric": layout.symmetric, **begun}
-        asked = asdict(replace(layout, start=None))
-        return {
-            "structure": "patches",
-            **{name: value for name, value in asked.items() if value not in (None, False)},
-            **begun,
-        }
-
-
-def _as_layout(layout: Layout | None) -> Layout:
-    if layout is not None and not isinstance(layout, Layout):
-        raise TypeError(f"expected an ourgan_sdk.Layout, got {layout!r}")
-    return _ANY_LAYOUT if layout is None else layout
-
-
-def _digest(pixels: npt.NDArray[Any]) -> str:
-    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def _coarsest(plan: DetailPlan, size: tuple[int, int], at_least: int) -> tuple[DetailPlan, tuple[int, int]]:

@@ -97,7 +97,7 @@ def test_what_is_below_the_start_does_not_matter(network: Synthesizer, starting_
     """The network's coarser scales make something, of noise; nothing of it is seen."""
     scales = Bundle.open(starting_path).manifest.structure.scales  # type: ignore[union-attr]
     start = painting(1)
-    structure = network._structure(5, Layout(start=StartPicture(start, 2)))
+    structure = network._layouts.source(5, Layout(start=StartPicture(start, 2)))
     feeds = structure._draw(network.bundle.manifest.structure, (12, 18))  # type: ignore[attr-defined]
     changed = {name: value.copy() for name, value in feeds.items()}
     for name in ("noise_0", "noise_1"):
@@ -210,7 +210,7 @@ def test_what_cannot_be_started_from(patches: Synthesizer, network: Synthesizer,
     canvas = patches.canvas
     last = patches.start_scales
     refused(lambda: canvas(*SIZE, start=start), f"a start_scale from 1 to {last} with `start`")
-    refused(lambda: canvas(*SIZE, start=start, start_scale=0), f"start_scale to be from 1 to {1 << 31}")
+    refused(lambda: canvas(*SIZE, start=start, start_scale=0), f"start_scale to be from 1 to {last}")
     refused(lambda: canvas(*SIZE, start=start, start_scale=last + 1), f"from 1 to {last}, got {last + 1}")
     refused(lambda: network.canvas(*SIZE, start_scale=4), "from 1 to 3, got 4")
     refused(lambda: canvas(*SIZE, start=start[..., 0], start_scale=1), r"uint8 \(height, width, 3\)")

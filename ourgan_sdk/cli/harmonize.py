@@ -1,12 +1,9 @@
 """`ourgan harmonize`: a pasted object takes on the photograph's colours and surface."""
 
-import argparse
-import time
+from .options import Commands
+from .starting import add_masked_command
 
-from .options import Commands, open_synthesizer
-from .starting import add_mask_options, add_start_command, read_mask, read_picture, render_from
-
-__all__ = ["add_to", "run"]
+__all__ = ["add_to"]
 
 _GROW = 7.0
 """Of the mask, as in SinGAN's code."""
@@ -15,15 +12,4 @@ _GROW = 7.0
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     description = "what was pasted into a photograph takes on its colours and surface"
-    parser = add_start_command(commands, "harmonize", run, description, picture="composite")
-    add_mask_options(parser, _GROW)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Render within the mask; the rest stays as it is."""
-    started = time.perf_counter()
-    picture = read_picture(options.picture)
-    mask = read_mask(options, picture)
-    synthesizer = open_synthesizer(options)
-    scale = synthesizer.default_start_scale("harmonize")
-    render_from(synthesizer, options, picture, scale=scale, variety=0.0, mask=mask, started=started)
+    add_masked_command(commands, "harmonize", description, picture="composite", grow=_GROW)

@@ -1,10 +1,11 @@
 """What the commands share that start from a given picture: `paint`, `harmonize`, `edit`."""
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,12 +30,13 @@ from .options import (
     add_structure,
     argument,
     between,
+    open_synthesizer,
     parse_scale,
     refused_values,
     save_picture,
 )
 
-__all__ = ["add_mask_options", "add_start_command", "read_mask", "read_picture", "render_from"]
+__all__ = ["add_masked_command", "add_start_command", "read_mask", "read_picture", "render_from"]
 
 
 _SAME_ASPECT = 0.01
@@ -78,8 +80,13 @@ def add_start_command(
     return parser
 
 
-def add_mask_options(parser: argparse.ArgumentParser, grow: float) -> None:
-    """--mask, and how it is grown and softened."""
+def add_masked_command(
+    commands: Commands, use: Literal["harmonize", "edit"], description: str, *, picture: str, grow: float
+) -> None:
+    """A command that makes a picture new within a mask, which grows by `grow` unless the options say."""
+    parser = add_start_command(
+        commands, use, functools.partial(_render_masked, use), description, picture=picture
+    )
     parser.add_argument(
         "--mask", type=Path, required=True, help="a picture that is white where it is to become new"
     )
@@ -94,6 +101,16 @@ def add_mask_options(parser: argparse.ArgumentParser, grow: float) -> None:
             metavar="N",
             help=f"{what}, in 1/250 of the long side (default: {default:g})",
         )
+
+
+def _render_masked(use: Literal["harmonize", "edit"], options: argparse.Namespace) -> None:
+    """Render within the mask; the rest stays as it is."""
+    started = time.perf_counter()
+    picture = read_picture(options.picture)
+    mask = read_mask(options, picture)
+    synthesizer = open_synthesizer(options)
+    scale = synthesizer.default_start_scale(use)
+    render_from(synthesizer, options, picture, scale=scale, variety=0.0, mask=mask, started=started)
 
 
 def read_picture(path: Path) -> Picture:

@@ -55,6 +55,9 @@ _START_COMPLETENESS = 4000
 """Of a start: how little it matters that all of the photograph is shown. Usual compositions, where it matters
 much, put into a painting what it does not ask for."""
 
+_USUAL = 0.5
+"""The variety whose levels starts are counted by."""
+
 _RATIO = 0.75
 """From one level to the next coarser one, about."""
 
@@ -109,7 +112,9 @@ class PatchesSource:
         return best
 
     def _levels(self, size: Size) -> list[tuple[Size, Size]]:
-        return composition_levels(self._size, size, self._layout.wildness)
+        """All of them; a start has to be told by its number, whatever the variety."""
+        variety = self._layout.wildness if self._layout.start is None else _USUAL
+        return composition_levels(self._size, size, variety)
 
     def _draw(self, size: Size, number: int, report: Report) -> Composition:
         layout = self._layout
@@ -146,10 +151,10 @@ def sub_seed(seed: int, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:8], "little")
 
 
-def level_count(photograph: Size, layout: Layout) -> int:
-    """How many levels structures of a photograph of that (height, width) have."""
+def level_count(photograph: Size) -> int:
+    """How many levels structures of a photograph of that (height, width) have where they start from one."""
     size = patches_size(*photograph)
-    return len(composition_levels(size, size, layout.wildness))
+    return len(composition_levels(size, size, _USUAL))
 
 
 def composition_levels(photograph: Size, picture: Size, variety: float) -> list[tuple[Size, Size]]:

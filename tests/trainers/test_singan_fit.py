@@ -104,7 +104,7 @@ def test_the_bundle_is_like_any_other(run: Path) -> None:
 def test_seeds_vary_the_less_the_later_they_start(run: Path) -> None:
     """PAPER.md's second point, of the network's own noise and what moves what it starts from."""
     with Synthesizer(run.with_suffix(".ourgan")) as synthesizer:
-        real = synthesizer._photograph_picture().mean(2)
+        real = synthesizer._layouts.photograph().mean(2)
         diversity = []
         for scale in range(1, synthesizer.start_scales):
             pictures = [synthesizer.preview(seed, start_scale=scale).mean(2) for seed in range(30)]
