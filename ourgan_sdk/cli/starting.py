@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Picture
 from ..errors import OurganError
-from ..mask import MOST_GROWTH, Mask
+from ..mask import MOST_GROWTH, Mask, brightest
 from ..photograph import SUFFIXES as PICTURES
 from ..photograph import read_photograph
 from ..sizes import parse_size
@@ -129,7 +129,7 @@ def read_mask(options: argparse.Namespace, picture: Picture) -> Mask:
         )
     with refused_values():
         # Files that were compressed with loss have no clean black.
-        return Mask(pixels.max(2) >= 128, grow=options.grow, soften=options.soften)
+        return Mask(brightest(pixels) >= 128, grow=options.grow, soften=options.soften)
 
 
 def render_from(
