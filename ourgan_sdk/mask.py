@@ -75,8 +75,8 @@ class Mask:
 
 
 def brightest(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The largest of the three channels of (height, width, 3); NumPy's own `max` takes twenty times as long."""
-    return np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    """The largest of the three channels of (height, width, 3); by NumPy's own `max` it takes far longer."""
+    return np.asarray(np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]))
 
 
 def as_mask(mask: Mask | npt.ArrayLike | None) -> Mask | None:
