@@ -14,18 +14,20 @@ from .bundle import Structure
 from .bundle.structure_inputs import structure_inputs
 from .canvas import Canvas
 from .progress import Progress, check_progress, reporting
+from .sizes import check_integer, check_number
 from .stopping import Cancel, stoppable
-from .structure import Layout, StartPicture, cells_of, moved, reconstruction_feeds, walk
+from .structure import Draw, Layout, StartPicture, cells_of, moved, reconstruction_feeds, walk
 from .writers.film import Film, check_film, save_film
 
 __all__ = ["MOST_FRAMES", "Animation", "Frames", "NetworkFrames", "PatchesFrames"]
 
 MOST_FRAMES = 1 << 20
 
+RATES = (0.1, 240.0)
+"""Frames per second, least and most."""
+
 _REACH = 2.0
 """Pixels of a structure of patches by which its parts move where the walk is at 1; it seldom is at 1 / 2."""
-
-Draw = Callable[[Structure, tuple[int, int]], dict[str, Tensor]]
 
 
 class Frames(Protocol):
@@ -78,7 +80,7 @@ class Animation:
                 `animate`.
             rate: Frames per second, from 0.1 to 240.
             quality: From 1 to 100, of MP4 and WebP.
-            first: Only so many frames of it.
+            first: Only so many frames of it, at least one.
             progress: True for a bar, or a function of (done, total) frames; more on all three:
                 `Synthesizer.render`.
             cancel: Ends it once its `is_set()` is true; nothing half-written is left.
@@ -86,16 +88,16 @@ class Animation:
 
         Raises:
             OutputError: The file cannot be written, or a library is missing.
-            ValueError: `rate` or `quality` is not allowed.
+            TypeError, ValueError: `rate`, `quality` or `first` is not allowed.
             RenderCancelledError, RenderTimeoutError: `cancel` was set, or `timeout` is over.
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
-        if not 0.1 <= rate <= 240:
-            raise ValueError(f"expected 0.1 to 240 frames per second, got {rate!r}")
-        if not 1 <= quality <= 100:
-            raise ValueError(f"expected a quality from 1 to 100, got {quality!r}")
-        count = self._count if first is None else min(first, self._count)
+        rate = check_number("the rate, in frames per second,", rate, *RATES)
+        quality = check_integer("the quality", quality, 100)
+        count = self._count
+        if first is not None:
+            count = min(check_integer("first", first, MOST_FRAMES), count)
         film = Film(self.width, self.height, rate, self.is_loop, quality)
         check_film(Path(path), film)
         with stoppable(cancel, timeout):

@@ -12,6 +12,7 @@ from .limits import Need
 from .mask import Mask
 from .progress import Progress, RenderStats, reporting
 from .rendering import Renderer, RendererAround, Share
+from .resizing import resized_part
 
 __all__ = ["BlendedRenderer"]
 
@@ -25,30 +26,32 @@ Size = tuple[int, int]
 
 
 class BlendedRenderer(RendererAround):
-    """What `new` renders, within a mask, and `old`, uint8 (height, width, 3) of the same size, elsewhere.
+    """What `new` renders, a picture of `size` (height, width), within a mask; elsewhere `old`, resized to it.
 
-    (1 - w) old + w new, with w from the softened mask; where w is 0, the very bytes of `old`. Only what the
-    mask reaches is rendered. Coarser levels are blended of a reduced `old`.
+    (1 - w) old + w new, with w from the softened mask; where w is 0, the very bytes of `old`, uint8
+    (h, w, 3), if it has that size. It is enlarged band by band, and only what the mask reaches is rendered.
+    Coarser levels are blended of a smaller `old`.
     """
 
-    def __init__(self, new: Renderer, old: Picture, mask: Mask, dtype: np.dtype[np.generic]) -> None:
+    def __init__(
+        self, new: Renderer, old: Picture, size: Size, mask: Mask, dtype: np.dtype[np.generic]
+    ) -> None:
         super().__init__(new)
         self._old = old
-        self._size: Size = (old.shape[0], old.shape[1])
-        self._weights = mask.weights(self._size)
+        self._size = size
+        self._weights = mask.weights(size)
         self._dtype = dtype
-        self._reduced: tuple[int, Picture] = (0, old)
+        self._reduced: dict[Size, Picture] = {}
 
     def need(self, *, keep: bool) -> Need:
-        """As a Renderer's, with the picture that stays, and a band that is blended."""
+        """As a Renderer's, with the picture that stays, a smaller one of it, and a band that is blended."""
         need = self._inner.need(keep=keep)
-        height, width = self._size
-        return replace(need, own=need.own + 3 * height * width + _ROWS * width * _WORK_BYTES)
+        return replace(need, own=need.own + 2 * self._old.nbytes + _ROWS * self._size[1] * _WORK_BYTES)
 
     def close(self) -> None:
         """As a Renderer's."""
         super().close()
-        self._reduced = (0, self._old)
+        self._reduced.clear()
 
     def sources(self, _level: int, _box: Box, _progress: Progress) -> npt.NDArray[np.int32]:
         """Raises ValueError: what stays comes from elsewhere."""
@@ -66,7 +69,7 @@ class BlendedRenderer(RendererAround):
     ) -> None:
         """As a Renderer's; progress is told in pixels of `box`."""
         size = self._level_size(level, self._size)
-        old = self._old_at(level, size)
+        old = self._old_at(size)
         y0, x0, y1, x1 = self._weights.span(size)
         new = Box(max(box.y0, y0), max(box.x0, x0), min(box.y1, y1), min(box.x1, x1))
         if new.y0 >= new.y1 or new.x0 >= new.x1:
@@ -75,9 +78,9 @@ class BlendedRenderer(RendererAround):
 
             def write_old(first: int, last: int) -> None:
                 for top in range(first, last, _ROWS):
-                    rows = old[top : min(top + _ROWS, last), box.x0 : box.x1]
-                    write(self._converted(rows))
-                    advance(len(rows) * box.width)
+                    rows = Box(top, box.x0, min(top + _ROWS, last), box.x1)
+                    write(self._converted(resized_part(old, size, rows)))
+                    advance(rows.height * rows.width)
 
             write_old(box.y0, new.y0)
             if new.y0 < new.y1:
@@ -96,7 +99,7 @@ class BlendedRenderer(RendererAround):
 
     def _blended(self, old: Picture, band: Picture, size: Size, box: Box, part: Box) -> Picture:
         """Full rows of `box`, in which `band` is new at `part`."""
-        rows = self._converted(old[part.y0 : part.y1, box.x0 : box.x1]).copy()
+        rows = self._converted(resized_part(old, size, Box(part.y0, box.x0, part.y1, box.x1))).copy()
         weights = self._weights.part(size, part.y0, part.x0, part.y1, part.x1)[..., np.newaxis]
         inside = rows[:, part.x0 - box.x0 : part.x1 - box.x0]
         mixed = inside + weights * (band.astype(np.float32) - inside)
@@ -107,11 +110,12 @@ class BlendedRenderer(RendererAround):
     def _converted(self, rows: Picture) -> Picture:
         if self._dtype == np.uint16:
             return np.asarray(rows.astype(np.uint16) * np.uint16(257))
-        return np.ascontiguousarray(rows)
+        return rows
 
-    def _old_at(self, level: int, size: Size) -> Picture:
-        known, picture = self._reduced
-        if known != level:
-            picture = self._old if level == 0 else resample(self._old, *size)
-            self._reduced = level, picture
-        return picture
+    def _old_at(self, size: Size) -> Picture:
+        """What stays, at most as large as it is to be: the last one that had to be reduced is kept."""
+        if self._old.shape[0] <= size[0] or self._old.shape[1] <= size[1]:
+            return self._old
+        if size not in self._reduced:
+            self._reduced = {size: resample(self._old, *size)}
+        return self._reduced[size]

@@ -16,6 +16,7 @@ from .progress import RenderStats
 from .sizes import check_integer
 from .starting import StartingPicture, read_start
 from .structure import (
+    Draw,
     Layout,
     NetworkSource,
     PatchesSource,
@@ -82,6 +83,11 @@ class Layouts:
         photo = self._bundle.manifest.photo
         size = photo.height, photo.width
         return PatchesSource(self._photograph.reduced, size, layout, seed, self._threads)
+
+    def fed(self, draw: Draw) -> NetworkSource:
+        """Structures of the network, which is fed with what `draw` draws."""
+        engine = functools.partial(self._networks.on_cpu, self._structure.file)
+        return NetworkSource(self._structure, engine, draw=draw)
 
     def photograph(self) -> Picture:
         """The photograph, as far as structures see it: from the bundle, or as its network reconstructs it.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MOST_GROWTH", "Mask", "Weights", "as_mask", "brightest"]
+__all__ = ["MOST_GROWTH", "Mask", "Weights", "as_mask"]
 
 Values = npt.NDArray[np.float32]
 
@@ -49,15 +49,13 @@ class Mask:
 
     def __post_init__(self) -> None:
         pixels = np.asarray(self.pixels)
-        if pixels.ndim == 3 and pixels.shape[2] == 3:  # a grey picture, as files are read
-            pixels = brightest(pixels)
         if pixels.ndim != 2 or pixels.dtype.kind not in "bui" or not pixels.size:
             raise ValueError(
                 "expected a mask of shape (height, width), of bool or integers, got "
                 f"{pixels.dtype} {pixels.shape}"
             )
         if not pixels.any():
-            raise ValueError("the mask is black all over: paint white where the picture is to become new")
+            raise ValueError("the mask marks nothing: expected nonzero where the picture is to become new")
         for name in ("grow", "soften"):
             value = getattr(self, name)
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -72,11 +70,6 @@ class Mask:
         unit = max(height, width) / _UNITS
         marked = _grown(_stretched(self.pixels, height, width), self.grow * unit)
         return Weights(_blurred(marked, self.soften * unit))
-
-
-def brightest(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The largest of the three channels of (height, width, 3); by NumPy's own `max` it takes far longer."""
-    return np.asarray(np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]))
 
 
 def as_mask(mask: Mask | npt.ArrayLike | None) -> Mask | None:
@@ -151,7 +144,7 @@ def _grown(marked: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_
 
 
 def _blurred(marked: npt.NDArray[np.bool_], deviation: float) -> Values:
-    """By a Gaussian that ends, beyond the borders as at them; 1 from `_FULL` on."""
+    """By a Gaussian that ends, beyond the borders as at them; 1 from `_FULL` of the most on."""
     values = marked.astype(np.float32)
     reach = math.floor(_DEVIATIONS * deviation)
     if not reach:
@@ -166,4 +159,5 @@ def _blurred(marked: npt.NDArray[np.bool_], deviation: float) -> Values:
         values = sum(
             np.float32(weight) * padded.take(range(i, i + length), axis) for i, weight in enumerate(weights)
         )
-    return np.asarray(np.clip(values / np.float32(_FULL), 0, 1), np.float32)
+    most = np.float32(_FULL) * values.max()  # of what is smaller than the blur, less than 1
+    return np.asarray(np.clip(values / most, 0, 1), np.float32)

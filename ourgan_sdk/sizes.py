@@ -6,12 +6,15 @@ import re
 from fractions import Fraction
 from typing import SupportsIndex
 
+import numpy as np
+
 from .errors import SizeError
 
 __all__ = [
     "LARGEST_SIDE",
     "check_bytes",
     "check_integer",
+    "check_number",
     "check_size",
     "parse_bytes",
     "parse_size",
@@ -64,6 +67,15 @@ def parse_bytes(text: str) -> int:
     if match is None:
         raise ValueError(f"expected an amount of memory such as 512MiB or 2G, got {text!r}")
     return int(Fraction(match[1]) * _UNITS[match[2]])
+
+
+def check_number(name: str, value: float, least: float, most: float) -> float:
+    """`value` as a plain float; raises TypeError if it is no number, ValueError outside `least`..`most`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"expected {name} to be a number, got {value!r}")
+    if not least <= value <= most:
+        raise ValueError(f"expected {name} to be from {least:g} to {most:g}, got {value!r}")
+    return float(value)
 
 
 def check_bytes(name: str, value: SupportsIndex | str, largest: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import resample
-from .animation import MOST_FRAMES, Animation, Draw, Frames, NetworkFrames, PatchesFrames
+from .animation import MOST_FRAMES, Animation, Frames, NetworkFrames, PatchesFrames
 from .arrays import Picture
 from .blending import BlendedRenderer
 from .bundle import Bundle
@@ -38,16 +38,17 @@ from .rendering import (
     enlarging_renderer,
     network_renderer,
 )
-from .sizes import check_bytes, check_integer, check_size
+from .sizes import check_bytes, check_integer, check_number, check_size
 from .starting import StartingPicture, read_start
 from .stopping import Cancel, stoppable
 from .structure import (
     ALPHA,
     BETA,
+    Draw,
     Layout,
-    NetworkSource,
     StructureSource,
     read_reconstruction,
+    steps_to_forget,
 )
 from .system.memory import LARGEST_MEMORY_LIMIT, default_memory_limit
 from .system.processors import available_processors, engine_threads
@@ -445,8 +446,8 @@ class Synthesizer:
             seed: From 0 to 2^64 - 1.
             start_scale: By default 0 of a network, and `start_scales` of patches.
             is_loop: Whether the first frame continues the last.
-            alpha: How strongly walks are drawn back, above 0 to 1.
-            beta: How much of a step is the one before, from 0 to less than 1.
+            alpha: How strongly walks are drawn back, from 0 to 1; where the film is a loop, not too weakly.
+            beta: How much of a step is the one before, from 0 to 1.
             extent: As for `render`; by default the photograph fits.
 
         Raises:
@@ -456,9 +457,10 @@ class Synthesizer:
         width, height = check_size(width, height)
         count = check_integer("the number of frames", frames, MOST_FRAMES)
         seed, extent = check_seed(seed), _check_extent(extent)
-        if not 0 < alpha <= 1 or not 0 <= beta < 1:
-            raise ValueError(f"expected alpha above 0 to 1 and beta from 0 to below 1, got {alpha}, {beta}")
-        walking = {"is_loop": bool(is_loop), "alpha": float(alpha), "beta": float(beta)}
+        alpha, beta = check_number("alpha", alpha, 0, 1), check_number("beta", beta, 0, 1)
+        if is_loop:
+            steps_to_forget(alpha, beta)
+        walking = {"is_loop": bool(is_loop), "alpha": alpha, "beta": beta}
         canvas = functools.partial(self._canvas, (height, width), seed, np.dtype(np.uint8))
         structure = self.bundle.manifest.structure
         made: Frames
@@ -474,15 +476,15 @@ class Synthesizer:
                 raise ValueError(
                     f"expected a start_scale from 0 to {len(structure.scales) - 1}, got {start_scale!r}"
                 )
-            engine = functools.partial(self._networks.on_cpu, structure.file)
             fitting = self._fitting_extent((height, width)) if extent is None else extent
-
-            def frame(draw: Draw) -> Canvas:
-                source = NetworkSource(structure, engine, draw=draw)
-                return canvas(fitting, ANY_LAYOUT, source=source)
-
+            frame = functools.partial(self._frame, (height, width), seed, fitting)
             made = NetworkFrames(frame, read_reconstruction(self.bundle), count, seed, first, **walking)
         return Animation(made, (width, height), count, is_loop=bool(is_loop))
+
+    def _frame(self, size: tuple[int, int], seed: int, extent: float, draw: Draw) -> Canvas:
+        """One of a film, of `size` (height, width), whose network is fed with what `draw` draws."""
+        source = self._layouts.fed(draw)
+        return self._canvas(size, seed, np.dtype(np.uint8), extent, ANY_LAYOUT, source=source)
 
     def recolored(self, painting: StartingPicture, colors: SupportsIndex = 5) -> Picture:
         """A picture to start from, (h, w, 3) uint8, in so many of the photograph's main colours, 1 to 64.
@@ -632,10 +634,7 @@ class Synthesizer:
         if half != size:
             whole = MirroredRenderer(renderer, size, layout.mirror)
         elif mask is not None and layout.start is not None:
-            old = layout.start.pixels
-            if old.shape[:2] != size:
-                old = resample(old, *size, threads=self._threads)
-            whole = BlendedRenderer(renderer, old, mask, dtype)
+            whole = BlendedRenderer(renderer, layout.start.pixels, size, mask, dtype)
         self._renderers.add(whole)
         return Canvas(
             self._networks,
@@ -676,12 +675,4 @@ def _coarsest(plan: DetailPlan, size: tuple[int, int], at_least: int) -> tuple[D
 
 
 def _check_extent(extent: float | None) -> float | None:
-    if extent is None:
-        return None
-    if isinstance(extent, bool) or not isinstance(extent, (int, float, np.integer, np.floating)):
-        raise TypeError(f"expected the extent to be a number, got {extent!r}")
-    if not EXTENTS[0] <= extent <= EXTENTS[1]:
-        raise ValueError(
-            f"expected an extent from {EXTENTS[0]:g} to {EXTENTS[1]:g} photographs, got {extent!r}"
-        )
-    return float(extent)
+    return None if extent is None else check_number("the extent", extent, *EXTENTS)

@@ -1,8 +1,10 @@
 """Films: random walks that come back, the same whenever they are made, streamed into files."""
 
 import os
+import pickle
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -54,10 +56,11 @@ def test_a_walk_is_singans() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 100, 1000])
-def test_a_loop_closes(steps: int) -> None:
+@pytest.mark.parametrize(("alpha", "beta"), [(0.1, 0.9), (0.02, 0.95), (0.01, 0.0), (1.0, 0.5)])
+def test_a_loop_closes(steps: int, alpha: float, beta: float) -> None:
     """What comes after the last step is the first one."""
     shape = (1, 4, 5)
-    places = list(walk(shape, steps, 3, 0, is_loop=True))
+    places = list(walk(shape, steps, 3, 0, is_loop=True, alpha=alpha, beta=beta))
     assert len(places) == steps
     if steps < 3:
         return
@@ -65,8 +68,19 @@ def test_a_loop_closes(steps: int) -> None:
     from ourgan_sdk.structure.walk import _step_seed  # noqa: PLC0415
 
     last, before = places[-1], places[-2]
-    following = 0.9 * (last + 0.9 * (last - before) + 0.1 * normal(*shape, _step_seed(3, 0), 0))
-    np.testing.assert_allclose(following, places[0], atol=1e-5)
+    u = normal(*shape, _step_seed(3, 0), 0)
+    following = (1 - alpha) * (last + beta * (last - before) + (1 - beta) * u)
+    np.testing.assert_allclose(following, places[0], atol=3e-5)
+
+
+def test_a_walk_that_does_not_come_back_is_no_loop(network: Synthesizer) -> None:
+    for alpha, beta in ((0.0, 0.9), (1e-6, 0.0), (0.1, 1.0)):
+        assert len(list(walk((1, 2, 2), 5, 0, 0, is_loop=False, alpha=alpha, beta=beta))) == 5
+        if (alpha, beta) == (0.1, 1.0):
+            continue  # it swings, and comes back
+        with pytest.raises(ValueError, match="a loop takes a walk that comes back"):
+            network.animation(*SIZE, alpha=alpha, beta=beta)
+        assert len(network.animation(*SIZE, 3, alpha=alpha, beta=beta, is_loop=False)) == 3
 
 
 @pytest.mark.parametrize("kind", ["network", "patches"])
@@ -125,10 +139,19 @@ def test_every_format_holds_the_frames(patches: Synthesizer, tmp_path: Path, nam
     if name == "film.gif":
         with Image.open(path) as image:
             assert image.info["loop"] == 0
-            assert image.info["duration"] == pytest.approx(125, abs=10)
+            delays = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
+            assert delays == [120, 130, 130, 120]  # 125 of each
+    if name == "film.webp":
+        with Image.open(path) as image:
+            assert image.info["loop"] == 0
+            image.seek(1)
+            image.load()
+            assert image.info["duration"] == 125
     if name == "film.mp4":
         with av.open(str(path)) as container:
-            assert float(container.streams.video[0].average_rate) == 8
+            stream = container.streams.video[0]
+            assert float(stream.average_rate) == 8
+            assert stream.codec_context.colorspace == 1  # BT.709, as it was converted
     film.save(path, rate=8)  # in place of itself
     assert len(read_film(path)) == 4
     assert len(read_film(film.save(tmp_path / f"first-{name}", first=2))) == 2
@@ -165,21 +188,26 @@ def test_what_cannot_be_filmed(patches: Synthesizer, network: Synthesizer, tmp_p
         patches.animation(70_000, 64, 2).save(tmp_path / "a.gif")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter").touch()
-    with pytest.raises(OutputError, match="holds something else"):
+    with pytest.raises(OutputError, match="holds something else than frames, 'letter'"):
         film.save(tmp_path / "full")
+    with pytest.raises(OutputError, match="GIF shows at most 50 frames per second, asked for are 60"):
+        film.save(tmp_path / "a.gif", rate=60)
+    for first in (0, -1):
+        with pytest.raises(ValueError, match=f"first to be from 1 to .*, got {first}"):
+            film.save(tmp_path / "a.gif", first=first)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="it is a file"):
         film.save(tmp_path / "file")
-    with pytest.raises(ValueError, match=r"0\.1 to 240 frames per second, got 0"):
+    with pytest.raises(ValueError, match=r"from 0\.1 to 240, got 0"):
         film.save(tmp_path / "a.gif", rate=0)
-    with pytest.raises(ValueError, match="quality from 1 to 100, got 0"):
+    with pytest.raises(ValueError, match="the quality to be from 1 to 100, got 0"):
         film.save(tmp_path / "a.gif", quality=0)
     with pytest.raises(ValueError, match="number of frames to be from 1"):
         patches.animation(*SIZE, 0)
     with pytest.raises(ValueError, match="start_scale from 0 to 2, got 3"):
         network.animation(*SIZE, start_scale=3)
-    with pytest.raises(ValueError, match="alpha above 0"):
-        network.animation(*SIZE, alpha=0.0)
+    with pytest.raises(ValueError, match="alpha to be from 0 to 1, got 2"):
+        network.animation(*SIZE, alpha=2.0)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "full"]
 
 
@@ -190,3 +218,40 @@ def test_without_its_library_a_film_says_what_to_install(
     with pytest.raises(OutputError, match=r"PyAV.*ourgan-sdk\[animate\]"):
         patches.animation(*SIZE, 2).save(tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.mp4"])
+def test_memory_does_not_grow_with_a_film(tmp_path: Path, name: str) -> None:
+    """Frames are not collected: those that went before are gone when the next one is asked for."""
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    def frames() -> Iterator[np.ndarray]:
+        nonlocal most
+        for index in range(12):
+            picture = np.full((64, 96, 3), 20 * index, np.uint8)
+            alive.append(weakref.ref(picture))
+            yield picture
+            del picture
+            most = max(most, sum(one() is not None for one in alive))
+
+    save_film(tmp_path / name, frames(), Film(96, 64, 10, True, 90))
+    assert most <= 2
+
+
+def test_films_can_be_pickled(patches: Synthesizer, network: Synthesizer) -> None:
+    for synthesizer in (patches, network):
+        film = synthesizer.animation(*SIZE, 3, 2)
+        for one, other in zip(film, pickle.loads(pickle.dumps(film)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_colors_of_mp4_are_those_of_the_frames(tmp_path: Path) -> None:
+    frame = np.zeros((720, 1280, 3), np.uint8)
+    frame[:] = (200, 40, 40)
+    frame[300:] = (40, 160, 60)
+    path = save_film(tmp_path / "a.mp4", [frame] * 3, Film(1280, 720, 10, True, 100))
+    with av.open(str(path)) as container:
+        shown = next(container.decode(video=0)).reformat(format="rgb24", src_colorspace=1).to_ndarray()
+    assert np.abs(shown[100, 100].astype(int) - (200, 40, 40)).max() <= 3
+    assert np.abs(shown[500, 100].astype(int) - (40, 160, 60)).max() <= 3

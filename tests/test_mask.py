@@ -81,16 +81,17 @@ def test_nothing_thin_is_lost() -> None:
     assert np.count_nonzero(weights.part((400, 600), 0, 0, 400, 600)) > 0
 
 
-def test_files_of_masks_have_three_channels() -> None:
-    mask = np.zeros((20, 30, 3), np.uint8)
-    mask[3, 4] = (0, 255, 0)
-    assert np.argwhere(Mask(mask).pixels).tolist() == [[3, 4]]
+def test_what_is_smaller_than_the_blur_is_new_all_the_same() -> None:
+    mask = np.zeros((100, 150), bool)
+    mask[40, 60] = True
+    weights = Mask(mask, grow=0, soften=6).weights((400, 600))
+    assert weights.part((400, 600), 0, 0, 400, 600).max() == 1
 
 
 @pytest.mark.parametrize(
     ("pixels", "options", "message"),
     [
-        (np.zeros((4, 4), bool), {}, "black all over"),
+        (np.zeros((4, 4), bool), {}, "marks nothing"),
         (np.zeros((4, 4, 2), bool), {}, r"of shape \(height, width\)"),
         (np.ones((4, 4), np.float32), {}, "bool or integers, got float32"),
         (np.ones((0, 4), bool), {}, r"of shape \(height, width\)"),

@@ -146,7 +146,9 @@ def test_outside_the_mask_every_byte_stays(photo_path: Path, starting_path: Path
     scale = int(random.integers(1, synthesizer.start_scales + 1))
     for dtype, factor in ((np.uint8, 1), (np.uint16, 257)):
         canvas = synthesizer.canvas(*SIZE, seed, dtype=dtype, start=start, start_scale=scale, mask=mask)
+        given = start.copy()
         picture = canvas.read()
+        np.testing.assert_array_equal(start, given)  # what was given is not written to
         weights = mask.weights(SIZE[::-1]).part(SIZE[::-1], 0, 0, *SIZE[::-1])
         expected = start.astype(dtype) * dtype(factor)
         np.testing.assert_array_equal(picture[weights == 0], expected[weights == 0])
@@ -156,6 +158,23 @@ def test_outside_the_mask_every_byte_stays(photo_path: Path, starting_path: Path
         y0, x0 = int(random.integers(0, SIZE[1])), int(random.integers(0, SIZE[0]))
         y1, x1 = int(random.integers(y0, SIZE[1])) + 1, int(random.integers(x0, SIZE[0])) + 1
         np.testing.assert_array_equal(canvas.read(Box(y0, x0, y1, x1)), picture[y0:y1, x0:x1])
+
+
+def test_what_stays_is_enlarged_in_bands(by_networks: Synthesizer) -> None:
+    """Of a canvas that no memory could hold, any part."""
+    start, mask = painting(4), blob(5)
+    canvas = by_networks.canvas(400_000, 250_000, 1, start=start, start_scale=1, mask=mask)
+    at = np.argwhere(Mask(mask).weights((250_000, 400_000)).part((100, 160), 0, 0, 100, 160) == 0)[0]
+    y, x = (int(place) * 2500 for place in at)
+    part = canvas[y : y + 20, x : x + 30]
+    expected = start[at[0], at[1]]
+    assert np.abs(part.astype(int) - expected).max() <= 3
+    small = by_networks.canvas(480, 300, 1, start=start, start_scale=1, mask=mask)
+    whole = small.read()
+    np.testing.assert_array_equal(small[100:177, 33:401], whole[100:177, 33:401])
+    cubic = np.asarray(Image.fromarray(start).resize((480, 300), Image.Resampling.BICUBIC)).astype(int)
+    weights = Mask(mask).weights((300, 480)).part((300, 480), 0, 0, 300, 480)
+    assert np.abs(whole[weights == 0] - cubic[weights == 0]).max() <= 4
 
 
 def test_coarser_levels_are_blended_too(synthesizer: Synthesizer) -> None:
@@ -223,6 +242,8 @@ def test_what_cannot_be_started_from(patches: Synthesizer, network: Synthesizer,
         lambda: canvas(*SIZE, start=start, start_scale=1, mask=blob(1), layout=symmetric), "not symmetric"
     )
     refused(lambda: canvas(*SIZE, start_scale=1, layout=Layout(retarget=True)), "either retarget or start")
+    tileable = Layout(tileable="x")
+    refused(lambda: canvas(*SIZE, start=start, start_scale=1, layout=tileable), "has borders of its own")
     own = Layout(start=StartPicture(start, 1))
     refused(lambda: canvas(*SIZE, start_scale=1, layout=own), "has a start already")
     (tmp_path / "flat.png").touch()

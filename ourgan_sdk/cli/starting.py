@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Picture
 from ..errors import OurganError
-from ..mask import MOST_GROWTH, Mask, brightest
+from ..mask import MOST_GROWTH, Mask
 from ..photograph import SUFFIXES as PICTURES
 from ..photograph import read_photograph
 from ..sizes import parse_size
@@ -38,6 +38,9 @@ from .options import (
 
 __all__ = ["add_masked_command", "add_start_command", "read_mask", "read_picture", "render_from"]
 
+
+_WHITE = 128
+"""From which level on, in all channels, a mask marks: with loss, files have no clean white."""
 
 _SAME_ASPECT = 0.01
 """By which a mask may be longer or shorter: sides are whole pixels."""
@@ -88,7 +91,10 @@ def add_masked_command(
         commands, use, functools.partial(_render_masked, use), description, picture=picture
     )
     parser.add_argument(
-        "--mask", type=Path, required=True, help="a picture that is white where it is to become new"
+        "--mask",
+        type=Path,
+        required=True,
+        help="an opaque picture, white where it is to become new and black elsewhere",
     )
     for name, default, what in (
         ("grow", grow, "by how much the mask grows"),
@@ -106,30 +112,36 @@ def add_masked_command(
 def _render_masked(use: Literal["harmonize", "edit"], options: argparse.Namespace) -> None:
     """Render within the mask; the rest stays as it is."""
     started = time.perf_counter()
-    picture = read_picture(options.picture)
+    picture = read_picture(options.picture, may_be_transparent=False)
     mask = read_mask(options, picture)
+    check_is_not(options.output, options.mask)
     synthesizer = open_synthesizer(options)
     scale = synthesizer.default_start_scale(use)
     render_from(synthesizer, options, picture, scale=scale, variety=0.0, mask=mask, started=started)
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, *, may_be_transparent: bool = True) -> Picture:
     """The pixels of a file, uint8 (h, w, 3); raises PhotographError."""
-    return read_photograph(path, may_be_flat=True).pixels
+    return read_photograph(path, may_be_flat=True, may_be_transparent=may_be_transparent).pixels
 
 
 def read_mask(options: argparse.Namespace, picture: Picture) -> Mask:
-    """That of `picture`; raises OurganError where the two do not belong together."""
-    pixels = read_picture(options.mask)
+    """That of `picture`; raises OurganError where the two do not belong together, or it marks nothing."""
+    pixels = read_picture(options.mask, may_be_transparent=False)
     height, width, _ = picture.shape
     if abs(pixels.shape[0] * width / (pixels.shape[1] * height) - 1) > _SAME_ASPECT:
         raise OurganError(
             f"{options.mask} has {pixels.shape[1]} x {pixels.shape[0]} pixels, {options.picture} has "
             f"{width} x {height}: a mask has to have the picture's size or aspect"
         )
+    darkest = np.minimum(np.minimum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    if darkest.max() < _WHITE:
+        raise OurganError(
+            f"{options.mask} is nowhere white, at most {darkest.max()} of 255 in all channels: paint white, "
+            f"{_WHITE} or more, where the picture is to become new"
+        )
     with refused_values():
-        # Files that were compressed with loss have no clean black.
-        return Mask(brightest(pixels) >= 128, grow=options.grow, soften=options.soften)
+        return Mask(darkest >= _WHITE, grow=options.grow, soften=options.soften)
 
 
 def render_from(

@@ -65,14 +65,18 @@ class Photograph:
 
 
 def read_photograph(
-    path: str | os.PathLike[str], *, most_pixels: int = MAX_PIXELS, may_be_flat: bool = False
+    path: str | os.PathLike[str],
+    *,
+    most_pixels: int = MAX_PIXELS,
+    may_be_flat: bool = False,
+    may_be_transparent: bool = True,
 ) -> Photograph:
     """Read a photograph as other programs show it.
 
     Orientation is applied, colour profiles are converted to sRGB, alpha is laid over white; grey, palettes
     and 16 bits become 8-bit RGB; of several pages or frames the first is taken. One of more than
     `most_pixels` is reduced to about as many, as it is read. `may_be_flat`: of a picture that is not to be
-    learned, such as a mask.
+    learned, such as a mask; `may_be_transparent`: else transparency is refused in place of laid over white.
 
     Raises PhotographError if the file is missing, no picture, broken, cut short, too large, flat, or of a
     kind that programs show differently; the message says which, and what to do.
@@ -88,19 +92,30 @@ def read_photograph(
         raise PhotographError(f"cannot read the photograph {path}: {error.strerror or error}") from error
     if size > MAX_BYTES and not unreadable(data):
         raise PhotographError(f"{path} has {size} bytes; at most {MAX_BYTES} are accepted: reduce it first")
-    return decode_photograph(data, str(path), most_pixels=most_pixels, may_be_flat=may_be_flat)
+    return decode_photograph(
+        data,
+        str(path),
+        most_pixels=most_pixels,
+        may_be_flat=may_be_flat,
+        may_be_transparent=may_be_transparent,
+    )
 
 
 @with_vips
 def decode_photograph(
-    data: bytes, name: str, *, most_pixels: int = MAX_PIXELS, may_be_flat: bool = False
+    data: bytes,
+    name: str,
+    *,
+    most_pixels: int = MAX_PIXELS,
+    may_be_flat: bool = False,
+    may_be_transparent: bool = True,
 ) -> Photograph:
     """The photograph in a file's bytes, which messages call `name`; otherwise as `read_photograph`."""
     pyvips = import_vips()
     try:
         opened = open_kind(data)
         with _forgetting():
-            pixels, is_whole = _decode(opened, name, most_pixels)
+            pixels, is_whole = _decode(opened, name, most_pixels, may_be_transparent=may_be_transparent)
             if not may_be_flat and _is_flat(pixels):
                 raise Refusal("is flat: it shows one colour, from which nothing can be learned")
     except Refusal as refusal:
@@ -115,10 +130,14 @@ def decode_photograph(
     return Photograph(pixels, hashlib.sha256(data).hexdigest(), height, width, kept, opened.kind)
 
 
-def _decode(opened: Opening, name: str, most_pixels: int) -> tuple[NDArray[np.uint8], bool]:
+def _decode(
+    opened: Opening, name: str, most_pixels: int, *, may_be_transparent: bool
+) -> tuple[NDArray[np.uint8], bool]:
     """(H, W, 3), upright, and whether it was not reduced. Raises Refusal and pyvips.Error."""
     image = _load(opened)
     check_size(image.width, image.height)
+    if not may_be_transparent and image.hasalpha() and _is_transparent(opened):
+        raise Refusal("has transparency, of which nothing says what it means here: save it without")
     factor = min(1.0, math.sqrt(most_pixels / (image.width * image.height)))
     note = _note(image) if opened.note is None else opened.note
     if note:
@@ -194,6 +213,13 @@ def _without_alpha(colors: Any, alpha: Any, unspecified: bool, name: str) -> Any
         )
     log.warning("%s: it has transparency; it is laid over white", name)
     return over_white(colors, alpha)
+
+
+def _is_transparent(opened: Opening) -> bool:
+    """Whether a picture with alpha is not opaque all over."""
+    image = _load(opened)
+    alpha = image[image.bands - 1]
+    return bool(alpha.min() < (255 if alpha.format == "uchar" else 65535))
 
 
 def _note(image: Any) -> str:

@@ -5,15 +5,16 @@
 """
 
 from .layout import Layout
-from .network import NetworkSource, read_reconstruction, reconstruction_feeds
+from .network import Draw, NetworkSource, read_reconstruction, reconstruction_feeds
 from .patches import PatchesSource, level_count
 from .source import Start, StructurePicture, StructureSource
 from .start import StartPicture, cells_of, moved
-from .walk import ALPHA, BETA, walk
+from .walk import ALPHA, BETA, steps_to_forget, walk
 
 __all__ = [
     "ALPHA",
     "BETA",
+    "Draw",
     "Layout",
     "NetworkSource",
     "PatchesSource",
@@ -26,5 +27,6 @@ __all__ = [
     "moved",
     "read_reconstruction",
     "reconstruction_feeds",
+    "steps_to_forget",
     "walk",
 ]

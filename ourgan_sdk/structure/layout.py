@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ..sizes import check_number
 from .start import StartPicture
 
 __all__ = ["VARIETY", "VERTICAL", "Axes", "Layout"]
@@ -45,9 +46,9 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.variety is not None:
-            _check_number("variety", self.variety, *VARIETY)
+            check_number("variety", self.variety, *VARIETY)
         if self.vertical is not None:
-            _check_number("vertical", self.vertical, *VERTICAL)
+            check_number("vertical", self.vertical, *VERTICAL)
         for name in ("tileable", "symmetric"):
             value = getattr(self, name)
             if value is not None and value not in get_args(Axes):
@@ -58,10 +59,10 @@ class Layout:
             raise ValueError(
                 "the photograph's own layout starts from the photograph: give either retarget or start"
             )
-        if self.retarget and self.tileable:
+        if self.tileable and (self.retarget or self.start is not None):
             raise ValueError(
-                "a picture of the photograph's own layout has its own borders: "
-                "give either retarget or tileable"
+                "a picture that starts from another, or has the photograph's own layout, has borders of its "
+                "own: give no tileable with it"
             )
 
     @property
@@ -97,10 +98,3 @@ class Layout:
 
     def _wraps(self, axis: str) -> bool:
         return self.tileable in (axis, "both") and self.symmetric not in (axis, "both")
-
-
-def _check_number(name: str, value: float, least: float, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"expected {name} to be a number, got {value!r}")
-    if not least <= value <= most:
-        raise ValueError(f"expected {name} to be from {least:g} to {most:g}, got {value!r}")

@@ -82,14 +82,14 @@ def read_reconstruction(bundle: Bundle) -> Tensor:
     structure = bundle.manifest.structure
     if structure is None or structure.reconstruction is None:
         raise BundleError(f"{bundle.path}: does not hold what reconstructs the photograph: fit it anew")
-    one, data = structure_inputs(structure)[0], bundle.read(structure.reconstruction)
+    one, entry = structure_inputs(structure)[0], bundle.manifest.files.get(structure.reconstruction)
     shape = (one.channels, one.height, one.width)
-    if len(data) != 4 * math.prod(shape):
+    if entry is not None and entry.size != 4 * math.prod(shape):
         raise BundleError(
-            f"{bundle.path}: member {structure.reconstruction!r} has {len(data)} bytes, expected float32 "
+            f"{bundle.path}: member {structure.reconstruction!r} has {entry.size} bytes, expected float32 "
             f"{shape}"
         )
-    maps = np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
+    maps = np.frombuffer(bundle.read(structure.reconstruction), "<f4").reshape(shape).astype(np.float32)
     if not np.isfinite(maps).all():
         raise BundleError(
             f"{bundle.path}: member {structure.reconstruction!r} has values that are not finite"

@@ -1,11 +1,11 @@
 """Random walks around what makes the photograph, for films (SinGAN, section 4, "single image animation").
 
 z_t = a z_rec + (1 - a) (z_(t-1) + b (z_(t-1) - z_(t-2)) + (1 - b) u_t), of noise u. Where the film is to be
-a loop, u repeats, and the walk has gone round until it does as well: it forgets a tenth of the past with
-every step.
+a loop, u repeats, and the walk has gone round until it does as well.
 """
 
 import hashlib
+import math
 from collections.abc import Generator
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from .._core import normal
 from ..arrays import Tensor
 
-__all__ = ["ALPHA", "BETA", "walk"]
+__all__ = ["ALPHA", "BETA", "steps_to_forget", "walk"]
 
 ALPHA = 0.1
 """How strongly a walk is drawn back to where it began; SinGAN's."""
@@ -21,8 +21,11 @@ ALPHA = 0.1
 BETA = 0.9
 """How much of a step is the one before; SinGAN's."""
 
-_FORGOTTEN = 300
-"""Steps after which float32 no longer knows the beginning: 0.9^300 is 2e-14."""
+_FORGOTTEN = 1e-7
+"""What is left of the beginning once float32 no longer knows it."""
+
+MOST_SKIPPED = 20_000
+"""Steps in which a walk has to have forgotten where it began, for a loop: at SinGAN's values it takes 154."""
 
 
 def walk(
@@ -40,13 +43,29 @@ def walk(
     u of a step is drawn by the seed, the step, the `stream` of a scale, and its place.
     """
     last = before = np.zeros(shape, np.float32)
-    skipped = -(-_FORGOTTEN // steps) * steps if is_loop else 0
+    skipped = -(-steps_to_forget(alpha, beta) // steps) * steps if is_loop else 0
     for index in range(skipped + steps):
         u = normal(*shape, _step_seed(seed, index % steps), stream)
         now = np.float32(1 - alpha) * (last + np.float32(beta) * (last - before) + np.float32(1 - beta) * u)
         before, last = last, now
         if index >= skipped:
             yield now
+
+
+def steps_to_forget(alpha: float, beta: float) -> int:
+    """How many steps it takes until nothing is left of where a walk began.
+
+    Raises ValueError where these are too many.
+    """
+    roots = np.roots([1.0, -(1 - alpha) * (1 + beta), (1 - alpha) * beta])
+    slowest = float(np.abs(roots).max())
+    steps = math.log(_FORGOTTEN) / math.log(slowest) if 0 < slowest < 1 else math.inf if slowest else 1
+    if steps > MOST_SKIPPED:
+        raise ValueError(
+            f"a loop takes a walk that comes back: give an alpha above {alpha:g}, a beta below {beta:g}, or "
+            "no loop (--no-loop)"
+        )
+    return math.ceil(steps) + 1
 
 
 def _step_seed(seed: int, step: int) -> int:

@@ -145,7 +145,16 @@ def test_errors_say_what_to_do(
     assert "has 100 x 100 pixels" in error_of([*command, str(other)], capsys)
     assert "a mask has to have the picture's size or aspect" in error_of([*command, str(other)], capsys)
     Image.new("L", SIZE).save(other)
-    assert "black all over" in error_of([*command, str(other)], capsys)
+    assert "is nowhere white, at most 0 of 255" in error_of([*command, str(other)], capsys)
+    Image.new("RGB", SIZE, (255, 0, 0)).save(other)
+    assert "is nowhere white, at most 0 of 255" in error_of([*command, str(other)], capsys)
+    Image.new("RGBA", SIZE, (255, 255, 255, 0)).save(other)
+    assert "has transparency, of which nothing says" in error_of([*command, str(other)], capsys)
+    Image.new("RGBA", SIZE, (255, 255, 255, 255)).save(other)  # opaque all over
+    assert main([*command, str(other)]) == 0
+    out.unlink()
+    own_mask = [*command[:4], str(mask), "--mask", str(mask)]
+    assert "is what the output is made from" in error_of(own_mask, capsys)
     assert "cannot read the photograph" in error_of([*command, "nothing.png"], capsys)
     refused = error_of([*command, str(mask), "--start-scale", "9"], capsys)
     assert "start_scale to be from 1 to" in refused

@@ -54,7 +54,7 @@ def test_unknown_detail(photograph_path: Path, detail: object) -> None:
 @pytest.mark.parametrize("extent", [0.2499, 1025, -1, 0, float("nan"), float("inf")])
 @pytest.mark.parametrize("detail", ["photograph", "network"])
 def test_extents_out_of_range(photograph_path: Path, extent: float, detail: str) -> None:
-    with pytest.raises(ValueError, match=r"an extent from 0\.25 to 1024 photographs"):
+    with pytest.raises(ValueError, match=r"the extent to be from 0\.25 to 1024"):
         Synthesizer(photograph_path, detail=detail).canvas(90, 60, extent=extent)
 
 

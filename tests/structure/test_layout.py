@@ -55,7 +55,7 @@ def test_what_patches_alone_can_do_is_told() -> None:
         ({"tileable": "z"}, ValueError, "tileable to be x, y, both or None, got 'z'"),
         ({"symmetric": "xy"}, ValueError, "symmetric to be x, y, both or None, got 'xy'"),
         ({"retarget": 1}, TypeError, "retarget to be True or False, got 1"),
-        ({"retarget": True, "tileable": "x"}, ValueError, "either retarget or tileable"),
+        ({"retarget": True, "tileable": "x"}, ValueError, "give no tileable with it"),
     ],
 )
 def test_refused(arguments: dict[str, object], error: type[Exception], words: str) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from export import to_onnx
 from ourgan_sdk import Bundle, BundleError, Synthesizer, learn, save_bundle
+from tests.reconstruction import check_reconstruction
 from tests.tiny import TINY, InterruptedBackward, train_step_by_step, write_photo
 from trainers import fit
 from trainers.networks import CoordConv2d, RRDBNet, Structure
@@ -138,6 +139,10 @@ def test_a_teacher_is_learned_from_and_named(photo: Path, tmp_path: Path) -> Non
     assert training.teacher is not None
     assert training.teacher.file == "teacher.pth"
     assert training.init is None
+
+
+def test_what_reconstructs_gives_the_trainers_error(finished: Path, photo: Path) -> None:
+    check_reconstruction(finished, photo)
 
 
 def test_without_the_photograph_and_resumed(

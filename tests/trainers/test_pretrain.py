@@ -407,7 +407,7 @@ def test_out_of_memory_is_told_in_one_line(
     def exhausted(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore words")
 
-    monkeypatch.setattr(fit, "train_structure", exhausted)
+    monkeypatch.setattr(fit, "train", exhausted)
     assert fit.main(fit_arguments(photos / "hills.png", tmp_path / "run")) == 1
     error = capsys.readouterr().err
     assert "out of memory (CUDA out of memory. Tried to allocate 2 GiB)" in error
