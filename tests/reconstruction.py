@@ -13,7 +13,7 @@ from trainers.photo import load_photo, structure_pyramid
 
 
 def check_reconstruction(run: Path, photo: Path) -> None:
-    """Through the bundle beside a run, the reconstruction's error is the logged one, to a tenth of a level."""
+    """Through the bundle beside a run, its reconstruction's error is the logged one, to a tenth level."""
     with Synthesizer(run.with_suffix(".ourgan")) as synthesizer:
         reconstruction = read_reconstruction(synthesizer.bundle)
         source = synthesizer._layouts.fed(lambda *asked: reconstruction_feeds(reconstruction, *asked))
