@@ -8,7 +8,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.tiny import write_photo
 
@@ -59,7 +61,7 @@ def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
     programs = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     environment = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false"}  # pyvips, pure Python, has no wheel
     install = [programs / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*install, f"{wheel}[cpu]"], check=True, timeout=600, env=environment)
+    subprocess.run([*install, f"{wheel}[cpu,animate]"], check=True, timeout=600, env=environment)
 
     def run(program: str, *arguments: object) -> str:
         result = subprocess.run(
@@ -95,3 +97,27 @@ def test_a_photograph_is_all_it_takes(run: Callable[..., str], tmp_path: Path) -
     )
     assert "structures of patches have" in run("ourgan", "info", bundle)
     run("python", "-c", PHOTOGRAPH, photo)
+
+
+def test_every_use_of_a_start(run: Callable[..., str], tmp_path: Path) -> None:
+    """Of a photograph (structures of patches) and of the sample (a network)."""
+    photo = write_photo(tmp_path / "hills.png", 240, 360)
+    art = write_photo(tmp_path / "art.png", 120, 180)
+    mask = tmp_path / "mask.png"
+    pixels = np.zeros((120, 180), np.uint8)
+    pixels[40:80, 60:120] = 255
+    Image.fromarray(pixels).save(mask)
+    for source in (photo, ROOT / "ourgan_sdk" / "samples" / "canyon.ourgan"):
+        for name, *arguments in (
+            ("render", source, "360x240", "--start-scale", 1),
+            ("paint", source, art, "--colors", 5),
+            ("harmonize", source, art, "--mask", mask),
+            ("edit", source, art, "--mask", mask),
+            ("superres", source, "--preview"),
+        ):
+            out = tmp_path / f"{name}.png"
+            assert str(out) in run("ourgan", name, *arguments, "-o", out)
+            assert out.stat().st_size > 1000
+        for film in ("film.mp4", "film.gif", "film.webp", "frames"):
+            run("ourgan", "animate", source, "-o", tmp_path / film, "--frames", 3, "--size", "96x64")
+            assert (tmp_path / film).exists()
