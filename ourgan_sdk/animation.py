@@ -2,8 +2,9 @@
 
 import contextlib
 import itertools
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,10 +44,22 @@ class Animation:
     Every iteration gives the same frames.
     """
 
-    def __init__(self, frames: Frames, size: tuple[int, int], count: int, *, is_loop: bool) -> None:
-        """`size` is (width, height). Made by `Synthesizer.animation`, which tells what is raised."""
+    def __init__(
+        self,
+        frames: Frames,
+        size: tuple[int, int],
+        count: int,
+        *,
+        is_loop: bool,
+        description: Mapping[str, object],
+    ) -> None:
+        """`size` is (width, height); `description` says in a file what the film was made of.
+
+        Made by `Synthesizer.animation`, which tells what is raised.
+        """
         self.width, self.height = size
         self.is_loop = is_loop
+        self._description = description
         self._frames = frames
         self._count = count
 
@@ -75,6 +88,8 @@ class Animation:
     ) -> Path:
         """Stream the film into a file or a folder, and return its path, made absolute.
 
+        Its metadata says, as JSON, what it was made of (not in WebP).
+
         Args:
             path: .mp4, .gif or .webp, or the name of a folder for PNG files. MP4, GIF and WebP take the extra
                 `animate`.
@@ -98,7 +113,8 @@ class Animation:
         count = self._count
         if first is not None:
             count = min(check_integer("first", first, MOST_FRAMES), count)
-        film = Film(self.width, self.height, rate, self.is_loop, quality)
+        description = json.dumps(self._description)
+        film = Film(self.width, self.height, rate, self.is_loop, quality, description)
         check_film(Path(path), film)
         with stoppable(cancel, timeout):
             return save_film(path, self._reported(count, progress), film)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import resample
+from ._version import __version__
 from .animation import MOST_FRAMES, Animation, Frames, NetworkFrames, PatchesFrames
 from .arrays import Picture
 from .blending import BlendedRenderer
@@ -479,7 +480,20 @@ class Synthesizer:
             fitting = self._fitting_extent((height, width)) if extent is None else extent
             frame = functools.partial(self._frame, (height, width), seed, fitting)
             made = NetworkFrames(frame, read_reconstruction(self.bundle), count, seed, first, **walking)
-        return Animation(made, (width, height), count, is_loop=bool(is_loop))
+        description = {
+            "software": f"ourgan_sdk {__version__}",
+            "bundle": self.bundle.sha256,
+            "structure": "patches" if self.takes_patches else "network",
+            "detail": "photograph" if self._takes_detail else "network",
+            "width": width,
+            "height": height,
+            "frames": count,
+            "seed": seed,
+            "start_scale": first,
+            "extent": extent,
+            **walking,
+        }
+        return Animation(made, (width, height), count, is_loop=bool(is_loop), description=description)
 
     def _frame(self, size: tuple[int, int], seed: int, extent: float, draw: Draw) -> Canvas:
         """One of a film, of `size` (height, width), whose network is fed with what `draw` draws."""

@@ -1,5 +1,6 @@
 """Films: random walks that come back, the same whenever they are made, streamed into files."""
 
+import json
 import os
 import pickle
 import signal
@@ -237,6 +238,18 @@ def test_memory_does_not_grow_with_a_film(tmp_path: Path, name: str) -> None:
 
     save_film(tmp_path / name, frames(), Film(96, 64, 10, True, 90))
     assert most <= 2
+
+
+def test_a_film_says_what_it_was_made_of(patches: Synthesizer, tmp_path: Path) -> None:
+    film = patches.animation(*SIZE, 3, 7)
+    with av.open(str(film.save(tmp_path / "a.mp4"))) as container:
+        told = [json.loads(container.metadata["comment"])]
+    with Image.open(film.save(tmp_path / "a.gif")) as image:
+        told.append(json.loads(image.info["comment"]))
+    with Image.open(film.save(tmp_path / "frames") / "frame-0000002.png") as image:
+        told.append(json.loads(image.info["Description"]))
+    assert all(one == told[0] for one in told)
+    assert (told[0]["seed"], told[0]["frames"], told[0]["bundle"]) == (7, 3, patches.bundle.sha256)
 
 
 def test_films_can_be_pickled(patches: Synthesizer, network: Synthesizer) -> None:

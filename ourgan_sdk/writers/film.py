@@ -44,6 +44,8 @@ class Film:
     rate: float
     is_loop: bool
     quality: int
+    description: str = ""
+    """For the file's metadata: ASCII. WebP's encoder takes none."""
 
 
 def save_film(path: str | os.PathLike[str], frames: Iterable[Picture], film: Film) -> Path:
@@ -125,6 +127,8 @@ def _encode_by_av(frames: Iterator[Picture], output: Path, film: Film, codec: _C
         with av.open(
             os.fspath(output), "w", format=codec.container, options=codec.container_options
         ) as container:
+            if film.description:
+                container.metadata["comment"] = film.description
             stream = container.add_stream(codec.name, rate=Fraction(film.rate).limit_denominator(1000))
             stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
             stream.options = codec.options
@@ -157,6 +161,8 @@ def _encode_gif(frames: Iterator[Picture], output: Path, film: Film) -> None:
             file.write(b"GIF89a" + struct.pack("<HHBBB", film.width, film.height, 0, 0, 0))
             if film.is_loop:
                 file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+            if film.description:
+                file.write(b"!\xfe" + _in_blocks(film.description.encode("ascii")))
             shown = 0
             for index, picture in enumerate(frames, 1):
                 until = round(100 * index / film.rate)
@@ -169,11 +175,18 @@ def _encode_gif(frames: Iterator[Picture], output: Path, film: Film) -> None:
         raise OutputError(f"cannot write the film: {error}") from error
 
 
+def _in_blocks(data: bytes) -> bytes:
+    """As GIF holds text: blocks of at most 255 bytes behind their lengths."""
+    parts = [data[first : first + 255] for first in range(0, len(data), 255)]
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+
+
 def _encode_frames(frames: Iterator[Picture], output: Path, film: Film) -> None:
     """Each a PNG file."""
     output.mkdir()
     for index, picture in enumerate(frames, 1):
-        with open_writer(output / f"frame-{index:07}.png", film.width, film.height) as writer:
+        name = output / f"frame-{index:07}.png"
+        with open_writer(name, film.width, film.height, description=film.description) as writer:
             writer.write(np.ascontiguousarray(picture))
 
 
