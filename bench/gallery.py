@@ -19,12 +19,15 @@ from PIL import Image, ImageDraw
 from bench.pictures import QUALITY, joined
 from ourgan_sdk import Layout, Mask, Synthesizer
 from ourgan_sdk.arrays import Picture
+from ourgan_sdk.layouts import StartUse
 
 CELL = 400
 """Pixels of the long side of what is shown small."""
 
 SIZE = 1920, 1280
 """Of the composites, and of what is rendered of them."""
+
+LARGE = 7680, 4320
 
 Size = tuple[int, int]
 
@@ -52,6 +55,14 @@ EDITED = [
 ]
 
 
+USES: tuple[tuple[StartUse, Paste | None, tuple[int, int]], ...] = (
+    ("paint", None, (1900, 3300)),
+    ("harmonize", HARMONIZED[0], (2400, 4400)),
+    ("edit", EDITED[2], (2700, 1000)),
+)
+"""What is shown at 7680 x 4320, and where at 100 %."""
+
+
 def main() -> None:
     """Write the pictures."""
     parser = argparse.ArgumentParser(
@@ -72,6 +83,7 @@ def main() -> None:
             ("analogy", analogies(synthesizers, photos)),
             ("harmonize", blended(synthesizers, photos, HARMONIZED, "harmonize", inputs)),
             ("edit", blended(synthesizers, photos, EDITED, "edit", inputs)),
+            ("8k", large(synthesizers, photos)),
             ("animate", frames([synthesizers[0], synthesizers[3]])),
             ("superres", enlarged(synthesizers[0], photos[0])),
         ):
@@ -190,7 +202,7 @@ def blended(
     synthesizers: Sequence[Synthesizer],
     photos: Sequence[Picture],
     pastes: Sequence[Paste],
-    use: str,
+    use: StartUse,
     inputs: Path,
 ) -> Picture:
     """Composites above what becomes of them, and a part of that at 100 %."""
@@ -204,7 +216,7 @@ def blended(
             *SIZE,
             layout=Layout(variety=0.0),
             start=picture,
-            start_scale=synthesizer.default_start_scale("harmonize" if use == "harmonize" else "edit"),
+            start_scale=synthesizer.default_start_scale(use),
             mask=Mask(mask, grow=7.0 if use == "harmonize" else 20.0),
         )
         whole = canvas.read()
@@ -212,6 +224,30 @@ def blended(
         y = min(max(0, round(paste.to[0] * SIZE[1] - height / 2)), SIZE[1] - height)
         x = min(max(0, round((paste.to[1] + paste.radii[1]) * SIZE[0] - width / 2)), SIZE[0] - width)
         columns.append(joined([small(picture), small(whole), whole[y : y + height, x : x + width]], 0))
+    return joined(columns, 1)
+
+
+def large(synthesizers: Sequence[Synthesizer], photos: Sequence[Picture]) -> Picture:
+    """A painting, a paste and a copy at 7680 x 4320: whole, and a part of each at 100 %."""
+    columns = []
+    for use, paste, (y, x) in USES:
+        synthesizer = synthesizers[paste.onto if paste else 0]
+        mask = None
+        if paste is None:
+            start = synthesizer.recolored(painting(LARGE), 5)
+        else:
+            start, marked = pasted(photos, paste, LARGE)
+            mask = Mask(marked, grow=7.0 if use == "harmonize" else 20.0)
+        canvas = synthesizer.canvas(
+            *LARGE,
+            layout=Layout(variety=0.0),
+            start=start,
+            start_scale=synthesizer.default_start_scale(use),
+            mask=mask,
+        )
+        whole = canvas.read()
+        top = small(whole)
+        columns.append(joined([top, whole[y : y + 500, x : x + top.shape[1]]], 0))
     return joined(columns, 1)
 
 
