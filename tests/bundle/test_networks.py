@@ -21,6 +21,7 @@ from ourgan_sdk.bundle import Manifest, Network, Structure
 from ourgan_sdk.bundle.networks import check_network
 from ourgan_sdk.bundle.networks.inference import Outline, calls
 from ourgan_sdk.bundle.networks.parsing import NetworkError, parse
+from ourgan_sdk.bundle.structure_inputs import structure_inputs
 from ourgan_sdk.engines import Options
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.engines.openvino import OpenVinoEngine
@@ -101,10 +102,10 @@ def test_networks_of_the_sample_pass_and_compute_the_same() -> None:
             got = OnnxRuntimeEngine(network.data).enlarge(picture)
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)  # the runtime fuses in another order
     feeds = {
-        f"noise_{index}": np.random.default_rng(index)
-        .random((1, scale.channels, scale.height, scale.width))
+        one.name: np.random.default_rng(index)
+        .random((1, one.channels, one.height, one.width))
         .astype(np.float32)
-        for index, scale in enumerate(bundle.manifest.structure.scales)
+        for index, one in enumerate(structure_inputs(bundle.manifest.structure))
     }
     file = bundle.manifest.structure.file
     expected = OnnxRuntimeEngine(bundle.read(file)).run(feeds)

@@ -404,7 +404,7 @@ def test_options_out_of_range(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--retarget --tileable x", "either retarget or tileable"),
+        ("--retarget --tileable x", "give no tileable with it"),
         ("--tileable x --detail network", "tileable: networks that make detail"),
         ("--structure network", "has no structure network"),
     ],
