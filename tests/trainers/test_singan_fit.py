@@ -91,17 +91,6 @@ def test_seeds_vary_the_less_the_later_they_start(run: Path) -> None:
         assert diversity[-1] > 0
 
 
-@pytest.mark.usefixtures("_tiny_singan")
-@pytest.mark.parametrize("run", ["singan-draft"], indirect=True)
-def test_trained_models_resume(run: Path) -> None:
-    """A finished run goes on to the same bundle, from its checkpoints alone."""
-    output = run.parent / "again.ourgan"
-    assert fit.main(["--resume", str(run), "-o", str(output), "--device", "cpu", "--quiet"]) == 0
-    one, other = Bundle.open(output), Bundle.open(run.with_suffix(".ourgan"))
-    for name in ("structure.onnx", "reconstruction.f32"):
-        assert one.read(name) == other.read(name)
-
-
 def test_noise_padding_is_singans_alone(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
