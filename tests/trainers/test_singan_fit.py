@@ -54,7 +54,7 @@ def structure_of(bundle: Bundle) -> Structure:
 
 
 def test_what_reconstructs_gives_the_trainers_error(run: Path, photo: Path) -> None:
-    """PAPER.md's first point; OUR-GAN's in test_fit."""
+    """SinGAN's reconstruction; OUR-GAN's is in test_fit."""
     check_reconstruction(run, photo)
 
 
@@ -80,7 +80,7 @@ def test_the_bundle_is_like_any_other(run: Path) -> None:
 
 
 def test_seeds_vary_the_less_the_later_they_start(run: Path) -> None:
-    """PAPER.md's second point, of the network's own noise and what moves what it starts from."""
+    """Of the network's own noise, and of what moves what it starts from."""
     with Synthesizer(run.with_suffix(".ourgan")) as synthesizer:
         real = synthesizer._layouts.photograph().mean(2)
         diversity = []
@@ -101,7 +101,7 @@ def test_noise_padding_is_singans_alone(
 
 
 def test_borders_move_where_noise_surrounds_pictures() -> None:
-    """PAPER.md's sixth point, of untrained networks: corners vary as much as the middle, not half of it."""
+    """Of untrained networks: corners vary as much as the middle, not half of it."""
     ratios = {}
     for padding in ("zeros", "noise"):
         torch.manual_seed(1)
