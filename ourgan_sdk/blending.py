@@ -116,6 +116,8 @@ class BlendedRenderer(RendererAround):
         """What stays, at most as large as it is to be: the last one that had to be reduced is kept."""
         if self._old.shape[0] <= size[0] or self._old.shape[1] <= size[1]:
             return self._old
-        if size not in self._reduced:
-            self._reduced = {size: resample(self._old, *size)}
-        return self._reduced[size]
+        reduced = self._reduced.get(size)
+        if reduced is None:  # another thread may put one of another size there at any time
+            reduced = resample(self._old, *size)
+            self._reduced = {size: reduced}
+        return reduced
