@@ -7,6 +7,7 @@ import operator
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -23,7 +24,7 @@ from .passes.networks import Networks
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer, RendererAround
 from .resume import Finished, begun_with, open_finished
-from .sizes import check_integer
+from .sizes import check_integer, check_size
 from .stopping import Cancel, stoppable
 from .system.atomic import absolute, check_is_not
 from .system.frames import holding_nothing
@@ -32,6 +33,7 @@ from .thumbnails import reduce_picture
 from .writers import ArrayWriter, Writer, open_writer
 
 __all__ = ["Canvas", "Level", "check_dtype", "check_seed"]
+from .viewing import plan_view
 
 _CHANNELS = 3
 
@@ -208,19 +210,23 @@ class Canvas:
         """
         check_progress(progress)
         index, box = self._part(box, level)
-        # What is larger than the cache would only push out what is there.
-        size = box.height * box.width * _CHANNELS * self.dtype.itemsize
-        keep = size <= self._renderer.plan.cache.limit
+        keep = self._is_kept(box)
         with self._at_work(cancel, timeout, keep=keep), _timed(stats) as numbers:
             writer = ArrayWriter(box.width, box.height, self.dtype)
             self._renderer.render(index, box, writer.write, progress, numbers, keep=keep)
         return writer.array
 
     @contextlib.contextmanager
-    def _at_work(self, cancel: Cancel | None, timeout: float | None, *, keep: bool) -> Iterator[None]:
-        """Wait for the canvas's turn to render, in which `cancel` or `timeout` may end it."""
+    def _at_work(
+        self, cancel: Cancel | None, timeout: float | None, *, keep: bool, more: int = 0
+    ) -> Iterator[None]:
+        """Wait for the canvas's turn to render, in which `cancel` or `timeout` may end it.
+
+        `more`: bytes that it takes besides.
+        """
         self._networks.check_open()
-        with stoppable(cancel, timeout), turn(self._renderer.need(keep=keep)):
+        need = self._renderer.need(keep=keep)
+        with stoppable(cancel, timeout), turn(replace(need, own=need.own + more)):
             yield
 
     def sources(
@@ -239,6 +245,57 @@ class Canvas:
         if the level is made by a network.
         """
         check_progress(progress)
+    @holding_nothing()
+    def view(
+        self,
+        box: Box,
+        width: SupportsIndex,
+        height: SupportsIndex,
+        *,
+        progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
+        stats: RenderStats | None = None,
+    ) -> Picture:
+        """The pixels of `box`, in pixels of the canvas, at another size, as an array (height, width, 3).
+
+        It is made of the coarsest of `levels` that has as many pixels along both axes, in about that level's
+        time. Views that lie side by side on the grid of a power of two, in whose pixels they have their size
+        (that of what the picture's border leaves of a pixel rounded up), join exactly: they are parts of a
+        level, where there is one of that `downsample`, or of one that is reduced from the next finer level.
+
+        Args:
+            box: A region (y0, x0, y1, x1), not empty, within the picture.
+            width: Of the view, in pixels: fewer than the box has, or more, from 1 to 2^31 - 1.
+            height: As `width`; their ratio may be another than the box's.
+            progress: True for a bar, or a function of (done, total); more on all three: `Synthesizer.render`.
+            cancel: Ends the render once its `is_set()` is true.
+            timeout: Seconds after which the render ends.
+            stats: An object to which the numbers of this render are added.
+
+        Raises:
+            SizeError: `width` or `height` is not allowed, or the array does not fit into memory.
+            IndexError, TypeError, ValueError: As for `read`.
+            RenderCancelledError, RenderTimeoutError: `cancel` was set, or `timeout` is over.
+            BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
+        """
+        check_progress(progress)
+        width, height = check_size(width, height)
+        _, box = self._part(box, 0)
+        shapes = [(level.shape[0], level.shape[1]) for level in self.levels]
+        view = plan_view(shapes, [level.downsample for level in self.levels], box, (height, width))
+        writer = ArrayWriter(width, height, self.dtype)
+        source, write = view.begin(writer.write, self.dtype)
+        keep = self._is_kept(source)
+        with self._at_work(cancel, timeout, keep=keep, more=view.bytes), _timed(stats) as numbers:
+            self._renderer.render(view.level, source, write, progress, numbers, keep=keep)
+        return writer.array
+
+    def _is_kept(self, box: Box) -> bool:
+        """Whether the tiles of `box` are: what is larger than the cache would only push out what is there."""
+        size = box.height * box.width * _CHANNELS * self.dtype.itemsize
+        return size <= self._renderer.plan.cache.limit
+
         index, box = self._part(box, level)
         with self._at_work(cancel, timeout, keep=False):
             return self._renderer.sources(index, box, progress)
