@@ -68,7 +68,7 @@ Detail::Detail(std::shared_ptr<const PhotographLevels> photograph, Found found,
       sizes_(std::move(sizes)),
       wrap_(wrap),
       limit_(limit * kSteps) {
-    check_sizes(*photograph_, sizes_);
+    check_found(*photograph_, found_, sizes_, wrap_);
 }
 
 std::int64_t Detail::bytes() const {

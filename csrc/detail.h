@@ -11,8 +11,8 @@ namespace ourgan {
 
 class Detail {
 public:
-    // found: with sizes and wrap; sizes: of all levels of the picture; limit: settings'.
-    // Throws std::invalid_argument where check_sizes() does.
+    // found: with sizes and wrap, by this process or another one; sizes: of all levels of the picture; limit: settings'.
+    // Throws std::invalid_argument where check_found() does.
     Detail(std::shared_ptr<const PhotographLevels> photograph, Found found, LevelSizes sizes, const Wrap& wrap,
            std::int32_t limit);
 
@@ -20,6 +20,7 @@ public:
     int base() const { return photograph_->searched() - 1; }
     int levels() const { return static_cast<int>(sizes_.size()); }
     std::int64_t bytes() const;
+    const Found& found() const { return found_; }
 
     // Writes `box` of a level, in its pixels, to `out`, uint8 or uint16 of three channels and the box's size. Where the
     // picture wraps, a box may lie anywhere and be as long as the picture.

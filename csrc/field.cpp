@@ -138,6 +138,37 @@ Planes16 pad(const Planes16& picture, const Margin& margin) {
     return result;
 }
 
+// Offsets may be any numbers: sums are wider.
+void check_places(const Field& field, const PhotographLevels& photograph, int level) {
+    const std::int64_t lowest = photograph.height(level) - kPatch, rightmost = photograph.width(level) - kPatch;
+    for (std::int32_t i = 0; i < field.rows; ++i) {
+        for (std::int32_t j = 0; j < field.columns; ++j) {
+            const Offset o = *field.cells().at(i, j);
+            const std::int64_t y = std::int64_t{field.stride} * i - kLead + o.y, x = std::int64_t{field.stride} * j - kLead + o.x;
+            if (y < 0 || x < 0 || y > lowest || x > rightmost) {
+                throw std::invalid_argument("expected the field's patches to lie within the photograph");
+            }
+        }
+    }
+}
+
+void check_values(const Planes16& planes, std::int32_t height, std::int32_t width, std::int32_t least, std::int32_t most,
+                  const std::string& name) {
+    if (planes.height() != height || planes.width() != width) {
+        throw std::invalid_argument("expected the " + name + " of " + std::to_string(height) + " x " +
+                                    std::to_string(width) + ", got " + std::to_string(planes.height()) + " x " +
+                                    std::to_string(planes.width()));
+    }
+    const Window<const std::int16_t> window = planes.window();
+    for (const std::int16_t* plane : window.plane) {
+        const auto [low, high] = std::minmax_element(plane, plane + window.stride * window.height);
+        if (*low < least || *high > most) {
+            throw std::invalid_argument("expected values of the " + name + " from " + std::to_string(least) + " to " +
+                                        std::to_string(most));
+        }
+    }
+}
+
 void check_start(const PhotographLevels& photograph, const Start& start, const LevelSizes& sizes) {
     if (start.level < 0 || start.level >= photograph.searched() || (start.field == nullptr) == (start.structure == nullptr)) {
         throw std::invalid_argument("expected a start at a level that is searched");
@@ -151,23 +182,7 @@ void check_start(const PhotographLevels& photograph, const Start& start, const L
     if (start.field->stride != 1 || height != start.field->rows || width != start.field->columns) {
         throw std::invalid_argument("expected the size of its level to be the field's");
     }
-    for (std::int32_t i = 0; i < height; ++i) {
-        for (std::int32_t j = 0; j < width; ++j) {
-            const Offset o = *start.field->cells().at(i, j);
-            const std::int32_t y = i - kLead + o.y, x = j - kLead + o.x;
-            if (y < 0 || x < 0 || y > photograph.height(start.level) - kPatch || x > photograph.width(start.level) - kPatch) {
-                throw std::invalid_argument("expected the field's patches to lie within the photograph");
-            }
-        }
-    }
-}
-
-void check_wrap(const LevelSizes& sizes, const Wrap& wrap) {
-    for (std::size_t i = 1; i < sizes.size(); ++i) {
-        if ((wrap.y && sizes[i].first != 2 * sizes[i - 1].first) || (wrap.x && sizes[i].second != 2 * sizes[i - 1].second)) {
-            throw std::invalid_argument("a side that wraps must be twice as long at each level as at the one before");
-        }
-    }
+    check_places(*start.field, photograph, start.level);
 }
 
 // Cells to the neighbours that are tried at a finer level: when it is first matched, and once it is put together.
@@ -330,6 +345,37 @@ void check_sizes(const PhotographLevels& photograph, const LevelSizes& sizes) {
             throw std::invalid_argument("each level must have half the next one's sides, rounded up");
         }
     }
+}
+
+void check_wrap(const LevelSizes& sizes, const Wrap& wrap) {
+    for (std::size_t i = 1; i < sizes.size(); ++i) {
+        if ((wrap.y && sizes[i].first != 2 * sizes[i - 1].first) || (wrap.x && sizes[i].second != 2 * sizes[i - 1].second)) {
+            throw std::invalid_argument("a side that wraps must be twice as long at each level as at the one before");
+        }
+    }
+}
+
+std::pair<std::int32_t, std::int32_t> found_size(const PhotographLevels& photograph, const LevelSizes& sizes,
+                                                 const Wrap& wrap) {
+    const int level = photograph.searched() - 1;
+    const auto& [height, width] = sizes[static_cast<std::size_t>(level)];
+    const Margin margin = margin_at(level, wrap);
+    return {height + 2 * margin.y, width + 2 * margin.x};
+}
+
+void check_found(const PhotographLevels& photograph, const Found& found, const LevelSizes& sizes, const Wrap& wrap) {
+    check_sizes(photograph, sizes);
+    check_wrap(sizes, wrap);
+    const auto [height, width] = found_size(photograph, sizes, wrap);
+    check_values(found.picture, height, width, 0, kWhite, "picture");
+    check_values(found.tone, height, width, -kWhite / 2, kWhite / 2, "tone");
+    const Field& field = found.field;
+    const auto count = [&field](std::int32_t side) { return (side + field.stride - 1) / field.stride; };
+    if ((field.stride != 1 && field.stride != 2) || field.rows != count(height) || field.columns != count(width) ||
+        field.offsets.size() != static_cast<std::size_t>(field.rows) * static_cast<std::size_t>(field.columns)) {
+        throw std::invalid_argument("expected a field of the picture's size, or half of it, rounded up");
+    }
+    check_places(field, photograph, photograph.searched() - 1);
 }
 
 Found find_field(const PhotographLevels& photograph, const Start& start, const LevelSizes& sizes, const Wrap& wrap,

@@ -41,6 +41,18 @@ inline constexpr std::int32_t kLongestSide = 1 << 29;
 // are searched and no more than it has, each half the next one, rounded up, with sides from 1 to kLongestSide.
 void check_sizes(const PhotographLevels& photograph, const LevelSizes& sizes);
 
+// Throws std::invalid_argument unless a side that wraps is exactly twice as long at each level as at the one before.
+void check_wrap(const LevelSizes& sizes, const Wrap& wrap);
+
+// (height, width) of what is found of a picture, whose sizes have been checked: those of its last searched level, with
+// the margin where it wraps.
+std::pair<std::int32_t, std::int32_t> found_size(const PhotographLevels& photograph, const LevelSizes& sizes,
+                                                 const Wrap& wrap);
+
+// Throws std::invalid_argument unless `found` can be what was found of such a picture: of its size, with values that a
+// search can give, every patch within the photograph. Whatever it holds, nothing is read beyond it.
+void check_found(const PhotographLevels& photograph, const Found& found, const LevelSizes& sizes, const Wrap& wrap);
+
 // Called between the steps of the search with the share of the work that is done; what it throws ends the search.
 using Report = std::function<void(double)>;
 

@@ -5,6 +5,7 @@
 #include <pybind11/typing.h>
 
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <memory>
@@ -616,6 +617,67 @@ std::unique_ptr<ourgan::Detail> find_detail(const std::shared_ptr<ourgan::Photog
     return find({&planes, nullptr, 0});
 }
 
+// A view of memory that `owner` holds, little-endian wherever this runs; nobody may write to it.
+template <class T>
+py::array view(const T* data, const std::vector<py::ssize_t>& shape, const py::object& owner) {
+    py::array array(py::dtype::of<T>(), shape, data, owner);
+    array.attr("flags").attr("writeable") = false;
+    return array.attr("astype")(array.dtype().attr("newbyteorder")("<"), "copy"_a = false);
+}
+
+py::typing::Dict<py::str, py::array> detail_state(const py::object& self) {
+    const ourgan::Found& found = self.cast<const ourgan::Detail&>().found();
+    const auto planes = [&self](const ourgan::Planes16& picture) {
+        return view(picture.window().plane[0], {ourgan::kColours, picture.height(), picture.width()}, self);
+    };
+    static_assert(sizeof(ourgan::Offset) == 2 * sizeof(std::int32_t));
+    const ourgan::Field& field = found.field;
+    return py::dict("picture"_a = planes(found.picture),
+                    "field"_a = view(&field.offsets.data()->y, {field.rows, field.columns, 2}, self),
+                    "tone"_a = planes(found.tone));
+}
+
+// The values of a contiguous little-endian array of integers of this shape.
+template <class T>
+py::array readable_state(const py::array& array, const std::vector<py::ssize_t>& shape, const char* name) {
+    const py::dtype type = py::dtype::of<T>();
+    const bool fits = std::vector<py::ssize_t>(array.shape(), array.shape() + array.ndim()) == shape;
+    if (!fits || !array.dtype().attr("newbyteorder")("=").equal(type) || (array.flags() & py::array::c_style) == 0) {
+        throw py::value_error(py::str("expected {} to be a contiguous array {} of {}, got {}")
+                                  .format(name, py::tuple(py::cast(shape)), type, describe(array)));
+    }
+    return array.attr("astype")(type, "copy"_a = false);
+}
+
+void copy_planes(const py::array& from, ourgan::Planes16& to) {
+    std::memcpy(to.writable().plane[0], from.data(), static_cast<std::size_t>(from.nbytes()));
+}
+
+// What another process has found.
+std::unique_ptr<ourgan::Detail> restore_detail(const std::shared_ptr<ourgan::PhotographLevels>& photograph,
+                                               const ourgan::LevelSizes& sizes, const py::array& picture,
+                                               const py::array& field, const py::array& tone,
+                                               const std::optional<ourgan::DetailSettings>& given,
+                                               std::pair<bool, bool> wrap) {
+    const ourgan::Wrap wraps{wrap.first, wrap.second};
+    ourgan::check_sizes(*photograph, sizes);
+    const auto [height, width] = ourgan::found_size(*photograph, sizes, wraps);
+    const std::vector<py::ssize_t> planes{ourgan::kColours, height, width};
+    const py::array shown = readable_state<std::int16_t>(picture, planes, "picture");
+    const py::array added = readable_state<std::int16_t>(tone, planes, "tone");
+    // A field of every pixel, where the picture has no coarser level that is searched, or of every other one.
+    const std::int32_t stride = field.ndim() == 3 && field.shape(0) == height && field.shape(1) == width ? 1 : 2;
+    ourgan::Found found{ourgan::Planes16(height, width), ourgan::make_field(height, width, stride),
+                        ourgan::Planes16(height, width)};
+    const py::array places = readable_state<std::int32_t>(field, {found.field.rows, found.field.columns, 2}, "field");
+    py::gil_scoped_release release;
+    copy_planes(shown, found.picture);
+    copy_planes(added, found.tone);
+    std::memcpy(found.field.offsets.data(), places.data(), static_cast<std::size_t>(places.nbytes()));
+    return std::make_unique<ourgan::Detail>(photograph, std::move(found), sizes, wraps,
+                                            given.value_or(ourgan::DetailSettings{}).limit);
+}
+
 // What a composition begins with.
 ConstPicture readable_start(const py::array& array) {
     if (!is_native(array.dtype(), 'u', 1) || array.ndim() != 3 || array.shape(2) != ourgan::kColours) {
@@ -747,6 +809,13 @@ void bind_detail(py::module_& m) {
         .def(py::init(&find_detail), "photograph"_a, "structure"_a, "sizes"_a, "seed"_a = 0,
              "settings"_a = py::none(), "threads"_a = 0, "report"_a = py::none(),
              "wrap"_a = std::pair<bool, bool>(false, false))
+        .def_static("restored", &restore_detail, "photograph"_a, "sizes"_a, py::kw_only(), "picture"_a, "field"_a, "tone"_a,
+                    "settings"_a = py::none(), "wrap"_a = std::pair<bool, bool>(false, false),
+                    "The picture that another process has found, as its `state()` says; the arrays are copied.\n\n"
+                    "ValueError: they do not belong together, or hold what no search finds.")
+        .def("state", &detail_state,
+             "What has been found of the whole picture, for `restored`: views of the last searched level's picture and\n"
+             "tone, '<i2' (3, h, w), and of its field, '<i4' (rows, columns, 2).")
         .def_property_readonly("base", &Detail::base, "The coarsest level that can be gathered.")
         .def_property_readonly("levels", &Detail::levels)
         .def_property_readonly("bytes", &Detail::bytes, "Memory that it takes beside the photograph's levels.")

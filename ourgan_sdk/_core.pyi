@@ -488,6 +488,13 @@ class Detail:
     search that is done; what it raises ends it. threads: 0 for all the machine has.
     ValueError, TypeError: these do not belong together.
     """
+    @staticmethod
+    def restored(photograph: PhotographLevels, sizes: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]], *, picture: numpy.ndarray, field: numpy.ndarray, tone: numpy.ndarray, settings: DetailSettings | None = None, wrap: tuple[bool, bool] = (False, False)) -> Detail:
+        """
+        The picture that another process has found, as its `state()` says; the arrays are copied.
+        
+        ValueError: they do not belong together, or hold what no search finds.
+        """
     def __init__(self, photograph: PhotographLevels, structure: Composition | numpy.ndarray, sizes: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]], seed: typing.SupportsInt | typing.SupportsIndex = 0, settings: DetailSettings | None = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, report: typing.Any = None, wrap: tuple[bool, bool] = (False, False)) -> None:
         ...
     def gather(self, level: typing.SupportsInt | typing.SupportsIndex, box: Box, out: numpy.ndarray, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
@@ -499,6 +506,11 @@ class Detail:
     def sources(self, level: typing.SupportsInt | typing.SupportsIndex, box: Box) -> numpy.typing.NDArray[numpy.int32]:
         """
         From where in the photograph's level each pixel mainly comes: int32 (h, w, 2), (y, x).
+        """
+    def state(self) -> dict[str, numpy.ndarray]:
+        """
+        What has been found of the whole picture, for `restored`: views of the last searched level's picture and
+        tone, '<i2' (3, h, w), and of its field, '<i4' (rows, columns, 2).
         """
     @property
     def base(self) -> int:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ._core import Box
 from ._version import __version__
 from .arrays import Picture
+from .bases import marked, unmarked
 from .detail import DetailPicture
 from .errors import BudgetError
 from .limits import turn
@@ -26,6 +27,7 @@ from .rendering import Renderer, RendererAround
 from .resume import Finished, begun_with, open_finished
 from .sizes import check_integer, check_size
 from .stopping import Cancel, stoppable
+from .structure import Base
 from .system.atomic import absolute, check_is_not
 from .system.frames import holding_nothing
 from .system.lazy import lazy
@@ -329,6 +331,41 @@ class Canvas:
         size = check_integer("the size of a thumbnail", size, 1 << 31)
         index = max((i for i, level in enumerate(self.levels) if max(level.shape[:2]) >= size), default=0)
         return reduce_picture(self.read(level=index, progress=progress, cancel=cancel, timeout=timeout), size)
+
+    @holding_nothing()
+    def find_base(
+        self,
+        *,
+        progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
+    ) -> Base:
+        """What has to be found in the whole picture before any region of it can be made; found if it was not.
+
+        Where detail is the photograph's, that is its field, in some 14 bytes for every pixel of the coarsest
+        level; of networks, the structure. The same canvas in another process, given it by `use_base`, makes
+        the same bytes and searches nothing. Arrays that pickle; they may be views of what the canvas keeps.
+        Arguments and errors as for `read`.
+        """
+        check_progress(progress)
+        with self._at_work(cancel, timeout, keep=False), _timed(None) as numbers:
+            found = self._renderer.base(progress, numbers)
+        return marked(found, self._identity())
+
+    @holding_nothing()
+    def use_base(self, base: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take what `find_base` has found, of the same bundle and arguments, in this process or another one.
+
+        It may come from anywhere: what it holds is checked. Raises TypeError or ValueError if it is no such
+        thing, or of another canvas, and what `read` raises for a damaged bundle.
+        """
+        found = unmarked(base, self._identity())
+        with self._at_work(None, None, keep=False):
+            self._renderer.use_base(found)
+
+    def _identity(self) -> dict[str, object]:
+        """What a base belongs to."""
+        return self._provenance() | {"dtype": self.dtype.name}
 
     @holding_nothing()
     def save(

@@ -22,7 +22,7 @@ from .passes.one_pass import Bands, Pass
 from .passes.plan import Chain, Plan, from_detail, from_structure, make_plan
 from .passes.tile_loop import run_pass
 from .progress import Progress, RenderStats, reporting
-from .structure import Layout, StructurePicture, StructureSource
+from .structure import Base, Layout, StructurePicture, StructureSource
 from .system.forks import lock
 from .system.lazy import lazy
 from .system.threads import ending_with_the_process
@@ -70,11 +70,19 @@ class FirstPicture(Protocol):
     def close(self) -> None:
         """Let go of what is kept; nothing is read of it any more."""
 
+    def base(self, dtype: np.dtype[Any], stats: RenderStats, advance: Advance) -> Base:
+        """What has to be found in the whole before any part is read in that type; found if it was not."""
+
+    def use_base(self, base: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take what the same picture's `base` has found elsewhere; raises ValueError if it cannot be that."""
+
     def bands(
         self, level: int, box: Box, dtype: np.dtype[Any], stats: RenderStats, advance: Advance
     ) -> Bands:
         """A part of a level in bands from top to bottom; `advance` is told of the work."""
 
+
+_NOWHERE = Box(0, 0, 0, 0)
 
 _BETWEEN = np.dtype(np.uint16)
 """Of pictures between passes: rounded to 8 bits, they would make whole levels of small differences."""
@@ -180,13 +188,41 @@ class Renderer:
     def need(self, *, keep: bool) -> Need:
         """Bytes that a render takes, with `keep` the tiles that are kept included."""
         plan = self.plan
-        own, shared = self.first.need(self.first.between if plan.passes else self._dtype)
+        own, shared = self.first.need(self._first_dtype)
         return Need(own + plan.bytes, shared, plan.cache if keep and plan.passes else None)
 
     def close(self) -> None:
         """Let go of what is kept; nothing is rendered any more."""
         self.plan.cache.clear()
         self.first.close()
+
+    @property
+    def _first_dtype(self) -> np.dtype[Any]:
+        return self.first.between if self.plan.passes else self._dtype
+
+    def base(self, progress: Progress, stats: RenderStats) -> Base:
+        """What has to be found in the whole picture before any part of it is rendered, found if it was not.
+
+        Raises what rendering raises.
+        """
+        work = self.first.work(0, _NOWHERE)
+        with ending_with_the_process(), reporting(progress, work) as report:
+            meter = _Meter(report, work)
+            try:
+                base = self.first.base(self._first_dtype, stats, meter.advance)
+            except MemoryError as error:
+                if error is meter.failure:
+                    raise  # it is the caller who wants to stop
+                raise _as_package_error(error) from error
+            meter.finish()
+        return base
+
+    def use_base(self, base: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take what another renderer of the same picture has found; raises ValueError if it cannot be."""
+        try:
+            self.first.use_base(base)
+        except MemoryError as error:
+            raise _as_package_error(error) from error
 
     def sources(self, level: int, box: Box, progress: Progress) -> npt.NDArray[np.int32]:
         """From where in the photograph's level each pixel mainly comes: (h, w, 2), (y, x).
@@ -326,6 +362,14 @@ class RendererAround:
     def lower_memory_limit(self, memory_limit: int) -> None:
         """As a Renderer's."""
         self._inner.lower_memory_limit(memory_limit)
+
+    def base(self, progress: Progress, stats: RenderStats) -> Base:
+        """As a Renderer's."""
+        return self._inner.base(progress, stats)
+
+    def use_base(self, base: Mapping[str, npt.NDArray[Any]]) -> None:
+        """As a Renderer's."""
+        self._inner.use_base(base)
 
     def close(self) -> None:
         """As a Renderer's."""

@@ -290,10 +290,17 @@ TEST(the_strongest_tone_at_the_deepest_level_does_not_overflow) {
     const LevelSizes sizes = halved(8 << (count - 1), 8 << (count - 1), count);
     Found found{Planes16(8, 8), random_field(4, 4, 2, 8, 8, 0), Planes16(8, 8)};
     const auto tone = found.tone.writable();
-    for (int c = 0; c < kColours; ++c) std::fill_n(tone.plane[c], 64, static_cast<std::int16_t>(kWhite));
-    const Detail detail(deep, found, sizes, {}, 24);
-    const OwnedPicture picture = gathered(detail, count - 1, {1000, 1000, 1010, 1010});
-    CHECK(picture.bytes == std::vector<std::uint8_t>(picture.bytes.size(), 255));
+    // Half the range is what tone may be; it changes as fast as it can.
+    for (int c = 0; c < kColours; ++c) {
+        for (int i = 0; i < 64; ++i) tone.plane[c][i] = static_cast<std::int16_t>(i % 8 < 4 ? kWhite / 2 : -kWhite / 2);
+    }
+    for (int levels_up = 1; levels_up < count; ++levels_up) {
+        const LevelSizes part(sizes.begin(), sizes.begin() + levels_up + 1);
+        const Detail detail(deep, found, part, {}, 24);
+        const std::int32_t unit = 1 << levels_up;
+        const OwnedPicture picture = gathered(detail, levels_up, {unit, unit, unit + 2, 5 * unit});
+        CHECK(picture.bytes.front() == 128 && picture.bytes.back() == 0);
+    }
 }
 
 TEST(many_threads_gather_from_one_detail) {
@@ -650,6 +657,109 @@ TEST(extreme_prices_and_the_smallest_photograph_do_not_overflow) {
                 const Found found = find_field(*smallest, start, sizes, wrap, 1, settings, 2, kSilent);
                 const Detail detail(smallest, found, sizes, wrap, 24);
                 gathered(detail, 1, whole_of(sizes, 1), PixelType::uint16, 2);
+            }
+        }
+    }
+}
+
+namespace {
+
+// The same numbers in other memory, as if they came from elsewhere.
+Found copied(const Found& found) {
+    const auto copy = [](const Planes16& planes) {
+        Planes16 result(planes.height(), planes.width());
+        const auto from = planes.window();
+        std::copy_n(from.plane[0], kColours * from.stride * from.height, result.writable().plane[0]);
+        return result;
+    };
+    return {copy(found.picture), found.field, copy(found.tone)};
+}
+
+std::int16_t& any_value(std::mt19937& random, Planes16& planes) {
+    const auto window = planes.writable();
+    return window.plane[draw(random, 0, kColours - 1)][draw(random, 0, window.height * window.width - 1)];
+}
+
+}  // namespace
+
+TEST(what_was_found_makes_the_same_picture_elsewhere) {
+    for (const int searched : {1, 2, 3}) {
+        for (const Wrap& wrap : {Wrap{}, Wrap{false, true}, Wrap{true, true}}) {
+            const LevelSizes sizes = wrapping(5, 9, kLevels, wrap);
+            const Detail detail = wrapped_detail(searched, sizes, wrap);
+            const Detail other(searched_photograph(searched), copied(detail.found()), sizes, wrap, quick().limit);
+            for (int level = detail.base(); level < kLevels; ++level) {
+                const Box all = whole_of(sizes, level);
+                CHECK(gathered(other, level, all, PixelType::uint16).bytes == gathered(detail, level, all, PixelType::uint16).bytes);
+                CHECK(sources_of(other, level, all) == sources_of(detail, level, all));
+            }
+        }
+    }
+}
+
+TEST(what_no_search_finds_is_refused) {
+    const LevelSizes sizes = halved(115, 203, kLevels);
+    const Detail detail = make_detail(115, 203);
+    const auto with = [&](const auto& damage, const LevelSizes& other = {}, const Wrap& wrap = {}) {
+        Found found = copied(detail.found());
+        damage(found);
+        Detail(photograph(), std::move(found), other.empty() ? sizes : other, wrap, 24);
+    };
+    const auto nothing = [](Found&) {};
+    with(nothing);
+    CHECK_THROWS(with(nothing, halved(117, 203, kLevels)), std::invalid_argument, "the picture of 30 x 51, got 29 x 51");
+    CHECK_THROWS(with(nothing, {}, {true, false}), std::invalid_argument, "twice as long");
+    CHECK_THROWS(with(nothing, wrapping(8, 13, kLevels, {true, true}), {true, true}), std::invalid_argument,
+                 "the picture of 112 x 122");
+    CHECK_THROWS(with([](Found& found) { found.tone = Planes16(29, 50); }), std::invalid_argument, "the tone of 29 x 51");
+    for (const std::int32_t stride : {-2, 0, 1, 3}) {
+        CHECK_THROWS(with([&](Found& found) { found.field.stride = stride; }), std::invalid_argument, "a field of");
+    }
+    CHECK_THROWS(with([](Found& found) { ++found.field.rows; }), std::invalid_argument, "a field of");
+    CHECK_THROWS(with([](Found& found) { found.field.offsets.pop_back(); }), std::invalid_argument, "a field of");
+    std::mt19937 random(4);
+    for (int n = 0; n < 50; ++n) {
+        const bool is_low = n % 2 == 0;
+        CHECK_THROWS(with([&](Found& found) { any_value(random, found.picture) = is_low ? -1 : kWhite + 1; }),
+                     std::invalid_argument, "the picture from 0");
+        CHECK_THROWS(with([&](Found& found) {
+                         any_value(random, found.tone) = static_cast<std::int16_t>(is_low ? -kWhite / 2 - 1 : kWhite / 2 + 1);
+                     }),
+                     std::invalid_argument, "the tone from");
+        const auto misplace = [&](Found& found) {
+            const auto count = static_cast<std::int32_t>(found.field.offsets.size());
+            Offset& offset = found.field.offsets[static_cast<std::size_t>(draw(random, 0, count - 1))];
+            const std::int32_t numbers[] = {INT32_MIN, INT32_MAX, -1000, 1000};
+            (draw(random, 0, 1) == 0 ? offset.y : offset.x) = numbers[n % 4];
+        };
+        CHECK_THROWS(with(misplace), std::invalid_argument, "within the photograph");
+    }
+}
+
+TEST(whatever_is_let_in_is_gathered_within_the_photograph) {
+    // Sanitizers see what is read beyond it.
+    std::mt19937 random(6);
+    for (const int searched : {1, 2}) {
+        for (const Wrap& wrap : {Wrap{}, Wrap{true, true}}) {
+            const LevelSizes sizes = wrapping(5, 9, kLevels, wrap);
+            const auto photo = searched_photograph(searched);
+            const auto [height, width] = found_size(*photo, sizes, wrap);
+            for (unsigned n = 0; n < 4; ++n) {
+                const std::int32_t stride = 1 + static_cast<std::int32_t>(n) % 2;
+                const std::int32_t rows = (height + stride - 1) / stride, columns = (width + stride - 1) / stride;
+                Found found{random_planes(height, width, n),
+                            random_field(rows, columns, stride, photo->height(searched - 1), photo->width(searched - 1), n),
+                            Planes16(height, width)};
+                for (int i = 0; i < 2000; ++i) {
+                    any_value(random, found.tone) = static_cast<std::int16_t>(draw(random, -kWhite / 2, kWhite / 2));
+                }
+                const Detail detail(photo, std::move(found), sizes, wrap, 24);
+                for (int level = detail.base(); level < kLevels; ++level) {
+                    const Box all = whole_of(sizes, level);
+                    const OwnedPicture whole = gathered(detail, level, all);
+                    CHECK(whole.bytes.size() == static_cast<std::size_t>(3 * all.height() * all.width()));
+                    sources_of(detail, level, all);
+                }
             }
         }
     }

@@ -4,10 +4,12 @@ from collections.abc import Generator, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._core import Box
 from ..arrays import Picture
 from ..progress import RenderStats
+from ..structure import Base
 from .photograph import PhotographSource
 from .picture import Advance
 
@@ -43,6 +45,15 @@ class OriginalPicture:
 
     def close(self) -> None:
         """Nothing is kept."""
+
+    def base(self, _dtype: np.dtype[Any], _stats: RenderStats, _advance: Advance) -> Base:
+        """Nothing has to be found."""
+        return {}
+
+    def use_base(self, base: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Raises ValueError if something was found."""
+        if base:
+            raise ValueError(f"expected nothing that is found of a photograph, got {', '.join(base)}")
 
     def bands(
         self, _level: int, box: Box, dtype: np.dtype[Any], _stats: RenderStats, advance: Advance

@@ -13,7 +13,7 @@ from ..arrays import Picture
 from ..errors import SizeError
 from ..progress import Progress, RenderStats, reporting
 from ..stopping import locked
-from ..structure import Layout, StructureSource
+from ..structure import Base, Layout, StructureSource, read_share, share_array
 from ..system.forks import ReentrantLock
 from .photograph import PhotographSource
 from .plan import DetailPlan
@@ -104,6 +104,40 @@ class DetailPicture:
         """Let go of the field; nothing is read of it any more."""
         self._detail = None
 
+    def base(self, _dtype: np.dtype[Any], stats: RenderStats, advance: Advance) -> Base:
+        """What has to be found in the whole picture, found if it was not: views of what is kept here.
+
+        Of the last searched level, the picture and its tone, int16 (3, h, w), and the field, int32
+        (rows, columns, 2); `copied`, float64 (1,), or (0,) where there is no `copied_share`. All of them
+        little-endian. Raises what `bands` raises.
+        """
+        return {**self._found(stats, advance).state(), "copied": share_array(self.copied_share)}
+
+    def use_base(self, base: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take what the same picture's `base` has found elsewhere, unless it is known; the arrays are copied.
+
+        Raises ValueError if they are no such arrays, and BundleError for a damaged photograph.
+        """
+        copied = read_share(base, "picture", "field", "tone")
+        with locked(self._lock):
+            if self._detail is None:
+                self._detail = Detail.restored(
+                    self._source.levels(self.plan),
+                    self.plan.picture,
+                    picture=base["picture"],
+                    field=base["field"],
+                    tone=base["tone"],
+                    settings=self._settings,
+                    wrap=self._layout.wrap,
+                )
+                self.copied_share = copied
+
+    @property
+    def _settings(self) -> DetailSettings:
+        settings = DetailSettings()
+        settings.row = round(settings.row * self._layout.rows**2)
+        return settings
+
     @property
     def _structure_work(self) -> int:
         height, width = self.plan.structure_size(self._structure.long_side)
@@ -163,8 +197,6 @@ class DetailPicture:
             lambda share: meter.report(composed * share),
         )
         self.copied_share = structure.copied if isinstance(structure, Composition) else None
-        settings = DetailSettings()
-        settings.row = round(settings.row * self._layout.rows**2)
         started = time.perf_counter()
         if not isinstance(structure, Composition):
             structure = resample(structure, *plan.picture[0], threads=self._threads)
@@ -174,7 +206,7 @@ class DetailPicture:
                 structure,
                 plan.picture,
                 self._seed,
-                settings=settings,
+                settings=self._settings,
                 threads=self._threads,
                 report=lambda share: meter.report(composed + (1 - composed) * share),
                 wrap=self._layout.wrap,

@@ -7,13 +7,14 @@
 from .layout import Layout
 from .network import Draw, NetworkSource, read_reconstruction, reconstruction_feeds
 from .patches import PatchesSource, level_count
-from .source import Start, StructurePicture, StructureSource
+from .source import Base, Start, StructurePicture, StructureSource, read_share, share_array
 from .start import StartPicture, cells_of, moved
 from .walk import ALPHA, BETA, steps_to_forget, walk
 
 __all__ = [
     "ALPHA",
     "BETA",
+    "Base",
     "Draw",
     "Layout",
     "NetworkSource",
@@ -26,7 +27,9 @@ __all__ = [
     "level_count",
     "moved",
     "read_reconstruction",
+    "read_share",
     "reconstruction_feeds",
+    "share_array",
     "steps_to_forget",
     "walk",
 ]

@@ -1,12 +1,13 @@
 """The bindings of detail: resampling, a photograph's levels, a picture's field."""
 
 import gc
+import pickle
 import threading
 import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -296,3 +297,120 @@ def test_a_photograph_lives_as_long_as_a_picture_of_it() -> None:
     detail = make_detail()  # nothing else refers to its photograph
     gc.collect()
     assert gathered(detail, 3, Box(0, 0, 60, 90)).std() > 1
+
+
+def restored(detail: Detail, **changes: object) -> Detail:
+    """Of the numbers of another one, some of them replaced."""
+    arrays = {name: array.copy() for name, array in detail.state().items()} | changes
+    given = {"photograph": make_photograph(), "sizes": SIZES, "settings": quick()} | arrays
+    return Detail.restored(given.pop("photograph"), given.pop("sizes"), **given)
+
+
+@pytest.mark.parametrize("searched", [1, 2, 3])
+def test_a_state_makes_the_same_picture_elsewhere(searched: int) -> None:
+    detail = (
+        make_detail()
+        if searched == 2
+        else Detail(make_photograph(searched), noise(8, 12, 3, dtype=np.uint16), SIZES, 3, settings=quick())
+    )
+    other = restored(detail, photograph=make_photograph(searched))
+    assert (other.base, other.levels, other.bytes) == (detail.base, detail.levels, detail.bytes)
+    for level in range(detail.base, 4):
+        box = Box(0, 0, *SIZES[level])
+        np.testing.assert_array_equal(
+            gathered(other, level, box, np.uint16), gathered(detail, level, box, np.uint16)
+        )
+        np.testing.assert_array_equal(other.sources(level, box), detail.sources(level, box))
+
+
+def test_a_state_is_views_in_a_fixed_byte_order_that_keep_what_they_show() -> None:
+    state = make_detail().state()  # nothing else refers to the picture
+    gc.collect()
+    described = {name: (array.dtype.str, array.shape) for name, array in state.items()}
+    assert described == {
+        "picture": ("<i2", (3, 15, 23)),
+        "field": ("<i4", (8, 12, 2)),
+        "tone": ("<i2", (3, 15, 23)),
+    }
+    assert state["picture"].std() > 100
+    for array in state.values():
+        assert array.flags.c_contiguous
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_a_state_survives_pickling_and_wraps() -> None:
+    sizes = [(8, 12), (16, 24), (32, 48), (64, 96)]
+    detail = Detail(
+        make_photograph(), noise(8, 12, 3, dtype=np.uint16), sizes, 3, settings=quick(), wrap=(True, True)
+    )
+    state = pickle.loads(pickle.dumps(detail.state()))
+    assert state["picture"].shape == (3, 16 + 96, 24 + 96)
+    other = Detail.restored(make_photograph(), sizes, settings=quick(), wrap=(True, True), **state)
+    box = Box(-20, 50, 30, 130)
+    np.testing.assert_array_equal(gathered(other, 3, box), gathered(detail, 3, box))
+    with pytest.raises(ValueError, match="expected picture to be"):
+        Detail.restored(make_photograph(), sizes, **state)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"sizes": SIZES[:1]}, ValueError, "as many sizes"),
+        (
+            {"sizes": [(8, 12), (16, 23)]},
+            ValueError,
+            r"expected picture to be a contiguous array \(3, 16, 23\) of int16",
+        ),
+        ({"photograph": make_photograph(3)}, ValueError, r"\(3, 30, 45\)"),
+        ({"wrap": (False, True)}, ValueError, "expected picture"),
+        ({"wrap": (True, False)}, ValueError, "expected picture"),
+        ({"picture": np.zeros((3, 15, 23), np.float32)}, ValueError, "of int16, got float32"),
+        ({"picture": np.full((3, 15, 23), np.nan)}, ValueError, "of int16, got float64"),
+        ({"picture": np.zeros((3, 15, 23), np.uint16)}, ValueError, "of int16, got uint16"),
+        ({"picture": np.zeros((3, 15, 23), object)}, ValueError, "of int16, got object"),
+        ({"picture": np.zeros((15, 23, 3), np.int16)}, ValueError, "expected picture"),
+        ({"picture": np.int16(3)}, TypeError, "incompatible"),
+        ({"picture": np.array(3, np.int16)}, ValueError, "expected picture"),
+        ({"picture": np.broadcast_to(np.int16(3), (3, 15, 23))}, ValueError, "contiguous"),
+        ({"picture": np.full((3, 15, 23), -1, np.int16)}, ValueError, "the picture from 0 to 32640"),
+        ({"tone": np.zeros((3, 15, 24), np.int16)}, ValueError, "expected tone"),
+        ({"tone": np.full((3, 15, 23), 16321, np.int16)}, ValueError, "the tone from -16320 to 16320"),
+        ({"field": np.zeros((8, 12, 2), np.int64)}, ValueError, "expected field"),
+        ({"field": np.zeros((15, 12, 2), np.int32)}, ValueError, r"expected field to be .* \(8, 12, 2\)"),
+        ({"field": np.zeros((8, 12), np.int32)}, ValueError, "expected field"),
+        ({"field": np.full((8, 12, 2), 1 << 30, np.int32)}, ValueError, "within the photograph"),
+        ({"field": np.full((15, 23, 2), -(1 << 31), np.int32)}, ValueError, "within the photograph"),
+        ({"field": "places"}, TypeError, "incompatible"),
+    ],
+)
+def test_a_state_that_is_none(changes: dict[str, object], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        restored(make_detail(), **changes)
+
+
+def test_a_state_of_another_byte_order_and_a_damaged_one_are_read_as_they_are() -> None:
+    detail, box = make_detail(), Box(0, 0, 60, 90)
+    swapped = {name: array.astype(array.dtype.newbyteorder(">")) for name, array in detail.state().items()}
+    np.testing.assert_array_equal(gathered(restored(detail, **swapped), 3, box), gathered(detail, 3, box))
+
+
+@given(st.sampled_from(["picture", "field", "tone"]), st.integers(0, 1 << 20), st.integers(0, 255))
+@settings(deadline=None, max_examples=150)
+def test_a_damaged_state_is_refused_or_makes_a_picture(name: str, at: int, value: int) -> None:
+    """One byte of it is another one."""
+    array = DETAIL.state()[name]
+    data = bytearray(array.tobytes())
+    data[at % len(data)] = value
+    damaged = np.frombuffer(bytes(data), array.dtype).reshape(array.shape)
+    try:
+        other = restored(DETAIL, **{name: damaged})
+    except ValueError:
+        return
+    assert gathered(other, 3, Box(0, 0, 60, 90)).shape == (60, 90, 3)
+    sources = other.sources(3, Box(0, 0, 60, 90)).reshape(-1, 2)
+    assert sources.min() >= 0
+    assert (sources.max(0) < [128, 192]).all()
+
+
+DETAIL = make_detail()
