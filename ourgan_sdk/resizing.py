@@ -15,13 +15,21 @@ __all__ = ["Resizer", "Taps", "resized_part", "resizer_bytes"]
 _SUPPORT = 2.0
 """Pixels, of the coarser of both pictures, to each side that the cubic reaches."""
 
-_ROWS = 64
-"""Resized at a time."""
+_ROWS = 16
+"""Of the result, made at a time."""
 
-_PIXEL_BYTES = 12
+_BAND_ROWS = 256
+"""That are taken at a time."""
+
+_KEPT_BYTES = 12
+"""Per pixel that is kept: twice of 16 bits, when more come."""
+
+_PIXEL_BYTES = 40
+"""Per pixel of rows that are made: three times in float32, and rounded."""
 
 Size = tuple[int, int]
 Values = npt.NDArray[np.float32]
+Places = npt.NDArray[np.intp]
 
 
 class Taps:
@@ -43,22 +51,26 @@ class Taps:
         self.first, self.last = int(places[0, 0]), int(places[-1, -1]) + 1
         self.places = places - self.first
 
-    def across(self, rows: Picture) -> Values:
-        """Rows (h, w, 3) that begin at `first`, as (h, wanted, 3)."""
-        values = rows.astype(np.float32)
-        result = np.zeros((len(rows), len(self.places), 3), np.float32)
-        for tap in range(self.weights.shape[1]):
-            result += values[:, self.places[:, tap]] * self.weights[:, tap, np.newaxis]
-        return result
-
-    def down(self, rows: Values, first: int, last: int, top: int) -> Values:
-        """Pixels first..last of the wanted side, of rows whose first one is `top` below `first`."""
+    def down(self, rows: Picture | Values, first: int, last: int, top: int) -> Values:
+        """Pixels first..last of the wanted side, of rows (h, w, 3) whose first one is `top` below `first`."""
         places = self.places[first:last] - top
         weights = self.weights[first:last, :, np.newaxis, np.newaxis]
-        result = np.zeros((last - first, *rows.shape[1:]), np.float32)
-        for tap in range(self.weights.shape[1]):
-            result += rows[places[:, tap]] * weights[:, tap]
-        return result
+        return _weighted(rows, places, weights, 0)
+
+    def across(self, rows: Values) -> Values:
+        """Rows (h, w, 3) that begin at `first`, as (h, wanted, 3)."""
+        return _weighted(rows, self.places, self.weights[:, :, np.newaxis], 1)
+
+
+def _weighted(values: Picture | Values, places: Places, weights: Values, axis: int) -> Values:
+    """The sum, over taps, of what lies at `places` along an axis, times `weights`: always in that order."""
+    result = values.take(places[:, 0], axis) * weights[:, 0]
+    taken = np.empty(result.shape, values.dtype)
+    weighted = np.empty_like(result)
+    for tap in range(1, places.shape[1]):
+        np.take(values, places[:, tap], axis, out=taken, mode="clip")
+        result += np.multiply(taken, weights[:, tap], out=weighted)
+    return result
 
 
 def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -80,34 +92,31 @@ class Resizer:
         self.source = Box(down.first, across.first, down.last, across.last)
         self._down, self._across = down, across
         self._write, self._dtype = write, dtype
-        self._kept: Values = np.empty((0, across.weights.shape[0], 3), np.float32)
+        self._kept: Picture | None = None
         self._top = 0  # which row is the first that is kept
         self._done = 0
 
     def write(self, band: Picture) -> None:
-        """The next rows, (h, w, 3) of any type."""
-        for start in range(0, len(band), _ROWS):
-            self._kept = np.concatenate([self._kept, self._across.across(band[start : start + _ROWS])])
-            self._make_rows()
-
-    def _make_rows(self) -> None:
-        known = self._top + len(self._kept)
+        """The next rows, (h, w, 3)."""
+        kept = band if self._kept is None else np.concatenate([self._kept, band])
+        known = self._top + len(kept)
         last = int(np.searchsorted(self._down.places[:, -1], known))
-        if last == self._done:
-            return
-        most = np.iinfo(self._dtype).max
         for first in range(self._done, last, _ROWS):
-            values = self._down.down(self._kept, first, min(first + _ROWS, last), self._top)
-            self._write(np.rint(np.clip(values, 0, most)).astype(self._dtype))
+            rows = self._down.down(kept, first, min(first + _ROWS, last), self._top)
+            self._write(_rounded(self._across.across(rows), self._dtype))
         self._done = last
         unused = int(self._down.places[last, 0]) if last < len(self._down.places) else known
-        self._kept, self._top = self._kept[unused - self._top :], unused
+        self._kept, self._top = kept[unused - self._top :], unused
+
+
+def _rounded(values: Values, dtype: np.dtype[Any]) -> Picture:
+    return np.asarray(np.rint(np.clip(values, 0, np.iinfo(dtype).max)), dtype)
 
 
 def resizer_bytes(given: int, wanted: int, scale: float) -> int:
     """About what a Resizer takes: of rows of `given` pixels it makes `wanted`, of `scale` rows one."""
-    kept = math.ceil(2 * _SUPPORT * max(1.0, scale)) + _ROWS
-    return _PIXEL_BYTES * (_ROWS * given + (2 * kept + 6 * _ROWS) * wanted)
+    kept = math.ceil(2 * _SUPPORT * max(1.0, scale)) + _BAND_ROWS
+    return given * (kept * _KEPT_BYTES + _ROWS * _PIXEL_BYTES) + wanted * _ROWS * _PIXEL_BYTES
 
 
 def resized_part(picture: Picture, size: Size, box: Box) -> Picture:
@@ -116,6 +125,5 @@ def resized_part(picture: Picture, size: Size, box: Box) -> Picture:
         return np.ascontiguousarray(picture[box.y0 : box.y1, box.x0 : box.x1])
     down = Taps(box.y0, box.y1, picture.shape[0], picture.shape[0] / size[0])
     across = Taps(box.x0, box.x1, picture.shape[1], picture.shape[1] / size[1])
-    rows = across.across(picture[down.first : down.last, across.first : across.last])
-    values = down.down(rows, 0, box.height, 0)
-    return np.asarray(np.rint(np.clip(values, 0, 255)), np.uint8)
+    rows = picture[down.first : down.last, across.first : across.last]
+    return _rounded(across.across(down.down(rows, 0, box.height, 0)), np.dtype(np.uint8))
