@@ -32,10 +32,10 @@ from .system.atomic import absolute, check_is_not
 from .system.frames import holding_nothing
 from .system.lazy import lazy
 from .thumbnails import reduce_picture
+from .viewing import plan_view
 from .writers import ArrayWriter, Writer, open_writer
 
 __all__ = ["Canvas", "Level", "check_dtype", "check_seed"]
-from .viewing import plan_view
 
 _CHANNELS = 3
 
@@ -218,35 +218,6 @@ class Canvas:
             self._renderer.render(index, box, writer.write, progress, numbers, keep=keep)
         return writer.array
 
-    @contextlib.contextmanager
-    def _at_work(
-        self, cancel: Cancel | None, timeout: float | None, *, keep: bool, more: int = 0
-    ) -> Iterator[None]:
-        """Wait for the canvas's turn to render, in which `cancel` or `timeout` may end it.
-
-        `more`: bytes that it takes besides.
-        """
-        self._networks.check_open()
-        need = self._renderer.need(keep=keep)
-        with stoppable(cancel, timeout), turn(replace(need, own=need.own + more)):
-            yield
-
-    def sources(
-        self,
-        box: Box | None = None,
-        level: SupportsIndex = 0,
-        *,
-        progress: Progress = None,
-        cancel: Cancel | None = None,
-        timeout: float | None = None,
-    ) -> npt.NDArray[np.int32]:
-        """From where in the photograph each pixel of `box`, by default all, of a level mainly comes.
-
-        An array (h, w, 2) of (y, x), in pixels of the photograph reduced or enlarged to the level's scale:
-        its long side over the level's is 1 / extent. Arguments and errors as for `read`; ValueError as well
-        if the level is made by a network.
-        """
-        check_progress(progress)
     @holding_nothing()
     def view(
         self,
@@ -298,6 +269,35 @@ class Canvas:
         size = box.height * box.width * _CHANNELS * self.dtype.itemsize
         return size <= self._renderer.plan.cache.limit
 
+    @contextlib.contextmanager
+    def _at_work(
+        self, cancel: Cancel | None, timeout: float | None, *, keep: bool, more: int = 0
+    ) -> Iterator[None]:
+        """Wait for the canvas's turn to render, in which `cancel` or `timeout` may end it.
+
+        `more`: bytes that it takes besides.
+        """
+        self._networks.check_open()
+        need = self._renderer.need(keep=keep)
+        with stoppable(cancel, timeout), turn(replace(need, own=need.own + more)):
+            yield
+
+    def sources(
+        self,
+        box: Box | None = None,
+        level: SupportsIndex = 0,
+        *,
+        progress: Progress = None,
+        cancel: Cancel | None = None,
+        timeout: float | None = None,
+    ) -> npt.NDArray[np.int32]:
+        """From where in the photograph each pixel of `box`, by default all, of a level mainly comes.
+
+        An array (h, w, 2) of (y, x), in pixels of the photograph reduced or enlarged to the level's scale:
+        its long side over the level's is 1 / extent. Arguments and errors as for `read`; ValueError as well
+        if the level is made by a network.
+        """
+        check_progress(progress)
         index, box = self._part(box, level)
         with self._at_work(cancel, timeout, keep=False):
             return self._renderer.sources(index, box, progress)
