@@ -20,6 +20,7 @@ from . import (
     paint,
     preview,
     render,
+    serve,
     superres,
 )
 
@@ -36,7 +37,7 @@ def run() -> int:
 
 _COMMANDS = (
     *(render, preview, paint, harmonize, edit, animate, superres),
-    *(learn, calibrate, doctor, info),
+    *(serve, learn, calibrate, doctor, info),
 )
 
 _VERBOSE = "log what happens to stderr"

@@ -48,6 +48,8 @@ T = TypeVar("T")
 PREVIEW = 640
 """Pixels of a preview's long side."""
 
+_FOR_TILES = "for tiles in work, such as 2GiB (default: 768MiB, or a quarter of what is available)"
+
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """What a subcommand is added to."""
 
@@ -132,8 +134,8 @@ def save_picture(
     return stats
 
 
-def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Those that say where to render, and in how much memory."""
+def add_engine_options(parser: argparse.ArgumentParser, memory: str = _FOR_TILES) -> None:
+    """Those that say where to render, and in how much memory, which is said to be for `memory`."""
     parser.add_argument("--engine", default="auto", choices=["auto", *engine_names()], help="(default: auto)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:1 (default: auto)")
     parser.add_argument(
@@ -146,7 +148,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--memory",
         type=argument(_memory),
         metavar="BYTES",
-        help="for tiles in work, such as 2GiB (default: 768MiB, or a quarter of what is available)",
+        help=memory,
     )
     parser.add_argument(
         "--allow-plans",
