@@ -22,6 +22,7 @@ from .detail import DetailPicture
 from .errors import BudgetError
 from .limits import turn
 from .passes.networks import Networks
+from .passes.plan import Plan
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer, RendererAround
 from .resume import Finished, begun_with, open_finished
@@ -158,6 +159,31 @@ class Canvas:
     def extent(self) -> float:
         """How many photographs wide (by the long sides) the picture is."""
         return self._renderer.extent
+
+    @property
+    def networks(self) -> Networks:
+        """Of its synthesizer."""
+        return self._networks
+
+    @property
+    def plan(self) -> Plan:
+        """How its passes are tiled now: the pixels that networks make depend on it."""
+        return self._renderer.plan
+
+    @property
+    def description(self) -> str:
+        """What it is made of, as JSON: of its file's metadata."""
+        return json.dumps(self._provenance())
+
+    @property
+    def copied_share(self) -> float | None:
+        """The share of its structure that is one piece of the photograph; None unless it is known to be."""
+        return self._renderer.first.copied_share
+
+    @property
+    def base_work(self) -> int:
+        """What `find_base` has to do, in pixels of a render."""
+        return self._renderer.first.work(0, Box(0, 0, 0, 0))
 
     @lazy
     def levels(self) -> tuple[Level, ...]:
@@ -367,6 +393,28 @@ class Canvas:
         """What a base belongs to."""
         return self._provenance() | {"dtype": self.dtype.name}
 
+    def to_dask(self, level: SupportsIndex = 0, chunks: Any = None) -> Any:
+        """A level as a `dask.array.Array` (height, width, 3): its chunks are rendered when they are computed.
+
+        With threads, processes or on a cluster; the bytes are those of `canvas[...]`. Nothing is found or
+        rendered here. What has to be found in the whole picture is found once, by one task, and sent to
+        whoever computes chunks; every process opens the canvas once, from the bundle's file, which has to
+        be there, or, if it was learned and not saved, from its bytes, which are in the graph.
+
+        Args:
+            level: An index into `levels`.
+            chunks: As for `dask.array.from_array`, with all channels in a chunk. By default about 4096 x
+                4096 pixels: 8 x 8 tiles of 512, or, where a network makes the level, whole tiles of it.
+
+        Raises:
+            ClusterError: Dask is not installed: `pip install "ourgan-sdk[dask]"`.
+            TypeError, ValueError, IndexError: An argument is not allowed.
+            ClosedError: The synthesizer was closed.
+        """
+        from .cluster import to_dask  # noqa: PLC0415 - Dask is for those who ask for it
+
+        return to_dask(self, level, chunks)
+
     @holding_nothing()
     def save(
         self,
@@ -422,7 +470,7 @@ class Canvas:
                     quality=quality,
                     pyramid=pyramid,
                     dpi=dpi,
-                    description=json.dumps(self._provenance()),
+                    description=self.description,
                 )
             )
             start, write = (0, file.write) if finished is None else self._replay(finished, file)

@@ -4,6 +4,7 @@ __all__ = [
     "BudgetError",
     "BundleError",
     "ClosedError",
+    "ClusterError",
     "EngineError",
     "EngineMemoryError",
     "EngineUnavailableError",
@@ -32,6 +33,10 @@ class BundleError(OurganError):
 
 class ClosedError(OurganError, ValueError):
     """A synthesizer, or a canvas made from it, is used after it was closed."""
+
+
+class ClusterError(OurganError):
+    """A cluster cannot be used, or does not come to the end of what it was asked for."""
 
 
 class EngineError(OurganError):

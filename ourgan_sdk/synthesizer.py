@@ -5,7 +5,7 @@ import math
 import operator
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args, overload
 
@@ -200,6 +200,11 @@ class Synthesizer:
         self._photograph.close()
         for renderer in list(self._renderers):
             renderer.close()
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The keyword arguments that it was opened with."""
+        return dict(self._arguments)
 
     @property
     def takes_detail(self) -> bool:
