@@ -136,19 +136,50 @@ void resample_as(const ConstPicture& in, const Picture& out, int threads) {
                   [&](std::int64_t first, std::int64_t last) { resampler.rows(first, last); });
 }
 
-}  // namespace
+template <class T>
+void halve_rows(const ConstPicture& in, const Picture& out, std::int64_t first, std::int64_t last) {
+    const std::int64_t channels = in.channels, whole = in.width / 2;
+    for (std::int64_t y = first; y < last; ++y) {
+        const T* upper = reinterpret_cast<const T*>(in.pixel(2 * y, 0));
+        const T* lower = reinterpret_cast<const T*>(in.pixel(std::min(2 * y + 1, in.height - 1), 0));
+        T* half = reinterpret_cast<T*>(out.pixel(y, 0));
+        const auto mean = [&](std::int64_t left, std::int64_t right) {
+            const std::uint32_t sum = std::uint32_t{2} + upper[left] + upper[right] + lower[left] + lower[right];
+            return static_cast<T>(sum >> 2);
+        };
+        for (std::int64_t x = 0; x < whole; ++x) {
+            for (std::int64_t c = 0; c < channels; ++c) *half++ = mean(2 * x * channels + c, (2 * x + 1) * channels + c);
+        }
+        for (std::int64_t c = 0; whole < out.width && c < channels; ++c) {
+            *half++ = mean(2 * whole * channels + c, 2 * whole * channels + c);
+        }
+    }
+}
 
-void resample(const ConstPicture& in, const Picture& out, int threads) {
+void check_alike(const ConstPicture& in, const Picture& out) {
     if (in.type != out.type || in.channels != out.channels) {
         throw std::invalid_argument("pictures must have the same type and channels");
     }
-    if (in.type == PixelType::uint8) {
-        resample_as<std::uint8_t>(in, out, threads);
-    } else if (in.type == PixelType::uint16) {
-        resample_as<std::uint16_t>(in, out, threads);
-    } else {
+    if (in.type != PixelType::uint8 && in.type != PixelType::uint16) {
         throw std::invalid_argument("pictures must be uint8 or uint16");
     }
+}
+
+}  // namespace
+
+void resample(const ConstPicture& in, const Picture& out, int threads) {
+    check_alike(in, out);
+    (in.type == PixelType::uint8 ? resample_as<std::uint8_t> : resample_as<std::uint16_t>)(in, out, threads);
+}
+
+void halve(const ConstPicture& in, const Picture& out, int threads) {
+    check_alike(in, out);
+    if (out.height != (in.height + 1) / 2 || out.width != (in.width + 1) / 2) {
+        throw std::invalid_argument("expected a picture of half the sides, rounded up");
+    }
+    const auto rows = in.type == PixelType::uint8 ? halve_rows<std::uint8_t> : halve_rows<std::uint16_t>;
+    parallel_rows(out.height, kRowsPerThread, threads,
+                  [&](std::int64_t first, std::int64_t last) { rows(in, out, first, last); });
 }
 
 }  // namespace ourgan

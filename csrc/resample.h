@@ -10,4 +10,9 @@ namespace ourgan {
 // Throws std::invalid_argument where types or channels differ. threads: 0 for as many as the hardware has.
 void resample(const ConstPicture& in, const Picture& out, int threads);
 
+// Writes the rounded means of 2 x 2 pixels of `in` to `out`, both uint8 or both uint16 of the same channels; rows and
+// columns at odd ends count twice.
+// Throws std::invalid_argument where types or channels differ, or out has not half the sides, rounded up.
+void halve(const ConstPicture& in, const Picture& out, int threads);
+
 }  // namespace ourgan

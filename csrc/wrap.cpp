@@ -584,6 +584,15 @@ py::array resample(const py::array& picture, std::int64_t height, std::int64_t w
     return out;
 }
 
+py::array halved(const py::array& picture, int threads) {
+    const ConstPicture in = readable_picture(picture);
+    py::array out(picture.dtype(), {(in.height + 1) / 2, (in.width + 1) / 2, in.channels});
+    const Picture target = writable_picture(out);
+    py::gil_scoped_release release;
+    ourgan::halve(in, target, threads);
+    return out;
+}
+
 // Hands the share of work done to a Python function, whose exception ends the search.
 ourgan::Report reporting(const py::object& report) {
     if (report.is_none()) return [](double) {};
@@ -749,6 +758,10 @@ void bind_detail(py::module_& m) {
           "The picture (H, W, C), uint8 or uint16, resized to (height, width, C) of the same type.\n\n"
           "By Catmull-Rom's cubic, widened where the picture is reduced, in fixed point: the same bytes everywhere.\n"
           "threads: 0 for all the machine has. TypeError, ValueError: picture or size is something else.");
+
+    m.def("halved", &halved, "picture"_a, "threads"_a = 1,
+          "Rounded means of 2 x 2 pixels of the picture (H, W, C), uint8 or uint16; rows and columns at odd ends count\n"
+          "twice. threads: 0 for all the machine has. TypeError, ValueError: it is something else.");
 
     py::class_<DetailSettings> settings(m, "DetailSettings",
                                         "How detail is searched for: see csrc/settings.h for what each number is for.");

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['Box', 'Composition', 'CompositionSettings', 'CudaDevice', 'Detail', 'DetailSettings', 'DeviceMemory', 'Grid', 'PhotographLevels', 'Pipeline', 'Tile', 'gather', 'normal', 'philox4x32', 'plan_grid', 'resample', 'scatter']
+__all__: list[str] = ['Box', 'Composition', 'CompositionSettings', 'CudaDevice', 'Detail', 'DetailSettings', 'DeviceMemory', 'Grid', 'PhotographLevels', 'Pipeline', 'Tile', 'gather', 'halved', 'normal', 'philox4x32', 'plan_grid', 'resample', 'scatter']
 class Box:
     """
     Half-open region [y0, y1) x [x0, x1) in pixels; unpacks as (y0, x0, y1, x1).
@@ -537,6 +537,11 @@ def gather(picture: numpy.ndarray, window: Box, origin: tuple[typing.SupportsInt
     out: the array to write, made when not given. threads: 0 for all the machine has.
     TypeError, ValueError: an array has another dtype, shape or layout, the window is empty or leaves
     [-2**31, 2**31), or it shows pixels of the whole picture that the array does not hold.
+    """
+def halved(picture: numpy.ndarray, threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.ndarray:
+    """
+    Rounded means of 2 x 2 pixels of the picture (H, W, C), uint8 or uint16; rows and columns at odd ends count
+    twice. threads: 0 for all the machine has. TypeError, ValueError: it is something else.
     """
 def normal(channels: typing.SupportsInt | typing.SupportsIndex, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsInt | typing.SupportsIndex = 0, x: typing.SupportsInt | typing.SupportsIndex = 0, deviation: typing.SupportsFloat | typing.SupportsIndex = 1.0) -> numpy.typing.NDArray[numpy.float32]:
     """

@@ -143,3 +143,35 @@ TEST(resampling_refuses_other_types) {
     CHECK_THROWS(resample(bytes.readable(), grey.writable(), 1), std::invalid_argument, "same type and channels");
     CHECK_THROWS(resample(real.readable(), out.writable(), 1), std::invalid_argument, "uint8 or uint16");
 }
+
+TEST(halving_is_the_rounded_mean_of_four_and_repeats_odd_ends) {
+    for (const PixelType type : {PixelType::uint8, PixelType::uint16}) {
+        for (const auto& [height, width] : kSizes) {
+            const OwnedPicture in = random_picture(height, width, type);
+            for (const int threads : {0, 1, 3}) {
+                OwnedPicture out((height + 1) / 2, (width + 1) / 2, type);
+                halve(in.readable(), out.writable(), threads);
+                for (std::int64_t y = 0; y < out.height; ++y) {
+                    for (std::int64_t x = 0; x < out.width; ++x) {
+                        const std::int64_t below = std::min<std::int64_t>(2 * y + 1, height - 1);
+                        const std::int64_t right = std::min<std::int64_t>(2 * x + 1, width - 1);
+                        for (std::int64_t c = 0; c < 3; ++c) {
+                            const double sum = value(in, 2 * y, 2 * x, c) + value(in, 2 * y, right, c) +
+                                               value(in, below, 2 * x, c) + value(in, below, right, c);
+                            CHECK(value(out, y, x, c) == std::floor(sum / 4 + 0.5));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(halving_refuses_other_sizes_and_types) {
+    const OwnedPicture bytes = random_picture(5, 4, PixelType::uint8), real(4, 4, PixelType::float32);
+    OwnedPicture low(2, 2), wide(3, 2, PixelType::uint16), grey(3, 2, PixelType::uint8, 1), out(2, 2, PixelType::float32);
+    CHECK_THROWS(halve(bytes.readable(), low.writable(), 1), std::invalid_argument, "half the sides");
+    CHECK_THROWS(halve(bytes.readable(), wide.writable(), 1), std::invalid_argument, "same type");
+    CHECK_THROWS(halve(bytes.readable(), grey.writable(), 1), std::invalid_argument, "same type and channels");
+    CHECK_THROWS(halve(real.readable(), out.writable(), 1), std::invalid_argument, "uint8 or uint16");
+}

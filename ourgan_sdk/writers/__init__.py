@@ -21,10 +21,10 @@ from ..system.vips import import_vips
 from .base import ArrayWriter, Encoder, EncodingWriter, Properties, Writer
 from .deep_zoom import atomic_deep_zoom, save_deep_zoom
 from .npy import encode_npy
-from .ome_zarr import atomic_zarr, encode_zarr, import_zstd
+from .ome_zarr import atomic_zarr, encode_zarr, import_codecs
 from .vips import encode_image, save_jpeg, save_png, save_tiff, save_webp
 
-__all__ = ["SUFFIXES", "ArrayWriter", "Writer", "open_writer"]
+__all__ = ["SUFFIXES", "ArrayWriter", "Writer", "check_output", "open_writer"]
 
 
 @contextlib.contextmanager
@@ -52,7 +52,8 @@ def open_writer(
     | .jpg, .jpeg | JPEG |
     | .webp | WebP, lossless at quality 100; libwebp holds the whole picture in memory |
     | .dzi | Deep Zoom: NAME.dzi and the folder NAME_files; JPEG tiles, at quality 100 PNG tiles |
-    | .zarr | OME-Zarr 0.5: a folder, all resolutions, 8 or 16 bits; takes the `zarr` library |
+    | .zarr | OME-Zarr 0.5: a folder, all resolutions, 8 or 16 bits, in shards of up to 64 chunks of 512 x 512
+    pixels; takes the `zarr` library |
     | .npy | NumPy, 8 or 16 bits; holds neither `dpi` nor `description` |
 
     Args:
@@ -74,7 +75,6 @@ def open_writer(
     """
     path = absolute(path)
     properties = Properties(width, height, np.dtype(dtype), quality, pyramid, dpi, description)
-    _check(properties)
     kind = _format_for(path, properties)
     with kind.atomic(path) as output:
         kind.prepare()  # here, not in the encoder's thread: Ctrl-C may come in the middle of an import
@@ -85,6 +85,11 @@ def open_writer(
             writer.finish()
         finally:
             writer.stop()
+
+
+def check_output(path: Path, properties: Properties) -> None:
+    """Raise what `open_writer` raises if its format cannot hold the picture."""
+    _format_for(path, properties)
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ _FORMATS = (
         functools.partial(encode_image, save_deep_zoom),
         atomic_deep_zoom,
     ),
-    _Format("Zarr", (".zarr",), _LONGEST, True, encode_zarr, atomic_zarr, import_zstd),
+    _Format("Zarr", (".zarr",), _LONGEST, True, encode_zarr, atomic_zarr, import_codecs),
     _Format("NumPy", (".npy",), _LONGEST, True, encode_npy, prepare=lambda: None),
 )
 SUFFIXES = tuple(suffix for kind in _FORMATS for suffix in kind.suffixes)
@@ -152,6 +157,7 @@ def _is_within(value: object, first: int, last: int) -> bool:
 
 def _format_for(path: Path, properties: Properties) -> _Format:
     """The format that `path` asks for; if it cannot hold the picture, an OutputError names some that can."""
+    _check(properties)
     kind = next((kind for kind in _FORMATS if path.suffix.lower() in kind.suffixes), None)
     if kind is None:
         raise OutputError(f"cannot write {path}: its suffix is none of {', '.join(SUFFIXES)}")

@@ -223,7 +223,7 @@ def test_zarr_levels(tmp_path: Path, shape: tuple[int, int], dtype: type) -> Non
         assert translation["translation"] == pytest.approx([0, *[(2**i - 1) / 600] * 2])
         assert level.metadata.dimension_names == ("c", "y", "x")
         assert level.dtype == dtype
-        assert level.chunks == (3, 512, 512)
+        assert (level.chunks, level.shards) == ((3, 512, 512), (3, 4096, 4096))
         np.testing.assert_array_equal(level[:].transpose(1, 2, 0), expected)
         assert (max(expected.shape) <= 512) == (i == len(multiscales["datasets"]) - 1)
         height, width, _ = expected.shape
