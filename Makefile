@@ -1,4 +1,5 @@
 # make demo [IMAGE=photo.jpg] [SIZE=7680x4320]   a picture at once; then fits a bundle and renders from that, too
+# make viewer                                    what the viewer takes from npm: OpenSeadragon, into the package
 # make test                                      everything: linters, type checks, C++ and Python tests
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,8 +10,9 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip
 INSTALL = $(PIP) install --quiet --disable-pip-version-check -c constraints.txt
 CORE = pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h csrc/*.cpp)
+VIEWER = ourgan_sdk/service/viewer
 
-.PHONY: demo test lint clean
+.PHONY: demo viewer test lint clean
 
 # The first picture needs neither PyTorch nor the trainers: they are installed behind it.
 demo:
@@ -25,7 +27,19 @@ demo:
 	&& $(BIN)/python -m trainers.demo $${image:+"$$image"} --size "$(SIZE)" --first "$$picture" \
 	   --moments $$start $$installed $$rendered $$(date +%s)
 
-test: $(VENV)/.test lint
+viewer: $(VIEWER)/openseadragon/openseadragon.min.js
+
+# Of the version and with the hash that package-lock.json says.
+$(VIEWER)/openseadragon/openseadragon.min.js: $(VIEWER)/package.json $(VIEWER)/package-lock.json
+	@command -v npm >/dev/null \
+	|| { echo "error: the viewer needs npm; on Debian and Ubuntu: apt install npm" >&2; exit 1; }
+	@echo "fetching OpenSeadragon ..."
+	@rm -rf build/viewer $(@D) && mkdir -p build/viewer $(@D) && cp $^ build/viewer
+	@cd build/viewer && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@cd build/viewer/node_modules/openseadragon && cp LICENSE.txt build/openseadragon/openseadragon.min.js "$(abspath $(@D))"
+	@touch $@
+
+test: $(VENV)/.test viewer lint
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test
@@ -67,4 +81,4 @@ $(VENV)/.test: $(VENV)/.torch $(CORE)
 	@touch $(VENV)/.render $(VENV)/.train $@
 
 clean:
-	rm -rf $(VENV) build dist output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist output $(VIEWER)/openseadragon .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ from . import (
     render,
     serve,
     superres,
+    view,
 )
 
 __all__ = ["main", "run"]
@@ -36,7 +37,7 @@ def run() -> int:
 
 
 _COMMANDS = (
-    *(render, preview, paint, harmonize, edit, animate, superres),
+    *(render, preview, paint, harmonize, edit, animate, superres, view),
     *(serve, learn, calibrate, doctor, info),
 )
 
