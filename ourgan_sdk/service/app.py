@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ..limits import set_limits
 from .admission import Clients, Workers
 from .answers import answering, error_response
-from .canvases import Canvases, open_source
+from .canvases import Canvases, Opener, open_source
 from .errors import BusyError, NotFoundError
 from .front import Front
 from .identifiers import parse_identifier
@@ -43,7 +43,7 @@ _SLOW_QUEUE = 64
 _log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, opener: Callable[..., Any] = open_source) -> Starlette:
+def create_app(settings: Settings, opener: Opener = open_source) -> Starlette:
     """See `ourgan_sdk.service.create_app`; `opener` gives what stands for a `Synthesizer` of a source."""
     service = Service(settings, opener)
     app = Starlette(
@@ -63,7 +63,7 @@ def create_app(settings: Settings, opener: Callable[..., Any] = open_source) -> 
 class Service:
     """All that a service consists of, for one event loop."""
 
-    def __init__(self, settings: Settings, opener: Callable[..., Any]) -> None:
+    def __init__(self, settings: Settings, opener: Opener) -> None:
         self.settings = settings
         self.guard = Guard(settings)
         self.clients = Clients(settings.in_flight)

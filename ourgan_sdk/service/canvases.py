@@ -26,7 +26,7 @@ from .identifiers import Identifier
 from .settings import Settings
 from .sources import Source, Sources
 
-__all__ = ["Canvases", "Opened", "open_source"]
+__all__ = ["Canvases", "Opened", "Opener", "open_source"]
 
 _LINGER = 10.0
 """Seconds for which a canvas that nobody waits for is searched on: who pans asks for other tiles of it."""
@@ -71,6 +71,10 @@ def open_source(settings: Settings, source: Source, identifier: Identifier | Non
     )
 
 
+Opener = Callable[[Settings, Source, Identifier | None], Any]
+"""Gives a `Synthesizer`, or what stands for one."""
+
+
 class Canvases:
     """For one event loop. Canvases are made and searched in `workers`, so tiles of others do not wait."""
 
@@ -78,7 +82,7 @@ class Canvases:
         self,
         settings: Settings,
         workers: Workers,
-        opener: Callable[[Settings, Source, Identifier | None], Any] = open_source,
+        opener: Opener = open_source,
     ) -> None:
         self.sources = Sources(settings)
         self._settings = settings
@@ -151,9 +155,13 @@ class Canvases:
     async def deep(self, identifier: Identifier) -> Canvas:
         """The canvas in 16 bits per channel, which is kept by nobody."""
         opened = await self.ready(identifier)
-        return await self._workers.run(
-            functools.partial(_canvas_of, opened.synthesizer, identifier, np.dtype(np.uint16))
-        )
+
+        def make() -> Canvas:
+            canvas = _canvas_of(opened.synthesizer, identifier, np.dtype(np.uint16))
+            canvas.use_base(opened.canvas.find_base())  # which is the same in 8 bits, and known
+            return canvas
+
+        return await self._workers.run(make)
 
     async def describe(self) -> list[dict[str, Any]]:
         """What there is, for /api/sources: the folder is looked at anew, what cannot be read is left out."""

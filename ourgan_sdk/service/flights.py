@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
+from ..errors import ClosedError
+
 __all__ = ["Flights"]
 
 K = TypeVar("K", bound=Hashable)
@@ -31,11 +33,15 @@ class Flights(Generic[K, T]):
             self._leave(key, flight)
 
     async def join(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `work()` returns, or raises."""
+        """What `work()` returns, or raises; ClosedError if everything ends meanwhile."""
         flight = self._flight(key, work)
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            if flight.task.cancelled():  # by `close`: nobody else cancels what is waited for
+                raise ClosedError("the service is being shut down") from None
+            raise
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():

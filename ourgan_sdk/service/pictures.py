@@ -36,7 +36,8 @@ def encode(picture: Picture, request: Request) -> bytes:
     name, options = _SAVERS[request.format]
     if request.quality == "bitonal" and request.format in ("png", "tif"):
         options = options | {"bitdepth": 1}
-        options.pop("predictor", None)  # which is for bytes
+        if request.format == "tif":
+            options["predictor"] = "none"  # the other one is for bytes
     data = getattr(image, name)(**options)
     assert isinstance(data, bytes)  # noqa: S101 - what libvips returns is Any
     return data

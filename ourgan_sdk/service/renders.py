@@ -1,20 +1,20 @@
 """Renders as jobs: they wait for their turn, tell how far they are, and leave a file for a while."""
 
 import asyncio
-import contextlib
 import functools
 import logging
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from ..errors import ClosedError, OurganError, RenderTimeoutError
+from ..errors import BudgetError, ClosedError, OutputError, RenderTimeoutError, SizeError
 from .admission import Workers
 from .canvases import Canvases
-from .errors import BusyError, NotFoundError
+from .errors import BusyError, NotFoundError, RefusedError
 from .orders import Order
 from .settings import Settings
 
@@ -89,7 +89,7 @@ class Renders:
         # Those that are let in by turns never wait for a thread, but for one that is just ending.
         self._workers = Workers("renders", settings.renders, settings.renders)
 
-    def __iter__(self) -> "Any":
+    def __iter__(self) -> Iterator[Render]:
         return iter(list(self._renders.values()))
 
     def count(self, state: State) -> int:
@@ -137,7 +137,7 @@ class Renders:
         for index, render in enumerate(over):
             if index < surplus or now - (render.ended or now) >= self._settings.render_ttl:
                 del self._renders[render.id]
-                _remove(render.folder)
+                asyncio.get_running_loop().run_in_executor(None, _remove, render.folder)
 
     async def close(self) -> None:
         """End all of them."""
@@ -170,21 +170,17 @@ class Renders:
                     None, _bytes_in, render.folder
                 )
                 render.state = "done"
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClosedError):
             render.state = "cancelled"
         except (asyncio.TimeoutError, RenderTimeoutError):
             self._fail(render, f"not done within {self._seconds(render):g} seconds")
-        except (OurganError, MemoryError) as error:
-            # What went wrong inside is the log's; paths of this machine are nothing that clients are told.
-            _log.warning("a render of %s has failed: %s", render.order.identifier, error)
-            self._fail(render, _for_clients(error, self._folder))
-        except Exception:  # noqa: BLE001 - the client is told, and the log
-            _log.exception("a render of %s has failed", render.order.identifier)
-            self._fail(render, "the service failed; its log says why")
+        except Exception as error:  # noqa: BLE001 - the client is told, and the log
+            _log.warning("a render of %s has failed", render.order.identifier, exc_info=error)
+            self._fail(render, _for_clients(error, render.folder))
         finally:
             render.ended = time.monotonic()
             if render.state != "done":
-                await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, _remove, render.folder))
+                await asyncio.get_running_loop().run_in_executor(None, _remove, render.folder)
 
     def _fail(self, render: Render, message: str) -> None:
         render.state, render.error = "failed", message
@@ -217,12 +213,13 @@ class Renders:
         await self._workers.run(save)
 
 
-def _for_clients(error: BaseException, folder: Path) -> str:
-    if isinstance(error, ClosedError):
-        return "the service is being shut down"
-    if isinstance(error, MemoryError):
+def _for_clients(error: Exception, folder: Path) -> str:
+    """What they are told of it; paths of this machine are nothing for them."""
+    if isinstance(error, (BudgetError, MemoryError)):
         return "out of memory: ask for less"
-    return " ".join(str(error).split()).replace(f"{folder}", "")
+    if isinstance(error, (OutputError, RefusedError, SizeError)):
+        return " ".join(str(error).split()).replace(f"{folder}/", "")
+    return "the service failed; its log says why"
 
 
 def _bytes_in(folder: Path) -> int:
@@ -230,5 +227,4 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _remove(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

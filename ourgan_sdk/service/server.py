@@ -13,6 +13,7 @@ import uvicorn
 from ..errors import OurganError
 from ..stopping import Cancel
 from .app import Service, create_app
+from .canvases import Opener, open_source
 from .settings import Settings
 
 __all__ = ["serve"]
@@ -27,17 +28,21 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(
-    settings: Settings, *, ready: Callable[[str], None] | None = None, stop: Cancel | None = None
+    settings: Settings,
+    *,
+    ready: Callable[[str], None] | None = None,
+    stop: Cancel | None = None,
+    opener: Opener = open_source,
 ) -> None:
-    """See `ourgan_sdk.service.serve`."""
+    """See `ourgan_sdk.service.serve`; `stop` ends it as a signal does, `opener` is as for `create_app`."""
     with contextlib.closing(_bind(settings)) as listener:
-        url = _url(settings, listener)
-        app = create_app(settings)
+        url = _url(listener)
+        app = create_app(settings, opener)
         config = uvicorn.Config(
             app,
             http="h11",
             ws="none",
-            log_level="warning",
+            log_level="error",  # whoever sends what is no HTTP does not fill the log
             access_log=False,  # it would note tokens
             server_header=False,
             proxy_headers=False,  # anybody could claim to be another client
@@ -112,8 +117,6 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def _url(settings: Settings, listener: socket.socket) -> str:
-    if settings.url is not None:
-        return settings.url
+def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -87,6 +87,8 @@ class Settings:
     allow_plans: bool = False
 
     def __post_init__(self) -> None:
+        if self.memory is None:  # once: what is available changes
+            object.__setattr__(self, "memory", available_memory() // 2)
         for name, least, most in (
             ("port", 0, 65535),
             ("tile_cache", 0, LARGEST_MEMORY_LIMIT),
@@ -128,7 +130,7 @@ class Settings:
     @property
     def memory_in_all(self) -> int:
         """Bytes, decided."""
-        return available_memory() // 2 if self.memory is None else self.memory
+        return self.memory or 0
 
     @property
     def memory_for_canvases(self) -> int:
