@@ -19,7 +19,7 @@ from ..errors import OutputError, SizeError
 from ..system.atomic import absolute, atomic_file
 from ..system.vips import import_vips
 from .base import ArrayWriter, Encoder, EncodingWriter, Properties, Writer
-from .deep_zoom import atomic_deep_zoom, save_deep_zoom
+from .deep_zoom import atomic_deep_zoom, encode_deep_zoom
 from .npy import encode_npy
 from .ome_zarr import atomic_zarr, encode_zarr, import_codecs
 from .vips import encode_image, save_jpeg, save_png, save_tiff, save_webp
@@ -123,14 +123,7 @@ _FORMATS = (
     # 65535 by the standard, 65500 in libjpeg
     _Format("JPEG", (".jpg", ".jpeg"), 65_500, False, functools.partial(encode_image, save_jpeg)),
     _Format("WebP", (".webp",), 16_383, False, functools.partial(encode_image, save_webp)),
-    _Format(
-        "Deep Zoom",
-        (".dzi",),
-        _LONGEST_IN_LIBVIPS,
-        False,
-        functools.partial(encode_image, save_deep_zoom),
-        atomic_deep_zoom,
-    ),
+    _Format("Deep Zoom", (".dzi",), _LONGEST, False, encode_deep_zoom, atomic_deep_zoom),
     _Format("Zarr", (".zarr",), _LONGEST, True, encode_zarr, atomic_zarr, import_codecs),
     _Format("NumPy", (".npy",), _LONGEST, True, encode_npy, prepare=lambda: None),
 )

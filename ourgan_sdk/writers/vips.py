@@ -5,6 +5,7 @@ BigTIFF strictly from front to back. So the bands are served as such a file, whi
 header made up front, then the pixels as they come.
 """
 
+import contextlib
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -18,7 +19,14 @@ from ..errors import OutputError
 from ..system.vips import import_vips, with_vips
 from .base import Properties
 
-__all__ = ["encode_image", "save_jpeg", "save_png", "save_tiff", "save_webp"]
+__all__ = [
+    "encode_image",
+    "missing_savers_named",
+    "save_jpeg",
+    "save_png",
+    "save_tiff",
+    "save_webp",
+]
 
 DEFAULT_DPI = 72.0
 """What readers take for unknown. libvips always notes a resolution; left alone, one of 25.4."""
@@ -26,7 +34,6 @@ DESCRIPTION_FIELDS = (
     "png-comment-0-Description",
     "image-description",  # TIFF
     "exif-ifd0-ImageDescription",
-    "description",  # not known to libvips: Deep Zoom's list of properties, and no tile
 )
 PNG_LEVEL = 1
 """Of compression: level 6 takes half again as long for files that are hardly smaller."""
@@ -64,9 +71,16 @@ def encode_image(
     if properties.description:
         for field in DESCRIPTION_FIELDS:
             image.set_type(pyvips.GValue.gstr_type, field, properties.description)
-    try:
+    with missing_savers_named():
         save(image, output, properties)
-    except AttributeError as error:  # how pyvips says that there is no such operation
+
+
+@contextlib.contextmanager
+def missing_savers_named() -> Iterator[None]:
+    """Turn what pyvips says of an operation that libvips does not have into an OutputError."""
+    try:
+        yield
+    except AttributeError as error:
         raise OutputError(
             "this build of libvips cannot write such files: choose another format, or install the system's "
             "libvips, with an encoder for it, and pyvips without [binary]"
