@@ -92,8 +92,7 @@ def content(path: Path) -> dict[str, bytes]:
     files = [
         file for root in roots for file in (root.rglob("*") if root.is_dir() else [root]) if file.is_file()
     ]
-    dated = "vips-properties.xml"
-    return {str(file.relative_to(path.parent)): file.read_bytes() for file in files if file.name != dated}
+    return {str(file.relative_to(path.parent)): file.read_bytes() for file in files}
 
 
 def test_results_and_errors() -> None:
