@@ -21,6 +21,7 @@ from .errors import (
     RenderMemoryError,
     RenderTimeoutError,
     SizeError,
+    ZarrError,
 )
 from .learning import learn
 from .limits import set_limits
@@ -62,6 +63,7 @@ __all__ = [
     "StartPicture",
     "Synthesizer",
     "Writer",
+    "ZarrError",
     "__version__",
     "learn",
     "open_writer",

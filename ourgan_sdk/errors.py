@@ -16,6 +16,7 @@ __all__ = [
     "RenderMemoryError",
     "RenderTimeoutError",
     "SizeError",
+    "ZarrError",
 ]
 
 
@@ -77,3 +78,7 @@ class RenderTimeoutError(OurganError, TimeoutError):
 
 class SizeError(OurganError, ValueError):
     """A width, height or size text is not one that can be rendered."""
+
+
+class ZarrError(OurganError, ValueError):
+    """A folder is no OME-Zarr of a picture of three channels, or it is damaged."""

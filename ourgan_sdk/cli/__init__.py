@@ -12,6 +12,7 @@ from ..system.streams import log_to_stderr, steady_streams, warn
 from . import (
     animate,
     calibrate,
+    convert,
     doctor,
     edit,
     harmonize,
@@ -38,7 +39,7 @@ def run() -> int:
 
 _COMMANDS = (
     *(render, preview, paint, harmonize, edit, animate, superres, view),
-    *(serve, learn, calibrate, doctor, info),
+    *(convert, serve, learn, calibrate, doctor, info),
 )
 
 _VERBOSE = "log what happens to stderr"

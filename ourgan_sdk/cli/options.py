@@ -26,6 +26,7 @@ __all__ = [
     "add_detail_option",
     "add_engine_options",
     "add_extent",
+    "add_file_options",
     "add_layout_options",
     "add_output",
     "add_picture_options",
@@ -88,15 +89,20 @@ def add_picture_options(parser: argparse.ArgumentParser) -> None:
     """Those of a picture that is rendered into a file."""
     add_output(parser)
     parser.add_argument("--resume", action="store_true", help="go on with a render that was killed")
-    parser.add_argument("--pyramid", action="store_true", help="TIFF: with reduced pictures for viewers")
-    parser.add_argument("--quality", type=argument(parse_quality), default=95, help="1 to 100 (default: 95)")
-    parser.add_argument("--dpi", type=argument(_dpi), help="pixels per inch, for printing")
+    add_file_options(parser)
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)")
     parser.add_argument(
         "--preview",
         action="store_true",
         help=f"write a small picture of what it would be, {PREVIEW} pixels long, in a second or two",
     )
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Those of the file that a picture is written into."""
+    parser.add_argument("--pyramid", action="store_true", help="TIFF: with reduced pictures for viewers")
+    parser.add_argument("--quality", type=argument(parse_quality), default=95, help="1 to 100 (default: 95)")
+    parser.add_argument("--dpi", type=argument(_dpi), help="pixels per inch, for printing")
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
