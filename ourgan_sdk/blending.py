@@ -34,7 +34,12 @@ class BlendedRenderer(RendererAround):
     """
 
     def __init__(
-        self, new: Renderer, old: Picture, size: Size, mask: Mask, dtype: np.dtype[np.generic]
+        self,
+        new: Renderer | RendererAround,
+        old: Picture,
+        size: Size,
+        mask: Mask,
+        dtype: np.dtype[np.generic],
     ) -> None:
         super().__init__(new)
         self._old = old

@@ -133,8 +133,11 @@ class Canvas:
         dtype: np.dtype[Any],
         layout: Mapping[str, object],
         remake: Callable[[], "Canvas"],
+        resize: Callable[[tuple[int, int]], "Canvas"],
     ) -> None:
-        """`size` is (width, height); `layout` says in a file what made the structure; `remake` makes another.
+        """`size` is (width, height); `layout` says in a file what made the structure.
+
+        `remake` makes another canvas like this one, `resize` one of a size (height, width), if that fits.
 
         Made by `Synthesizer.canvas`, which tells what is raised.
         """
@@ -146,6 +149,7 @@ class Canvas:
         self._layout = layout
         self._begun = self._describe_plan()
         self._remake = remake
+        self._resize = resize
 
     def __reduce__(self) -> tuple[Callable[[], "Canvas"], tuple[()]]:
         return self._remake, ()
@@ -307,6 +311,28 @@ class Canvas:
         need = self._renderer.need(keep=keep)
         with stoppable(cancel, timeout), turn(replace(need, own=need.own + more)):
             yield
+
+    def resized(self, width: SupportsIndex, height: SupportsIndex) -> "Canvas":
+        """The same picture at another size of the same ratio, larger or smaller, as a canvas of its own.
+
+        Its layout stays, and so does what lies where; larger it has more detail, smaller it is made without
+        what is finer. It is made of the smallest of its `levels`, or of those that it would have at twice,
+        four times, ... its size (where networks make all of it, four times, sixteen times, ...), that has as
+        many pixels, and reduced to the size. As the photograph is seen at other scales for each of them,
+        what they show differs in the finest detail.
+
+        Args:
+            width: Pixels, from 1 to 2^31 - 1.
+            height: As `width`; the sides may be rounded either way.
+
+        Raises:
+            SizeError: A side is not allowed, or the picture wraps where networks would enlarge it.
+            ValueError: The sides have another ratio; the message names what would fit.
+            ClosedError: The synthesizer was closed.
+            BudgetError, EngineError: As for `Synthesizer.canvas`.
+        """
+        width, height = check_size(width, height)
+        return self if (width, height) == (self.width, self.height) else self._resize((height, width))
 
     def sources(
         self,

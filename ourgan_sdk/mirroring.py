@@ -33,10 +33,10 @@ def half_of(size: Size, mirror: tuple[bool, bool]) -> Size:
 class MirroredRenderer(RendererAround):
     """A picture of `size` (height, width) whose halves along y or x, as `mirror` says, `half` renders.
 
-    It is exactly symmetric at every level.
+    It is exactly symmetric at every level. What else `half` renders, another half, say, is not asked for.
     """
 
-    def __init__(self, half: Renderer, size: Size, mirror: tuple[bool, bool]) -> None:
+    def __init__(self, half: Renderer | RendererAround, size: Size, mirror: tuple[bool, bool]) -> None:
         super().__init__(half)
         self._size = size
         self._mirror = mirror
@@ -46,7 +46,7 @@ class MirroredRenderer(RendererAround):
     @property
     def extent(self) -> float:
         """How many photographs wide (by the long sides) the whole is."""
-        return self._inner.extent * max(self._size) / max(half_of(self._size, self._mirror))
+        return self.first.extent * max(self._size) / max(half_of(self._size, self._mirror))
 
     def need(self, *, keep: bool) -> Need:
         """As a Renderer's, and what is turned round."""

@@ -333,7 +333,7 @@ class Renderer:
 class RendererAround:
     """What a renderer has that does something to the pictures of `inner`: to a canvas it is one itself."""
 
-    def __init__(self, inner: Renderer) -> None:
+    def __init__(self, inner: "Renderer | RendererAround") -> None:
         self._inner = inner
 
     @property

@@ -37,9 +37,12 @@ class Taps:
 
     One of those is as wide as `scale` given ones; the first of all, number 0, begins `origin` of them behind
     the border. By Catmull and Rom's cubic, widened where the side gets shorter so that nothing aliases.
+    Beyond a border lies what is at it, or, if the side `wraps`, places of its other end, counted on.
     """
 
-    def __init__(self, first: int, last: int, given: int, scale: float, origin: float = 0.0) -> None:
+    def __init__(
+        self, first: int, last: int, given: int, scale: float, origin: float = 0.0, *, wraps: bool = False
+    ) -> None:
         wide = max(1.0, scale)
         count = 2 * math.ceil(_SUPPORT * wide) + 1
         centres = origin + (np.arange(first, last) + 0.5) * scale - 0.5
@@ -47,7 +50,8 @@ class Taps:
         places = begin[:, np.newaxis] + np.arange(count)
         weights = _cubic((places - centres[:, np.newaxis]) / wide)
         self.weights = np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
-        places = np.clip(places, 0, given - 1)  # beyond a border lies what is at it
+        if not wraps:
+            places = np.clip(places, 0, given - 1)
         self.first, self.last = int(places[0, 0]), int(places[-1, -1]) + 1
         self.places = places - self.first
 

@@ -19,7 +19,16 @@ from .arrays import Picture
 from .blending import BlendedRenderer
 from .bundle import Bundle
 from .canvas import Canvas, check_dtype, check_seed
-from .detail import EXTENTS, DetailPlan, PhotographSource, check_structure, check_wrap, plan_detail
+from .detail import (
+    EXTENTS,
+    DetailPlan,
+    PhotographSource,
+    check_passes,
+    check_structure,
+    check_wrap,
+    halved_size,
+    plan_detail,
+)
 from .engines import Options
 from .engines.protocol import Precision
 from .errors import BundleError, SizeError
@@ -30,6 +39,7 @@ from .mask import Mask, as_mask
 from .mirroring import MirroredRenderer, half_of
 from .palette import MOST_COLORS, in_colors_of
 from .passes.networks import Networks
+from .passes.plan import from_structure
 from .progress import Progress, RenderStats, check_progress
 from .reducing import ReducedRenderer
 from .rendering import (
@@ -39,6 +49,7 @@ from .rendering import (
     enlarging_renderer,
     network_renderer,
 )
+from .scaling import check_fits, halvings_to
 from .sizes import check_bytes, check_integer, check_number, check_size
 from .starting import StartingPicture, read_start
 from .stopping import Cancel, stoppable
@@ -70,6 +81,9 @@ StructureMode = Literal["auto", "network", "patches"]
 
 _PAINTED = 1024
 """Pixels of the long side of paintings whose colours are changed."""
+
+
+Size = tuple[int, int]
 
 
 class Synthesizer:
@@ -403,27 +417,35 @@ class Synthesizer:
         if photo.file is None:
             raise BundleError(f"{self.bundle.path}: holds no photograph to enlarge")
         self._networks.check_open()
-        passes = next(n for n in range(1, 4) if factor <= 4**n)
-        width, height = check_size(round(factor * photo.width), round(factor * photo.height))
+        size = round(factor * photo.height), round(factor * photo.width)
+        return self._enlarged(seed, kind, shown=size)
+
+    def _enlarged(self, seed: int, dtype: np.dtype[Any], *, shown: Size) -> Canvas:
+        """The photograph at the size `shown`, (height, width), by networks as far as that is larger."""
+        photo = self.bundle.manifest.photo
+        own, (width, height) = (photo.height, photo.width), check_size(shown[1], shown[0])
+        passes = -halvings_to(own, shown, [0], 2) // 2
+        if 4**passes > MOST_ENLARGED:
+            raise SizeError(
+                f"expected at most {MOST_ENLARGED} times the photograph's {own[1]} x {own[0]}, "
+                f"got {width} x {height}"
+            )
         renderer = enlarging_renderer(
             *(self._networks, self._photograph, passes),
             seed=seed,
-            dtype=kind,
+            dtype=dtype,
             memory_limit=self._memory_limit,
         )
-        large = photo.height << 2 * passes, photo.width << 2 * passes
-        whole: Renderer | RendererAround = renderer
-        if large != (height, width):
-            whole = ReducedRenderer(renderer, large, (height, width), kind)
-        self._renderers.add(whole)
+        make = functools.partial(self._enlarged, seed, dtype)
         return Canvas(
             self._networks,
-            whole,
+            self._shown(renderer, halved_size(own, -2 * passes), shown, dtype),
             (width, height),
             seed=seed,
-            dtype=kind,
+            dtype=dtype,
             layout={"structure": "the photograph"},
-            remake=functools.partial(self.super_resolution, factor, seed, dtype=kind),
+            remake=functools.partial(make, shown=shown),
+            resize=functools.partial(_fitting, make, own),
         )
 
     def animation(
@@ -500,7 +522,7 @@ class Synthesizer:
         }
         return Animation(made, (width, height), count, is_loop=bool(is_loop), description=description)
 
-    def _frame(self, size: tuple[int, int], seed: int, extent: float, draw: Draw) -> Canvas:
+    def _frame(self, size: Size, seed: int, extent: float, draw: Draw) -> Canvas:
         """One of a film, of `size` (height, width), whose network is fed with what `draw` draws."""
         source = self._layouts.fed(draw)
         return self._canvas(size, seed, np.dtype(np.uint8), extent, ANY_LAYOUT, source=source)
@@ -587,20 +609,11 @@ class Synthesizer:
             mask=as_mask(mask),
         )
         with stoppable(cancel, timeout):
-            if not self.takes_detail:
-                return canvas().thumbnail(size)
-            picture = canvas(at_least=size).read()
-        height, width = thumbnail_size(height, width, size)
-        try:
-            return resample(picture, height, width, threads=self._threads)
-        except MemoryError as error:
-            raise SizeError(
-                f"a thumbnail of {width} x {height} does not fit into memory: give less"
-            ) from error
+            return canvas(shown=thumbnail_size(height, width, size)).read()
 
     def _canvas(
         self,
-        size: tuple[int, int],
+        size: Size,
         seed: int,
         dtype: np.dtype[Any],
         extent: float | None,
@@ -608,17 +621,14 @@ class Synthesizer:
         *,
         mask: Mask | None = None,
         source: StructureSource | None = None,
-        at_least: int | None = None,
+        shown: Size | None = None,
     ) -> Canvas:
         """The canvas of `size` (height, width); `source` makes its structure, by default as `layout` says.
 
-        With `at_least`, where detail is the photograph's, one of its coarsest level that has so many pixels
-        on its long side: of the same layout, and made without the finer ones.
+        With `shown`, that picture at another size (height, width), made without what is finer.
         """
         self._networks.check_open()
-        remake = functools.partial(
-            self._canvas, size, seed, dtype, extent, layout, mask=mask, source=source, at_least=at_least
-        )
+        make = functools.partial(self._canvas, size, seed, dtype, extent, layout, mask=mask, source=source)
         structure = self._layouts.source(seed, layout) if source is None else source
         if mask is not None and layout.start is None:
             raise ValueError("expected the picture that is seen outside of the mask: give `start`")
@@ -626,48 +636,103 @@ class Synthesizer:
             raise ValueError("a picture with a mask is not symmetric: give either")
         if extent is None and (layout.retarget or layout.start is not None):
             extent = self._fitting_extent(size)
-        half = half_of(size, layout.mirror)
-        if self._takes_detail:
-            plan = self._plan(size, half, extent, layout)
-            if at_least is not None:
-                plan, size = _coarsest(plan, size, at_least)
-                half = half_of(size, layout.mirror)
-            renderer = detail_renderer(
-                *(self._networks, structure, self._photograph, half, plan),
-                layout=layout,
-                seed=seed,
-                dtype=dtype,
-                memory_limit=self._memory_limit,
-                threads=self._threads,
-            )
-        else:
-            if half != size:
-                extent = (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
-            renderer = network_renderer(
-                *(self._networks, structure, half, extent),
-                seed=seed,
-                dtype=dtype,
-                memory_limit=self._memory_limit,
-            )
-        whole: Renderer | RendererAround = renderer
-        if half != size:
-            whole = MirroredRenderer(renderer, size, layout.mirror)
-        elif mask is not None and layout.start is not None:
-            whole = BlendedRenderer(renderer, layout.start.pixels, size, mask, dtype)
-        self._renderers.add(whole)
+        asked = size if shown is None else shown
+        begun = self._with_detail if self._takes_detail else self._by_networks
+        renderer, large = begun(structure, size, asked, extent, layout, seed=seed, dtype=dtype)
+        resized = {} if asked == size else {"resized_from": [size[1], size[0]]}
         return Canvas(
             self._networks,
-            whole,
-            size[::-1],
+            self._shown(renderer, large, asked, dtype, layout=layout, mask=mask),
+            asked[::-1],
             seed=seed,
             dtype=dtype,
-            layout=self._layouts.describe(layout, mask),
-            remake=remake,
+            layout=self._layouts.describe(layout, mask) | resized,
+            remake=functools.partial(make, shown=shown),
+            resize=functools.partial(_fitting, make, size),
         )
 
-    def _plan(
-        self, size: tuple[int, int], half: tuple[int, int], extent: float | None, layout: Layout
-    ) -> DetailPlan:
+    def _with_detail(
+        self,
+        structure: StructureSource,
+        size: Size,
+        shown: Size,
+        extent: float | None,
+        layout: Layout,
+        *,
+        seed: int,
+        dtype: np.dtype[Any],
+    ) -> tuple[Renderer, Size]:
+        """What renders a canvas of `size`, of the photograph's detail, as far as `shown` needs; and its size.
+
+        Sizes are (height, width). Of a symmetric one the first half is rendered.
+        """
+        photo = self.bundle.manifest.photo
+        half = half_of(size, layout.mirror)
+        plan = self._plan(size, half, extent, layout)
+        halvings = halvings_to(size, shown, plan.halvings, 1)
+        if halvings:
+            plan = plan.halved(half, halvings, max(photo.height, photo.width))
+            check_passes(plan, layout.wrap)
+        renderer = detail_renderer(
+            *(self._networks, structure, self._photograph, halved_size(half, halvings), plan),
+            layout=layout,
+            seed=seed,
+            dtype=dtype,
+            memory_limit=self._memory_limit,
+            threads=self._threads,
+        )
+        return renderer, halved_size(size, halvings)
+
+    def _by_networks(
+        self,
+        structure: StructureSource,
+        size: Size,
+        shown: Size,
+        extent: float | None,
+        layout: Layout,
+        *,
+        seed: int,
+        dtype: np.dtype[Any],
+    ) -> tuple[Renderer, Size]:
+        """As `_with_detail`, of networks' detail."""
+        half = half_of(size, layout.mirror)
+        if half != size:
+            extent = (extent or 1.0) * math.sqrt(math.prod(half) / math.prod(size))
+        passes = len(from_structure(self.bundle.manifest, *half, extent).upscalers)
+        halvings = halvings_to(size, shown, range(0, 2 * passes + 1, 2), 2)
+        renderer = network_renderer(
+            *(self._networks, structure, halved_size(half, halvings), extent),
+            seed=seed,
+            dtype=dtype,
+            memory_limit=self._memory_limit,
+        )
+        return renderer, halved_size(size, halvings)
+
+    def _shown(
+        self,
+        renderer: Renderer,
+        size: Size,
+        shown: Size,
+        dtype: np.dtype[Any],
+        *,
+        layout: Layout = ANY_LAYOUT,
+        mask: Mask | None = None,
+    ) -> Renderer | RendererAround:
+        """What renders a canvas at the size `shown`, of what makes it, or half of it, at `size`."""
+        whole: Renderer | RendererAround = renderer
+        is_half = half_of(size, layout.mirror) != size
+        if is_half:
+            whole = MirroredRenderer(whole, size, layout.mirror)
+        if shown != size:
+            whole = ReducedRenderer(whole, size, shown, dtype, layout.wrap)
+            if is_half:  # which rounding has left nearly so
+                whole = MirroredRenderer(whole, shown, layout.mirror)
+        if mask is not None and layout.start is not None:
+            whole = BlendedRenderer(whole, layout.start.pixels, shown, mask, dtype)
+        self._renderers.add(whole)
+        return whole
+
+    def _plan(self, size: Size, half: Size, extent: float | None, layout: Layout) -> DetailPlan:
         """That of `half` a picture of `size`, which may be all of it; raises SizeError if it cannot wrap."""
         photo = self.bundle.manifest.photo
         photograph = photo.height, photo.width
@@ -678,7 +743,7 @@ class Synthesizer:
         check_wrap(photograph, half, extent, layout.wrap)
         return plan
 
-    def _fitting_extent(self, size: tuple[int, int]) -> float:
+    def _fitting_extent(self, size: Size) -> float:
         """At which the whole photograph just fits into a picture of `size` (height, width)."""
         photo = self.bundle.manifest.photo
         factor = min(size[0] / photo.height, size[1] / photo.width)
@@ -686,11 +751,10 @@ class Synthesizer:
         return min(max(extent, EXTENTS[0]), EXTENTS[1])
 
 
-def _coarsest(plan: DetailPlan, size: tuple[int, int], at_least: int) -> tuple[DetailPlan, tuple[int, int]]:
-    """The coarsest level, of a picture of `size`, with so many pixels on its long side: its plan and size."""
-    height, width = (-(-side // 4**plan.passes) for side in size)
-    halvings = max(n for n in range(len(plan.picture)) if n == 0 or -(-max(height, width) >> n) >= at_least)
-    return plan.coarser(halvings), (-(-height >> halvings), -(-width >> halvings))
+def _fitting(make: Callable[..., Canvas], size: Size, shown: Size) -> Canvas:
+    """What `make` makes at `shown`, if a picture of `size`, both (height, width), can be shown so."""
+    check_fits(size, shown)
+    return make(shown=shown)
 
 
 def _check_extent(extent: float | None) -> float | None:

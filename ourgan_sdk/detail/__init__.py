@@ -7,7 +7,7 @@ detail: its field, found once, and regions of its levels, gathered; `original` i
 from .original import OriginalPicture
 from .photograph import PhotographSource
 from .picture import DetailPicture, empty_sources
-from .plan import EXTENTS, DetailPlan, check_structure, check_wrap, plan_detail
+from .plan import EXTENTS, DetailPlan, check_passes, check_structure, check_wrap, halved_size, plan_detail
 
 __all__ = [
     "EXTENTS",
@@ -15,8 +15,10 @@ __all__ = [
     "DetailPlan",
     "OriginalPicture",
     "PhotographSource",
+    "check_passes",
     "check_structure",
     "check_wrap",
     "empty_sources",
+    "halved_size",
     "plan_detail",
 ]

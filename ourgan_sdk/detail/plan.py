@@ -1,11 +1,20 @@
 """At which scale a picture's detail is made, and at which levels it is searched and gathered."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import SizeError
 
-__all__ = ["EXTENTS", "DetailPlan", "check_structure", "check_wrap", "plan_detail"]
+__all__ = [
+    "EXTENTS",
+    "DetailPlan",
+    "check_passes",
+    "check_structure",
+    "check_wrap",
+    "halved_size",
+    "plan_detail",
+]
 
 EXTENTS = (0.25, 1024.0)
 """The least and the most photographs that a canvas may be wide; callers see to it."""
@@ -68,12 +77,27 @@ class DetailPlan:
         """(height, width) of the finest level."""
         return self.picture[-1]
 
-    def coarser(self, halvings: int) -> "DetailPlan":
-        """The same picture, so many times half as large: without the finest levels, or passes."""
-        count = len(self.picture) - halvings
-        return DetailPlan(
-            self.picture[:count], self.photograph[:count], min(self.searched, count), 0, self.extent
-        )
+    @property
+    def halvings(self) -> list[int]:
+        """How often the canvas is halved on the way to each of its levels, finest first: of a pass, twice."""
+        behind = 2 * self.passes
+        return [*range(0, behind, 2), *range(behind, behind + len(self.picture))]
+
+    def halved(self, canvas: Size, halvings: int, native: int) -> "DetailPlan":
+        """The same picture at another size: its `canvas`, (height, width), halved so often.
+
+        That is one of `halvings`, whose finer levels or passes are left out, or less than 0: so many times
+        doubled, with finer levels up to 1.5 times the photograph's `native` long side, and passes beyond.
+        """
+        passes, coarsest = max(0, self.passes - max(0, halvings + 1) // 2), max(self.photograph[0])
+        count = len(self.picture) - 1 + 2 * (self.passes - passes) - halvings  # from the finest level down
+        while count > len(self.picture) - 1 and coarsest << count > MOST_ENLARGED * native:
+            passes, count = passes + 1, count - 2
+        height, width = self.photograph[0]
+        photographs = tuple((height << doubling, width << doubling) for doubling in range(count + 1))
+        first = halvings + 2 * passes
+        pictures = tuple(halved_size(canvas, first + count - doubling) for doubling in range(count + 1))
+        return DetailPlan(pictures, photographs, _searched(photographs), passes, self.extent)
 
     def structure_size(self, trained_long: int) -> Size:
         """(height, width) of a structure whose photograph had a long side of `trained_long` pixels."""
@@ -107,8 +131,18 @@ def plan_detail(photograph: Size, size: Size, extent: float | None = None) -> De
             f"a photograph of {photograph[1]} x {photograph[0]} is too elongated to take detail from: "
             "use detail='network' (--detail network), or learn a part of it"
         )
-    searched = sum(max(one) <= SEARCHED * math.sqrt(2) for one in photographs)
-    return DetailPlan(tuple(pictures), photographs, max(1, searched), passes, long / scale)
+    return DetailPlan(tuple(pictures), photographs, _searched(photographs), passes, long / scale)
+
+
+def halved_size(size: Size, halvings: int) -> Size:
+    """(height, width), halved so often and rounded up; doubled, if that is less than 0."""
+    height, width = (-(-side >> halvings) if halvings >= 0 else side << -halvings for side in size)
+    return height, width
+
+
+def _searched(photographs: Sequence[Size]) -> int:
+    """At how many levels of these sizes of the photograph a field is searched."""
+    return max(1, sum(max(one) <= SEARCHED * math.sqrt(2) for one in photographs))
 
 
 def check_structure(size: Size, extent: float | None = None) -> None:
@@ -125,17 +159,22 @@ def check_structure(size: Size, extent: float | None = None) -> None:
         )
 
 
+def check_passes(plan: DetailPlan, wrap: tuple[bool, bool]) -> None:
+    """Raise SizeError if a picture that is to wrap along y or x has passes, whose tiles do not."""
+    if any(wrap) and plan.passes:
+        raise SizeError(
+            f"a picture that is {plan.extent:.4g} photographs wide cannot wrap where networks enlarge it: "
+            "give a larger extent or a smaller size"
+        )
+
+
 def check_wrap(photograph: Size, size: Size, extent: float | None, wrap: tuple[bool, bool]) -> None:
     """Raise SizeError if a picture of `size` cannot wrap along y or x: sides have to halve at every level.
 
     Arguments as for `plan_detail`; the error names the nearest lengths that will do.
     """
     plan = plan_detail(photograph, size, extent)
-    if any(wrap) and plan.passes:
-        raise SizeError(
-            f"a picture that is {plan.extent:.4g} photographs wide cannot wrap where networks enlarge it: "
-            "give a larger extent or a smaller size"
-        )
+    check_passes(plan, wrap)
     for axis, name in enumerate(("height", "width")):
         if wrap[axis] and not _wraps(plan, axis):
             nearest = [_nearest(photograph, size, extent, axis, step) for step in (-1, 1)]
