@@ -446,6 +446,7 @@ class Canvas:
         self,
         path: str | os.PathLike[str],
         *,
+        box: Box | None = None,
         resume: bool = False,
         quality: int = 95,
         pyramid: bool = False,
@@ -455,16 +456,18 @@ class Canvas:
         timeout: float | None = None,
         stats: RenderStats | None = None,
     ) -> Path:
-        """Stream the picture into a file, and return its path, made absolute.
+        """Stream the picture, or a part of it, into a file, and return its path, made absolute.
 
         The file appears under its name only when it is whole. Its metadata says, as JSON, what the picture
-        was made of: software, bundle, size and seed.
+        was made of: software, bundle, size and seed, and of a part which one, as [y0, x0, y1, x1].
 
         Args:
             path: The suffix chooses the format: see `open_writer`.
+            box: A region (y0, x0, y1, x1), not empty, within the picture: what the file holds of it; by
+                default all.
             resume: Keep finished bands in a file `path` + ".partial" until the picture is whole, and go on
                 from what an earlier call, which was killed or failed, has left there. That takes
-                height x width x 3 bytes of disk (twice as many for uint16).
+                height x width x 3 bytes of disk (twice as many for uint16), of the part that the file holds.
             quality: As for `open_writer`.
             pyramid: As for `open_writer`.
             dpi: As for `open_writer`.
@@ -475,33 +478,34 @@ class Canvas:
 
         Raises:
             OutputError: The file cannot be written, or what was left belongs to another picture.
-            TypeError, ValueError: An argument is not allowed.
+            TypeError, ValueError, IndexError: An argument is not allowed.
             RenderCancelledError, RenderTimeoutError: `cancel` was set, or `timeout` is over.
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
         """
         check_progress(progress)
+        _, box = self._part(box, 0)
         path = absolute(path)
         check_is_not(path, self._networks.bundle.path)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._at_work(cancel, timeout, keep=False))
             numbers = stack.enter_context(_timed(stats))
             # Removed, as the first to be entered, after the file has got its name.
-            finished = stack.enter_context(self._open_finished(path)) if resume else None
+            finished = stack.enter_context(self._open_finished(path, box)) if resume else None
             file = stack.enter_context(
                 open_writer(
                     path,
-                    self.width,
-                    self.height,
+                    box.width,
+                    box.height,
                     dtype=self.dtype,
                     quality=quality,
                     pyramid=pyramid,
                     dpi=dpi,
-                    description=self.description,
+                    description=json.dumps(self._provenance(box)),
                 )
             )
             start, write = (0, file.write) if finished is None else self._replay(finished, file)
-            if start < self.height:
-                rest = Box(start, 0, self.height, self.width)
+            if start < box.height:
+                rest = Box(box.y0 + start, box.x0, box.y1, box.x1)
                 self._renderer.render(0, rest, write, progress, numbers, keep=False)
         return path
 
@@ -519,13 +523,15 @@ class Canvas:
 
         return finished.rows, write
 
-    def _provenance(self) -> dict[str, object]:
-        """What identifies the picture, for its file's metadata."""
+    def _provenance(self, box: Box | None = None) -> dict[str, object]:
+        """What identifies the picture, or that part of it, for its file's metadata."""
+        part = {} if box is None or box == Box(0, 0, self.height, self.width) else {"box": list(box)}
         return {
             "software": f"ourgan_sdk {__version__}",
             "bundle": self._networks.bundle.sha256,
             "width": self.width,
             "height": self.height,
+            **part,
             "seed": self.seed,
             "detail": "photograph" if isinstance(self._renderer.first, DetailPicture) else "network",
             "extent": self.extent,
@@ -540,19 +546,20 @@ class Canvas:
             for grid in plan.grids
         ]
 
-    def _open_finished(self, path: Path) -> contextlib.AbstractContextManager[Finished]:
+    def _open_finished(self, path: Path, box: Box) -> contextlib.AbstractContextManager[Finished]:
         begun = begun_with(path) if self._networks.memory_limit is None else None
         if begun is not None:  # another default, when more memory was free or less
             with contextlib.suppress(BudgetError):
                 self._renderer.plan_for(begun)
                 self._begun = self._describe_plan()
         memory_limit, grids = self._begun
-        picture = self._provenance() | {
+        picture = self._provenance(box) | {
             "dtype": self.dtype.name,
             "engine": self._networks.opened.name if grids else None,
             "grids": grids,
         }
-        return open_finished(path, picture, self.shape, self.dtype, memory_limit)
+        shape = (box.height, box.width, _CHANNELS)
+        return open_finished(path, picture, shape, self.dtype, memory_limit)
 
 
 @contextlib.contextmanager

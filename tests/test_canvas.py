@@ -1,6 +1,7 @@
 """Canvases: a region is the slice of the whole, and costs the tiles that it touches."""
 
 import itertools
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -246,3 +247,25 @@ def test_sixteen_bits_of_a_region(bundle_path: Path) -> None:
 def test_without_passes_the_structure_itself_is_cut(bundle_path: Path) -> None:
     canvas = Synthesizer(bundle_path).canvas(20, 14, seed=1)
     np.testing.assert_array_equal(canvas[3:9, 5:20], canvas.read()[3:9, 5:20])
+
+
+@pytest.mark.parametrize("suffix", ["png", "npy", "tif", "jpg"])
+def test_a_part_in_a_file(canvas: Canvas, whole: np.ndarray, tmp_path: Path, suffix: str) -> None:
+    box = Box(40, 17, 171, 350)
+    path = canvas.save(tmp_path / f"part.{suffix}", box=box, quality=100)
+    if suffix == "npy":
+        np.testing.assert_array_equal(np.load(path), whole[40:171, 17:350])
+        return
+    with Image.open(path) as image:
+        part = np.asarray(image).astype(int)
+        assert json.loads(image.info["Description"])["box"] == [40, 17, 171, 350] if suffix == "png" else True
+    assert np.abs(part - whole[40:171, 17:350]).max() <= (8 if suffix == "jpg" else 0)
+
+
+def test_all_of_it_is_the_same_file(canvas: Canvas, tmp_path: Path) -> None:
+    part = canvas.save(tmp_path / "part.png", box=Box(0, 0, HEIGHT, WIDTH))
+    assert part.read_bytes() == canvas.save(tmp_path / "all.png").read_bytes()
+    with pytest.raises(IndexError, match=f"within {HEIGHT} x {WIDTH}"):
+        canvas.save(part, box=Box(0, 0, HEIGHT + 1, WIDTH))
+    with pytest.raises(TypeError, match=r"expected an ourgan_sdk\.Box"):
+        canvas.save(part, box=(0, 0, 5, 5))  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ourgan_sdk import BudgetError, Canvas, OutputError, RenderStats, Synthesizer
+from ourgan_sdk import Box, BudgetError, Canvas, OutputError, RenderStats, Synthesizer
 from ourgan_sdk.bundle import Manifest, write_bundle
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
@@ -80,6 +80,24 @@ def test_goes_on_from_the_last_whole_band(
     np.testing.assert_array_equal(read(output), canvas.read(stats=whole))
     assert rest.tiles < 0.8 * whole.tiles
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def test_a_part_goes_on_too(bundle_path: Path, tmp_path: Path) -> None:
+    """And is the slice; what was left of it is of no other part."""
+    output, box, canvas = tmp_path / "part.png", Box(20, 31, 273, 400), make_canvas(bundle_path)
+    with pytest.raises(RuntimeError, match="enough"):
+        canvas.save(output, box=box, resume=True, progress=stop_after(2, output))
+    for other, words in (
+        (None, "box is None, was"),
+        (Box(20, 30, 273, 399), r"box is \[20, 30, 273, 399\], was"),
+    ):
+        with pytest.raises(OutputError, match=words):
+            make_canvas(bundle_path).save(output, box=other, resume=True)
+    whole, rest = RenderStats(), RenderStats()
+    make_canvas(bundle_path).save(output, box=box, resume=True, stats=rest)
+    np.testing.assert_array_equal(read(output), canvas.read(stats=whole)[20:273, 31:400])
+    assert 0 < rest.tiles < whole.tiles
+    assert [path.name for path in tmp_path.iterdir()] == ["part.png"]
 
 
 def test_without_resume_nothing_is_kept(bundle_path: Path, tmp_path: Path) -> None:
