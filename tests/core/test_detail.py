@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ourgan_sdk._core import Box, Detail, DetailSettings, PhotographLevels, resample
+from ourgan_sdk._core import Box, Detail, DetailSettings, PhotographLevels, halved, resample
 
 SIZES = [(8, 12), (15, 23), (30, 45), (60, 90)]
 """Of a picture."""
@@ -94,6 +94,27 @@ def test_resampling_refuses(
 ) -> None:
     with pytest.raises(error, match=words):
         resample(picture, *size)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.booleans(), st.integers(0, 3))
+def test_halving_is_the_rounded_mean_of_four(
+    height: int, width: int, channels: int, wide: bool, threads: int
+) -> None:
+    """Of views, too; rows and columns at odd ends count twice."""
+    picture = noise(height + 2, width + 3, channels, dtype=np.uint16 if wide else np.uint8)[1:-1, 2:-1]
+    result = halved(picture, threads=threads)
+    even = np.pad(picture.astype(int), ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+    sums = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    np.testing.assert_array_equal(result, (sums + 2) // 4)
+    assert result.dtype == picture.dtype
+
+
+def test_halving_refuses() -> None:
+    for picture in (np.zeros((2, 2, 3), np.float32), np.zeros((0, 2, 3), np.uint8)):
+        with pytest.raises(ValueError, match=r"uint8 or uint16|non-empty"):
+            halved(picture)
+    with pytest.raises(TypeError, match="uint8"):
+        halved(np.zeros((2, 2, 3), np.int64))
 
 
 def test_a_photograph_knows_its_levels() -> None:
