@@ -26,6 +26,7 @@ from .passes.plan import Plan
 from .progress import Progress, RenderStats, check_progress
 from .rendering import Renderer, RendererAround
 from .resume import Finished, begun_with, open_finished
+from .showing import SHOWN, png_of
 from .sizes import check_integer, check_size
 from .stopping import Cancel, stoppable
 from .structure import Base
@@ -102,7 +103,12 @@ class Level:
 
     def __repr__(self) -> str:
         height, width, _ = self.shape
-        return f"Level({width} x {height}, downsample {self.downsample})"
+        return f"Level({width} x {height}, downsample {self.downsample}, of {self._canvas!r})"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the picture, small."""
+        size = min(SHOWN, max(self.shape[:2]))
+        return png_of(self, lambda: self._canvas.thumbnail(size))
 
 
 class Canvas:
@@ -153,6 +159,14 @@ class Canvas:
 
     def __reduce__(self) -> tuple[Callable[[], "Canvas"], tuple[()]]:
         return self._remake, ()
+
+    def __repr__(self) -> str:
+        kind = "" if self.dtype == np.uint8 else f", {self.dtype}"
+        return f"Canvas({self.width} x {self.height}, seed {self.seed}, extent {self.extent:.4g}{kind})"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the picture, small."""
+        return png_of(self, lambda: self.thumbnail(SHOWN))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -50,6 +50,7 @@ from .rendering import (
     network_renderer,
 )
 from .scaling import check_fits, halvings_to
+from .showing import SHOWN_EACH, png_of, side_by_side
 from .sizes import check_bytes, check_integer, check_number, check_size
 from .starting import StartingPicture, read_start
 from .stopping import Cancel, stoppable
@@ -78,6 +79,9 @@ DetailMode = Literal["auto", "photograph", "network"]
 
 StructureMode = Literal["auto", "network", "patches"]
 """What makes structures."""
+
+_SHEET = 4
+"""Pictures that a notebook shows of a synthesizer."""
 
 _PAINTED = 1024
 """Pixels of the long side of paintings whose colours are changed."""
@@ -203,6 +207,28 @@ class Synthesizer:
     def __reduce__(self) -> tuple[Callable[[], "Synthesizer"], tuple[()]]:
         self._networks.check_open()
         return functools.partial(type(self), self.bundle, **self._arguments), ()
+
+    def __repr__(self) -> str:
+        photo = self.bundle.manifest.photo
+        detail = "the photograph" if self.takes_detail else "networks"
+        layouts = "patches" if self.takes_patches else "a network"
+        return (
+            f"Synthesizer({self.bundle.path.name!r}, photograph {photo.width} x {photo.height}, "
+            f"layouts of {layouts}, detail of {detail})"
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the photograph, where the bundle holds it, and what seeds make, small."""
+        return png_of(self, self._sheet)
+
+    def _sheet(self) -> Picture:
+        photo = self.bundle.manifest.photo
+        size = thumbnail_size(photo.height, photo.width, SHOWN_EACH)
+        pictures = []
+        if photo.file is not None:
+            pictures.append(resample(self._photograph.pixels(), *size, threads=self._threads))
+        pictures += [self.thumbnail(seed, size=SHOWN_EACH) for seed in range(_SHEET - len(pictures))]
+        return side_by_side(pictures)
 
     def close(self) -> None:
         """Free engines, photograph, fields and kept tiles, those of canvases made from it included.
