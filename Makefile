@@ -34,10 +34,10 @@ $(VIEWER)/openseadragon/openseadragon.min.js: $(VIEWER)/package.json $(VIEWER)/p
 	@command -v npm >/dev/null \
 	|| { echo "error: the viewer needs npm; on Debian and Ubuntu: apt install npm" >&2; exit 1; }
 	@echo "fetching OpenSeadragon ..."
-	@rm -rf build/viewer $(@D) && mkdir -p build/viewer $(@D) && cp $^ build/viewer
+	@rm -rf build/viewer && mkdir -p build/viewer $(@D) && cp $^ build/viewer
 	@cd build/viewer && npm ci --silent --ignore-scripts --no-audit --no-fund
-	@cd build/viewer/node_modules/openseadragon && cp LICENSE.txt build/openseadragon/openseadragon.min.js "$(abspath $(@D))"
-	@touch $@
+	@cp build/viewer/node_modules/openseadragon/LICENSE.txt $(@D)
+	@cp build/viewer/node_modules/openseadragon/build/openseadragon/$(@F) $@
 
 test: $(VENV)/.test viewer lint
 	$(BIN)/python -m pytest

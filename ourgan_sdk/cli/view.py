@@ -92,10 +92,12 @@ def run(options: argparse.Namespace) -> None:
 def _identifier(name: str, options: argparse.Namespace) -> str:
     """The canvas's, as the service calls it; raises ValueError for a layout that contradicts itself."""
     layout = layout_of(options)
+    width, height = options.size
     return str(
         Identifier(
             name,
-            *options.size,
+            width,
+            height,
             options.seed,
             extent=options.extent,
             variety=layout.variety,

@@ -7,26 +7,27 @@ const PASSING = 4000; // milliseconds
 
 const $ = (id) => document.getElementById(id);
 
+const PHASES = { composing: "Composing the picture …", loading: "Loading …" };
+
 let patience = null;
 
-export function tellPhase(picture) {
-  document.body.dataset.phase = picture.phase;
+/** What is waited for, once it takes long enough to be noticed. */
+export function tellPhase({ phase }) {
+  document.body.dataset.phase = phase;
   clearTimeout(patience);
-  const say = { composing: "Composing the picture …", loading: "Loading …" }[picture.phase] ?? "";
-  if (!say) {
-    $("phase").textContent = "";
-    return;
-  }
+  $("phase").textContent = "";
+  if (phase === "drawn" && $("spoken").textContent) $("spoken").textContent = "The picture is there.";
+  if (!(phase in PHASES)) return;
   const started = performance.now();
   patience = setTimeout(function tell() {
     const seconds = Math.floor((performance.now() - started) / 1000);
-    const isLong = picture.phase === "composing" && seconds >= 2;
-    $("phase").textContent = isLong ? `${say} ${seconds} s` : say;
+    $("phase").textContent = seconds < 2 ? PHASES[phase] : `${PHASES[phase]} ${seconds} s`;
+    if (phase === "composing") $("spoken").textContent = PHASES[phase];
     patience = setTimeout(tell, 1000);
   }, PATIENCE);
-  if (picture.phase === "composing") announce("Composing the picture.");
 }
 
+/** Where one is. */
 export function tellPlace({ at, canvas }) {
   if (!at || !canvas) return;
   const percent = at.scale * 100;
@@ -35,11 +36,11 @@ export function tellPlace({ at, canvas }) {
   $("size").textContent = `${count(canvas.width)} × ${count(canvas.height)}`;
 }
 
-export function tellCondition(server) {
-  document.body.dataset.server = server.condition;
-  $("banner").hidden = server.condition !== "gone";
-  $("busy").hidden = server.condition !== "busy";
-  if (server.condition === "well") announce("The server answers.");
+/** How the server is. */
+export function tellCondition({ condition }) {
+  if (!$("banner").hidden && condition !== "gone") announce("The server answers again.");
+  $("banner").hidden = condition !== "gone";
+  $("busy").hidden = condition !== "busy";
 }
 
 /** Say something that does not go away by itself; an empty text takes it away. */

@@ -48,14 +48,21 @@ export class Picture extends EventTarget {
       imageLoaderLimit: 0, // Tiles sees to it
       timeout: 24 * 60 * 60 * 1000, // waiting for a busy server is no failure
       maxImageCacheCount: 256,
-      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true, flickEnabled: !isCalm() },
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       gestureSettingsTouch: { flickEnabled: !isCalm() },
       placeholderFillStyle: null,
       tabIndex: "",
     });
     this.#viewer.addHandler("viewport-change", () => this.#moved());
     this.#viewer.addHandler("resize", () => this.#moved());
-    this.#viewer.addHandler("animation-finish", () => this.#tiles.prune());
+    this.#viewer.addHandler("animation-finish", () => {
+      this.#tiles.prune();
+      this.#align();
+    });
+    const { drawer } = this.#viewer;
+    const isOverlapped = drawer.minimumOverlapRequired.bind(drawer);
+    // Against seams a plain canvas stretches tiles by a pixel, which blurs those that fit.
+    drawer.minimumOverlapRequired = (image) => isOverlapped(image) && !this.#fits();
     this.#tiles.addEventListener("load", () => this.#loaded());
     this.#tiles.addEventListener("refused", ({ error }) => this.#refuse(error));
     this.#watch();
@@ -71,7 +78,7 @@ export class Picture extends EventTarget {
     try {
       info = await this.#server.json(`iiif/3/${id}/info.json`);
     } catch (error) {
-      if (opening === this.#opening) this.#refuse(error);
+      if (opening === this.#opening) this.#stay(error);
       return;
     }
     if (opening !== this.#opening) return;
@@ -90,6 +97,13 @@ export class Picture extends EventTarget {
     else if (!isSame) this.home(true);
     this.#tiles.prune();
     this.#moved();
+  }
+
+  /** With the picture that there is, if there is one. */
+  #stay(error) {
+    this.#isOpen = this.#image !== null;
+    this.#enter(this.#isOpen ? "loading" : "empty");
+    this.#refuse(error);
   }
 
   #add(tileSource) {
@@ -117,6 +131,7 @@ export class Picture extends EventTarget {
     viewport.zoomTo(this.#image.imageToViewportZoom(scale / devicePixelRatio), null, true);
     viewport.panTo(this.#image.imageToViewportCoordinates(x, y), true);
     viewport.applyConstraints(true);
+    this.#align();
     this.#moved();
   }
 
@@ -175,13 +190,32 @@ export class Picture extends EventTarget {
     return this.#isMoving() ? 10 + distance : null;
   }
 
+  /** Whether a pixel of the level that is drawn is one of the screen. */
+  #fits() {
+    return this.#image !== null && !this.#isMoving() && Math.abs(this.#pixels(this.#level()) - 1) < 1e-6;
+  }
+
+  /** Then let it lie on one: half a pixel beside it would be blurred. */
+  #align() {
+    if (!this.#fits()) return;
+    const { viewport } = this.#viewer;
+    const { x, y } = viewport.getBounds();
+    const pixel = viewport.getBounds().width / (this.#viewer.container.clientWidth * devicePixelRatio);
+    const beside = new OpenSeadragon.Point(Math.round(x / pixel) * pixel - x, Math.round(y / pixel) * pixel - y);
+    if (Math.hypot(beside.x, beside.y) > pixel / 1000) viewport.panBy(beside, true);
+  }
+
   /** The level that is drawn once all of the view is there: OpenSeadragon's rule. */
   #level() {
     const { source } = this.#image;
-    const pixels = (level) => this.#viewer.viewport.deltaPixelsFromPointsNoRotate(source.getPixelRatio(level)).x;
     let level = source.maxLevel;
-    while (level > source.minLevel && pixels(level) < FINEST) level -= 1;
+    while (level > source.minLevel && this.#pixels(level) < FINEST) level -= 1;
     return level;
+  }
+
+  /** Of the screen, per pixel of a level. */
+  #pixels(level) {
+    return this.#viewer.viewport.deltaPixelsFromPointsNoRotate(this.#image.source.getPixelRatio(level)).x;
   }
 
   #isMoving() {

@@ -85,10 +85,7 @@ function page(server, offered) {
   picture.addEventListener("change", () => tellPhase(picture));
   picture.addEventListener("move", () => tellPlace(picture));
   picture.addEventListener("rest", remember);
-  picture.addEventListener("refused", ({ error }) => {
-    notice(error.message);
-    tellPhase(picture);
-  });
+  picture.addEventListener("refused", ({ error }) => notice(error.message));
   selection.addEventListener("change", remember);
   selection.addEventListener("mode", () => {
     $("select").setAttribute("aria-pressed", selection.isDrawing);
