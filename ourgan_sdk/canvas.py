@@ -117,7 +117,8 @@ class Canvas:
     A region renders only the tiles that it touches, in every pass, and equals the same slice of the whole
     picture bit for bit: both are made of the tiles of the same grids. Tiles rendered for a region are kept
     for the next one, up to a quarter of the memory limit. What the pixels depend on is told at `Synthesizer`.
-    Several threads may use a canvas at once.
+    `view` shows any part at any size; `resized` is the same picture as a larger or smaller canvas; notebooks
+    show a canvas small. Several threads may use a canvas at once.
 
     Where memory runs out during a render, the rest is rendered in smaller tiles, which may change values by
     one 8-bit level, and so is what is read later; a warning is logged.

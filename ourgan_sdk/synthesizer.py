@@ -99,6 +99,8 @@ class Synthesizer:
     What networks make depends on the engine too, and another memory limit makes other tiles, which may change
     values by one 8-bit level; that is why the default is the same on all machines with 3 GiB to spare.
 
+    In a notebook it shows its photograph, and what the first seeds make of it.
+
     Close it, or use it in a `with`, to free engines, photograph and what canvases keep before it is garbage.
     Pickles and copies are opened anew, in the same way: from the bundle's file, which has to be there where
     they are used, or, if it was learned and not saved, from its bytes.
