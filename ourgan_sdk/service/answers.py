@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from ..errors import (
@@ -46,6 +46,8 @@ def answering(handler: Handler, *, reads_body: bool = False) -> Handler:
             if reads_body:
                 return await handler(request)
             return await _while_connected(request, handler(request))
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_LEFT)
         except Exception as error:  # noqa: BLE001 - the client is told, and the log
             return error_response(error)
 

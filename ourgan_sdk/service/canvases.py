@@ -153,15 +153,10 @@ class Canvases:
         return await self._workers.run(call)
 
     async def deep(self, identifier: Identifier) -> Canvas:
-        """The canvas in 16 bits per channel, which is kept by nobody."""
-        opened = await self.ready(identifier)
-
-        def make() -> Canvas:
-            canvas = _canvas_of(opened.synthesizer, identifier, np.dtype(np.uint16))
-            canvas.use_base(opened.canvas.find_base())  # which is the same in 8 bits, and known
-            return canvas
-
-        return await self._workers.run(make)
+        """The canvas in 16 bits per channel, which nobody keeps; its field is found when it is read."""
+        opened = await self.open(identifier)
+        call = functools.partial(_canvas_of, opened.synthesizer, identifier, np.dtype(np.uint16))
+        return await self._workers.run(call)
 
     async def describe(self) -> list[dict[str, Any]]:
         """What there is, for /api/sources: the folder is looked at anew, what cannot be read is left out."""

@@ -22,6 +22,8 @@ __all__ = ["RenderRoutes"]
 _PATH = "/api/renders"
 _BETWEEN = 0.25
 """Seconds between two events of a render."""
+_BODY_SECONDS = 10.0
+"""In which a body has to be there: others wait for the room that a connection takes."""
 _KEEPALIVE = 15.0
 """Seconds after which one says that it is still there, lest a proxy gives up."""
 _FOLDERS = ("dzi", "zarr")
@@ -32,6 +34,12 @@ _MEDIA_TYPES = {
     "webp": "image/webp",
     "npy": "application/octet-stream",
 }
+
+
+class TooSlowError(RefusedError):
+    """The body does not come."""
+
+    status = 408
 
 
 class TooLargeError(RefusedError):
@@ -72,7 +80,11 @@ class RenderRoutes:
         return JSONResponse({"renders": [_show(renders, one) for one in renders]})
 
     async def _add(self, request: Request) -> Response:
-        order = parse_order(await _read_body(request), self._settings)
+        try:
+            body = await asyncio.wait_for(_read_body(request), _BODY_SECONDS)
+        except asyncio.TimeoutError:
+            raise TooSlowError(f"the body was not there within {_BODY_SECONDS:g} seconds") from None
+        order = parse_order(body, self._settings)
         await asyncio.wait_for(self._canvases.open(order.identifier), self._settings.deadline)
         renders = self._renders()
         render = renders.add(order)

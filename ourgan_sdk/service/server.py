@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import OurganError
 from ..stopping import Cancel
@@ -23,6 +24,9 @@ _MOST_CONNECTIONS = 1000
 
 _GRACE = 5
 """Seconds that answers under way have to end, once a signal has come."""
+
+_SILENCE = 10.0
+"""Seconds that a connection may take to bring its first request."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -40,7 +44,7 @@ def serve(
         app = create_app(settings, opener)
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=_Protocol,
             ws="none",
             log_level="error",  # whoever sends what is no HTTP does not fill the log
             access_log=False,  # it would note tokens
@@ -55,6 +59,23 @@ def serve(
             asyncio.run(server.serve([listener]))
         except SystemExit:
             raise OurganError("the service did not start: the log says why") from None
+
+
+class _Protocol(H11Protocol):
+    """Lets nobody hold a connection who does not ask for anything."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._silence = self.loop.call_later(_SILENCE, self._end_silence)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._silence.cancel()
+        super().connection_lost(exc)
+
+    def _end_silence(self) -> None:
+        cycle: object = self.cycle  # None until a request has come, whatever its type says
+        if cycle is None:
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

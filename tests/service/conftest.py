@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def running(settings: Settings, opener: Callable[..., Any] = open_source) -> Ite
     def run() -> None:
         try:
             serve(settings, ready=lambda url: (urls.append(url), is_ready.set()), stop=stop, opener=opener)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the test's thread raises it
             failures.append(error)
             is_ready.set()
 
@@ -59,8 +59,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory, photograph_path: Path, bund
 @pytest.fixture
 def start(folder: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts services of that folder, with other settings where asked, until the test ends."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def begin(**changes: Any) -> httpx.Client:

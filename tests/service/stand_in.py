@@ -1,5 +1,6 @@
 """A canvas whose every pixel is known: ten times ten squares, each of another colour."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,11 +25,13 @@ def colors() -> np.ndarray:
 class Squares:
     """In the place of a Canvas."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_: int = 0) -> None:
+        """`bytes_`: that it says it keeps."""
         self.pixels = np.repeat(np.repeat(colors(), SIDE, 0), SIDE, 1)
         self.width = self.height = WHOLE
         self.levels = (SimpleNamespace(shape=(WHOLE, WHOLE, 3)),)
-        self._renderer = SimpleNamespace(need=lambda keep: SimpleNamespace(shared={}))  # noqa: ARG005
+        shared = {self: bytes_}
+        self._renderer = SimpleNamespace(need=lambda keep: SimpleNamespace(shared=shared))  # noqa: ARG005
 
     def read(self, box: Box, _level: int) -> np.ndarray:
         return self.pixels[box.y0 : box.y1, box.x0 : box.x1]
@@ -38,17 +41,17 @@ class Squares:
 
 
 class StandIn:
-    """In the place of a Synthesizer: its canvases are `Squares`, or whatever `canvas` is."""
+    """In the place of a Synthesizer: its canvases are `Squares`, or whatever `make` makes."""
 
     takes_detail = False
 
-    def __init__(self, canvas: Any = None) -> None:
+    def __init__(self, make: Callable[[], Any] = Squares) -> None:
         photo = SimpleNamespace(width=WHOLE, height=WHOLE, file="photograph.png")
         self.bundle = SimpleNamespace(sha256="0", manifest=SimpleNamespace(photo=photo, structure=None))
-        self._canvas = Squares() if canvas is None else canvas
+        self._make = make
 
     def canvas(self, *_size: int, **_asked: object) -> Any:
-        return self._canvas
+        return self._make()
 
     def close(self) -> None:
         pass
