@@ -44,7 +44,7 @@ class EngineError(OurganError):
     """A network cannot be loaded or run on the runtime that was asked for."""
 
 
-class EngineMemoryError(EngineError, MemoryError):
+class EngineMemoryError(MemoryError, EngineError):  # in this order they pickle, also with tblib
     """An engine was refused the memory that a window takes."""
 
 
@@ -68,7 +68,7 @@ class RenderCancelledError(OurganError):
     """A render was ended by its `cancel`; nothing of it is left, but for what `resume` keeps."""
 
 
-class RenderMemoryError(OurganError, MemoryError):
+class RenderMemoryError(MemoryError, OurganError):  # as above
     """A render was refused memory that smaller tiles would not save."""
 
 

@@ -4,5 +4,7 @@ Nothing else of this package imports it but `Canvas.to_dask` and the command `ou
 """
 
 from .array import to_dask
+from .clusters import connected, local_workers
+from .rendering import check_suffix, save
 
-__all__ = ["to_dask"]
+__all__ = ["check_suffix", "connected", "local_workers", "save", "to_dask"]

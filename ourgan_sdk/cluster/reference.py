@@ -56,8 +56,8 @@ class CanvasReference:
             )
         if windows != self.windows:
             raise EngineError(
-                f"this process renders tiles of {windows}, the one that asks for pixels of {self.windows}: give "
-                "both the same limits (OURGAN_TOTAL_MEMORY)"
+                f"this process renders tiles of {windows}, the one that asks for pixels of {self.windows}: "
+                "give both the same limits (OURGAN_TOTAL_MEMORY)"
             )
         return canvas
 
