@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,9 +18,8 @@ from ..errors import (
 )
 from .errors import RefusedError
 
-__all__ = ["CLIENT_LEFT", "answering", "error_response", "refusal", "within"]
+__all__ = ["CLIENT_LEFT", "answering", "error_response", "refusal"]
 
-T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 CLIENT_LEFT = 499
@@ -77,11 +75,6 @@ def error_response(error: Exception) -> Response:
         return refusal(400, str(error))
     _log.error("a request has failed", exc_info=error)
     return refusal(500, "the service failed; its log says why")
-
-
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns; raises asyncio.TimeoutError."""
-    return await asyncio.wait_for(work, seconds)
 
 
 async def _while_connected(request: Request, work: Awaitable[Response]) -> Response:

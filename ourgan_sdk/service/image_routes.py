@@ -1,5 +1,6 @@
 """The IIIF Image API over HTTP."""
 
+import asyncio
 import functools
 import hashlib
 import re
@@ -11,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from .._core import resample
 from . import iiif
 from .admission import Workers
-from .answers import answering, within
+from .answers import answering
 from .canvases import Canvases, Opened
 from .errors import BadRequestError
 from .identifiers import Identifier, parse_identifier, source_of
@@ -19,7 +20,7 @@ from .pictures import encode
 from .settings import Settings
 from .tiles import Tiles
 
-__all__ = ["Images"]
+__all__ = ["Images", "base_url"]
 
 _PATH = "/iiif/3/{identifier}"
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?", re.ASCII)
@@ -55,7 +56,7 @@ class Images:
         identifier = self._identifier(request)
         if request.path_params["identifier"] != str(identifier):
             return RedirectResponse(f"{self._url(request, identifier)}/info.json", 303)
-        await within(self._settings.deadline, self._canvases.prepare(identifier))
+        await asyncio.wait_for(self._canvases.prepare(identifier), self._settings.deadline)
         url = self._url(request, identifier)
         content = iiif.info(url, (identifier.width, identifier.height), self._limits)
         headers = {"Link": f'<{iiif.PROFILE}>;rel="profile"', "Cache-Control": _FOR_NOW, "Vary": "Accept"}
@@ -69,7 +70,7 @@ class Images:
         names = ("region", "size", "rotation", "file")
         parameters = tuple(request.path_params[name] for name in names)
         asked = iiif.parse_request(parameters, (identifier.width, identifier.height), self._limits)
-        return await within(self._settings.deadline, self._picture(request, identifier, asked))
+        return await asyncio.wait_for(self._picture(request, identifier, asked), self._settings.deadline)
 
     async def _picture(self, request: Request, identifier: Identifier, asked: iiif.Request) -> Response:
         opened = await self._canvases.open(identifier)

@@ -52,7 +52,7 @@ class Settings:
     """Bytes of encoded tiles that are kept; part of `memory`."""
     threads: int | None = None
     """Pictures that are made at once; by default as many as there are processors."""
-    queue: int = 128
+    queue: int = 64
     """Pictures that wait to be made; more are refused."""
     in_flight: int = 64
     """Requests of one client that are answered at once; more are refused."""

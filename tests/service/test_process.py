@@ -85,3 +85,10 @@ def test_what_it_does_not_start_with(
     assert "few" in refusal(capsys, "--memory", "70MiB")
     monkeypatch.setenv("OURGAN_TOKEN", "short")
     assert "token of 16 to 512" in refusal(capsys)
+
+
+def test_other_commands_take_none_of_its_libraries() -> None:
+    libraries = ("starlette", "uvicorn", "prometheus_client", "pyvips")
+    code = f"import ourgan_sdk.cli, sys; print([name for name in {libraries} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
