@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ClusterError
 from ..system.processors import available_processors
+from . import uninterrupted
 from .libraries import import_dask, import_distributed
 
 __all__ = ["connected", "local_workers"]
@@ -39,6 +40,7 @@ def local_workers(count: int, threads: int | None = None) -> Iterator[Any]:
                     dashboard_address=None,
                     scheduler_kwargs=_NO_DASHBOARD,
                     silence_logs=None,
+                    preload=uninterrupted.__name__,
                 )
             )
             client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
