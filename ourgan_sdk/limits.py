@@ -20,7 +20,7 @@ from .system.forks import in_child, lock
 from .system.memory import LARGEST_MEMORY_LIMIT
 from .system.threads import Bell
 
-__all__ = ["MOST_RENDERS", "Need", "memory_for_all", "set_limits", "turn"]
+__all__ = ["MOST_RENDERS", "Need", "give_memory_back", "memory_for_all", "set_limits", "turn"]
 
 MOST_RENDERS = 1 << 20
 
@@ -134,7 +134,7 @@ class _Gate:
 
     def leave(self, place: _Place) -> None:
         if place.need.own * _SMALL_SHARE > self.memory:
-            _give_memory_back()  # first, for whoever waits takes it in another thread
+            give_memory_back()  # first, for whoever waits takes it in another thread
         with self._lock:
             self._waiting = [ref for ref in self._waiting if ref() not in (None, place)]
             self._running = [ref for ref in self._running if ref() not in (None, place)]
@@ -196,7 +196,7 @@ def _bytes_of(needs: Sequence[Need]) -> int:
     return sum(need.own for need in needs) + sum(shared.values()) + sum(cache.limit for cache in caches)
 
 
-def _give_memory_back() -> None:
+def give_memory_back() -> None:
     """To the system, what was freed: the allocator keeps it for the thread that had it, and for no other.
 
     Where it is not glibc's, nobody can tell it to.

@@ -6,12 +6,13 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..errors import BudgetError, ClosedError, OutputError, RenderTimeoutError, SizeError
+from ..limits import give_memory_back
 from .admission import Workers
 from .canvases import Canvases
 from .errors import BusyError, NotFoundError, RefusedError
@@ -210,7 +211,15 @@ class Renders:
             dpi=order.dpi,
             progress=render.progress,
         )
-        await self._workers.run(save)
+        await self._workers.run(functools.partial(_returning_memory, save))
+
+
+def _returning_memory(save: Callable[[], object]) -> None:
+    """Save, and return what that took to the system, however it ends: the next one may come much later."""
+    try:
+        save()
+    finally:
+        give_memory_back()
 
 
 def _for_clients(error: Exception, folder: Path) -> str:
