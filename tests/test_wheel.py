@@ -53,6 +53,21 @@ def test_holds_the_package_alone(wheel: Path) -> None:
         assert wanted in names
 
 
+def test_holds_the_viewer(wheel: Path) -> None:
+    """What comes from npm, with its license, and is no part of the repository, included."""
+    viewer = ROOT / "ourgan_sdk" / "service" / "viewer"
+    library = viewer / "openseadragon" / "openseadragon.min.js"
+    if not library.is_file():
+        pytest.skip("the viewer needs OpenSeadragon: make viewer")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        held = archive.read(library.relative_to(ROOT).as_posix())
+    assert held == library.read_bytes()
+    files = [path.relative_to(ROOT).as_posix() for path in viewer.rglob("*") if path.is_file()]
+    assert {"index.html", "viewer.js", "viewer.css", "LICENSE.txt"} <= {Path(name).name for name in files}
+    assert set(files) <= names
+
+
 @pytest.fixture(scope="module")
 def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Runs a program of an environment that holds the wheel alone, in its own folder; gives its output."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from ourgan_sdk.cli.view import _LIBRARY
 
@@ -24,6 +24,12 @@ ARGUMENTS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+
+
+PATIENCE = 30_000
+"""Milliseconds: other tests may take the processors meanwhile."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 class Viewer:
@@ -112,7 +118,7 @@ def open_page(browser: Browser, viewer: Viewer) -> Iterator[Callable[..., Page]]
         context = {"viewport": {"width": 1000, "height": 700}, "accept_downloads": True, **context}
         contexts.append(browser.new_context(**context))
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: errors.append(str(error)))
         if prepare is not None:
             prepare(page)

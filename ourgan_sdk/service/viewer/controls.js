@@ -60,7 +60,7 @@ export class Controls {
     const source = this.#sources.get(this.#canvas.source);
     if (!source) return;
     for (const [name, offered] of [["structure", source.structures], ["detail", source.detail]]) {
-      for (const option of fields[name].options) option.disabled = option.value !== "auto" && !offered.includes(option.value);
+      for (const option of fields[name].options) option.disabled = ![...offered, "auto"].includes(option.value);
       fields[name].closest(".field").hidden = offered.length < 2;
     }
     const isOfPatches = this.#isOfPatches(this.#canvas.options);
@@ -98,24 +98,25 @@ export class Controls {
   #asked(changed) {
     const fields = this.#fields;
     const options = {};
-    for (const key of OPTIONS) {
-      const value = key === "retarget" ? (fields.retarget.checked ? "1" : "") : fields[key].value;
-      if (value !== "") options[key] = key in { structure: 0, detail: 0, tileable: 0, symmetric: 0 } ? value : String(Number(value));
+    for (const key of OPTIONS.filter((one) => one !== "retarget")) {
+      const { value, type } = fields[key];
+      if (value !== "") options[key] = type === "select-one" ? value : String(Number(value));
     }
+    if (fields.retarget.checked) options.retarget = "1";
     const before = this.#canvas.options;
     const isNewDefault = (key) => !(key in before) && options[key] === usual(key, before);
     // What nobody has set follows its default, which depends on the others.
     for (const key of ["variety", "vertical"]) if (changed.name !== key && isNewDefault(key)) delete options[key];
     if (options.retarget || options.detail === "network") delete options.tileable;
+    const source = this.#sources.get(fields.source.value) ?? [...this.#sources.values()][0];
     const canvas = {
-      source: fields.source.value,
+      source: source.name,
       width: Number(fields.width.value),
       height: Number(fields.height.value),
       seed: BigInt(fields.seed.value),
       options,
     };
     this.#canvas = canvas;
-    const source = this.#sources.get(canvas.source);
     for (const [name, offered] of [["structure", source.structures], ["detail", source.detail]]) {
       if (!offered.includes(options[name])) delete options[name];
     }

@@ -27,13 +27,17 @@ export function tellPhase({ phase }) {
   }, PATIENCE);
 }
 
-/** Where one is. */
-export function tellPlace({ at, canvas }) {
+/** Where one is, and who made what is seen there; `enlarged` says how often networks enlarge: see `passes`. */
+export function tellPlace({ at, canvas, reduction }, enlarged) {
   if (!at || !canvas) return;
   const percent = at.scale * 100;
   $("scale").textContent = `${percent < 10 ? percent.toPrecision(2) : Math.round(percent)} %`;
   $("place").textContent = `${count(at.x)}, ${count(at.y)}`;
   $("size").textContent = `${count(canvas.width)} × ${count(canvas.height)}`;
+  const times = enlarged === null ? 0 : Math.max(enlarged - Math.ceil(Math.log2(reduction) / 2), 0);
+  const enlargement = `the photograph’s, enlarged ${4 ** times} × by networks`;
+  const photographed = times ? enlargement : "the photograph’s pixels";
+  $("made").textContent = enlarged === null ? "made by networks" : photographed;
 }
 
 /** How the server is. */

@@ -18,6 +18,7 @@ export function openPanel(tab) {
 
 function showStrip(isShown) {
   $("strip").hidden = !isShown;
+  document.querySelector("#seeds [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   $("seeds-toggle").setAttribute("aria-expanded", isShown);
 }
 

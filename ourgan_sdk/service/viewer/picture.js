@@ -135,6 +135,11 @@ export class Picture extends EventTarget {
     this.#moved();
   }
 
+  /** How many pixels of the picture per side one is that is drawn. */
+  get reduction() {
+    return 2 ** (this.#image.source.maxLevel - this.#level());
+  }
+
   /** By shares of the view. */
   pan(x, y) {
     const { viewport } = this.#viewer;

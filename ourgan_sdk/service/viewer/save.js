@@ -72,10 +72,10 @@ export class SaveForm {
     const pixels = width * height;
     const megapixels = (number) => `${(number / 1e6).toLocaleString("en", { maximumSignificantDigits: 3 })} megapixels`;
     const isLarge = pixels > this.#limits.pixels;
-    output.value = isNothing ? "" : `${count(width)} × ${count(height)} pixels, ${megapixels(pixels)}`;
-    this.#fields.scale.setCustomValidity(
-      isLarge ? `That are ${megapixels(pixels)}; this service saves at most ${megapixels(this.#limits.pixels)}.` : "",
-    );
+    const most = `, more than the ${megapixels(this.#limits.pixels)} that are saved here`;
+    const size = `${count(width)} × ${count(height)} pixels, ${megapixels(pixels)}${isLarge ? most : ""}`;
+    output.value = isNothing ? "" : size;
+    this.#fields.scale.setCustomValidity(isLarge ? `${size}.` : "");
     output.dataset.tooLarge = isLarge;
     this.#fields.save.disabled = isNothing;
   }
@@ -103,7 +103,10 @@ export class SaveForm {
     const fields = this.#fields;
     const { x, y, width, height } = this.#region();
     const order = {
-      canvas: formatCanvas(this.#picture.canvas), region: [x, y, width, height], ...this.#size(), format: fields.format.value,
+      canvas: formatCanvas(this.#picture.canvas),
+      region: [x, y, width, height],
+      ...this.#size(),
+      format: fields.format.value,
     };
     const used = FORMATS[order.format]?.slice(1) ?? [];
     if (used.includes("quality")) order.quality = Number(fields.quality.value);

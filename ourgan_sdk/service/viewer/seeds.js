@@ -45,6 +45,7 @@ export class Seeds {
       const isThis = item.firstChild.dataset.seed === String(canvas.seed);
       if (isThis) item.firstChild.setAttribute("aria-current", "true");
       else item.firstChild.removeAttribute("aria-current");
+      if (isThis) this.#list.scrollLeft = item.offsetLeft - (this.#list.clientWidth - item.offsetWidth) / 2;
     }
   }
 

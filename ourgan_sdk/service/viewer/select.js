@@ -46,7 +46,8 @@ export class Selection extends EventTarget {
   /** Choose the middle of what is seen, for whoever has no pointer. */
   chooseMiddle() {
     const view = this.#picture.view;
-    this.set({ x: view.x + view.width / 4, y: view.y + view.height / 4, width: view.width / 2, height: view.height / 2 });
+    const [width, height] = [view.width / 2, view.height / 2];
+    this.set({ x: view.x + width / 2, y: view.y + height / 2, width, height });
   }
 
   focus() {

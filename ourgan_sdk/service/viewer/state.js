@@ -75,6 +75,18 @@ export function formatLink({ canvas, at, select }) {
   return link;
 }
 
+/**
+ * How many times networks enlarge by 4 to make a canvas of a source, as the service lists it; null where they make
+ * all of it. It is the library's own rule: a photograph is enlarged up to 1.5 times, and up to two lie side by side.
+ */
+export function passes({ width, height, options }, source) {
+  if (options.detail === "network" || !source.detail.includes("photograph")) return null;
+  const most = 1.5 * Math.max(source.width, source.height) * (Number(options.extent) || 2);
+  let count = 0;
+  while (Math.ceil(Math.max(width, height) / 4 ** count) > most) count += 1;
+  return count;
+}
+
 /** The part of `rectangle` within a picture, in whole pixels, at least one. */
 export function within(rectangle, { width, height }) {
   const clamp = (value, least, most) => Math.min(Math.max(Math.round(value), least), most);

@@ -2,15 +2,15 @@
 
 import { Controls } from "./controls.js";
 import { Overview } from "./overview.js";
-import { Picture } from "./picture.js";
 import { announce, notice, tellCondition, tellPhase, tellPlace } from "./messages.js";
 import { arrange, NARROW, openPanel } from "./panel.js";
+import { Picture } from "./picture.js";
 import { Renders } from "./renders.js";
 import { SaveForm } from "./save.js";
 import { Seeds } from "./seeds.js";
 import { Selection } from "./select.js";
 import { Server } from "./server.js";
-import { formatCanvas, formatLink, furtherSeed, parseLink } from "./state.js";
+import { formatCanvas, formatLink, furtherSeed, parseLink, passes } from "./state.js";
 import { offerThemes } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
@@ -83,7 +83,10 @@ function page(server, offered) {
   }
 
   picture.addEventListener("change", () => tellPhase(picture));
-  picture.addEventListener("move", () => tellPlace(picture));
+  picture.addEventListener("move", () => {
+    const source = offered.sources.find(({ name }) => name === picture.canvas?.source);
+    if (source) tellPlace(picture, passes(picture.canvas, source));
+  });
   picture.addEventListener("rest", remember);
   picture.addEventListener("refused", ({ error }) => notice(error.message));
   selection.addEventListener("change", remember);
