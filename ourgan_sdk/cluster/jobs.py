@@ -22,7 +22,7 @@ from .worker import canvas_of, forget
 
 __all__ = ["Job", "check_worker", "merge_blocks", "render_block"]
 
-_REFERENCE, _BASE, _PARTS = "canvas", "base.npz", "parts"
+_REFERENCE, _BASE, _PARTS = "canvas", "base", "parts"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Job:
         with self._naming():
             (self.folder / _PARTS).mkdir()
             (self.folder / _REFERENCE).write_bytes(pickle.dumps(reference))
-            np.savez(self.folder / _BASE, allow_pickle=False, **base)
+            (self.folder / _BASE).mkdir()
+            for name, array in base.items():
+                np.save(self.folder / _BASE / name, array, allow_pickle=False)
             self.output.begin(self.folder / self.name)
 
     def canvas(self) -> Canvas:
@@ -59,8 +61,9 @@ class Job:
         return reference
 
     def _base(self) -> Base:
-        with np.load(self.folder / _BASE, allow_pickle=False) as arrays:
-            return dict(arrays)
+        # Views of the files, which the canvas copies: up to a gigabyte that is not read into memory twice.
+        files = (self.folder / _BASE).iterdir()
+        return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
 
     def is_set(self) -> bool:
         """Whether whoever asked for the picture has left: his folder is gone. So it can `cancel` a render."""

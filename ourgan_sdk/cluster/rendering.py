@@ -27,6 +27,7 @@ from .libraries import import_distributed
 from .outputs import DeepZoom, Output, Zarr
 from .pyramid import Block
 from .reference import refer_to
+from .worker import forget
 
 __all__ = ["OUTPUTS", "check_suffix", "save"]
 
@@ -171,7 +172,7 @@ class _Run:
                 except queue.Empty:
                     check_stop()
         finally:
-            self._cancel()
+            self._end()
 
     def _look(self) -> None:
         """Now and then, at how many there are to work."""
@@ -241,9 +242,14 @@ class _Run:
         if self._client.status != "running":
             raise ClusterError("the connection to the cluster's scheduler is lost")
 
-    def _cancel(self) -> None:
-        """Let the workers drop what they have not begun; what is at work sees that its folder goes."""
+    def _end(self) -> None:
+        """Let the workers drop what they have not begun, and the canvas.
+
+        What is at work sees that its folder goes.
+        """
         futures = [*self._running.values(), *self._halves.values()]
-        if futures and self._client.status == "running":
+        if self._client.status == "running":
             with contextlib.suppress(Exception):  # the scheduler may be gone as well
-                self._client.cancel(futures, force=True)
+                if futures:
+                    self._client.cancel(futures, force=True)
+                self._client.run(forget, self._job.token, on_error="ignore")

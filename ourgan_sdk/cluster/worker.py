@@ -13,7 +13,7 @@ from .reference import CanvasReference
 
 __all__ = ["MOST_CANVASES", "canvas_of", "forget", "threads_of_worker"]
 
-MOST_CANVASES = 4
+MOST_CANVASES = 2
 """Of one process; those that were not asked for the longest go first."""
 
 _THREADS_OF_TASK = 1
@@ -51,7 +51,7 @@ def canvas_of(token: str, reference: Callable[[], CanvasReference], base: Callab
 
 
 def forget(token: str) -> None:
-    """Let go of a canvas that is not what it was."""
+    """Let go of a canvas that nobody asks for any more, or that is not what it was."""
     with _lock:
         _places.pop(token, None)
 
