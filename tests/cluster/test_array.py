@@ -68,6 +68,21 @@ def test_other_types_and_operations(photograph_path: Path) -> None:
     np.testing.assert_array_equal(array.rechunk(150)[::-2].compute(), whole[::-2])
 
 
+def test_canvases_made_of_others(photograph_path: Path, starting_path: Path) -> None:
+    start = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    made = {
+        "resized": Synthesizer(photograph_path).canvas(300, 200, seed=1).resized(211, 140),
+        "enlarged": Synthesizer(photograph_path).super_resolution(1.5),
+        "started": Synthesizer(starting_path).canvas(
+            120, 80, start=start, start_scale=2, mask=start[..., 0] > 99
+        ),
+    }
+    for name, canvas in made.items():
+        np.testing.assert_array_equal(
+            canvas.to_dask(chunks=100)[:130, :170].compute(), canvas[:130, :170], name
+        )
+
+
 def test_nothing_is_found_when_it_is_made(photograph_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     canvas = Synthesizer(photograph_path).canvas(300, 200, seed=8)
     with monkeypatch.context() as patch:

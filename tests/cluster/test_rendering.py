@@ -29,6 +29,7 @@ from ourgan_sdk import (
     RenderStats,
     RenderTimeoutError,
     Synthesizer,
+    errors,
 )
 from ourgan_sdk.cluster import local_workers, rendering, save
 from ourgan_sdk.cluster.jobs import Job, check_worker
@@ -242,6 +243,18 @@ def test_what_fails_on_workers_is_named(
         save(canvas, tmp_path / "picture.dzi", client)
     assert tasks_of(client) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_errors_come_from_workers_as_they_are(name: str, client: Any) -> None:
+    kind = getattr(errors, name)
+
+    def fail() -> None:
+        raise kind("what it says")
+
+    error = client.submit(fail, pure=False).exception()
+    assert type(error) is kind
+    assert str(error) == "what it says"
 
 
 def test_workers_that_die_again_and_again(
