@@ -617,8 +617,8 @@ class Synthesizer:
     ) -> Picture:
         """What `render(width, height, seed)` makes, (h, w, 3) uint8 with `size` pixels on the long side.
 
-        It has that picture's layout, and detail of its own scale, in a fraction of a second, where the
-        photograph gives the detail; else it is `Canvas.thumbnail`. Width and height are by default the
+        It has that picture's layout, and detail of its own scale, in a fraction of a second: it is
+        `canvas(width, height, seed).resized(...)`, never enlarged. Width and height are by default the
         photograph's. `cancel` and `timeout` as for `render`. Raises what `render` raises.
         """
         photo = self.bundle.manifest.photo
