@@ -30,7 +30,7 @@ def local_workers(count: int, threads: int | None = None) -> Iterator[Any]:
     distributed = import_distributed()
     each = max(1, (threads or available_processors()) // count)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_quiet())
+        stack.enter_context(_quiet_and_quick())
         try:
             cluster = stack.enter_context(
                 distributed.LocalCluster(
@@ -50,15 +50,20 @@ def local_workers(count: int, threads: int | None = None) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet_and_quick() -> Iterator[None]:
     """Let neither this process nor workers that it starts log what distributed does: all errors are raised.
 
-    Its own way to do so silences whatever this process logs.
+    Its own way to do so silences whatever this process logs. And workers keep the memory of one chunk for the
+    next: to give it back each time, as distributed has it, takes a fifth of the time.
     """
     dask = import_dask()
     logger = logging.getLogger("distributed")
     before = logger.level
-    of_workers = {**dask.config.get(_ENVIRONMENT), "DASK_LOGGING__DISTRIBUTED": "critical"}
+    of_workers = {
+        **dask.config.get(_ENVIRONMENT),
+        "DASK_LOGGING__DISTRIBUTED": "critical",
+        "MALLOC_TRIM_THRESHOLD_": None,
+    }
     logger.setLevel(logging.CRITICAL)
     try:
         with dask.config.set({_ENVIRONMENT: of_workers}):
