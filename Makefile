@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 SIZE ?= 7680x4320
 IMAGE ?=
+JOBS ?= 2
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip
@@ -39,8 +40,9 @@ $(VIEWER)/openseadragon/openseadragon.min.js: $(VIEWER)/package.json $(VIEWER)/p
 	@cp build/viewer/node_modules/openseadragon/LICENSE.txt $(@D)
 	@cp build/viewer/node_modules/openseadragon/build/openseadragon/$(@F) $@
 
+# Files are shared out among processes, as most tests keep one processor busy.
 test: $(VENV)/.test viewer lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
