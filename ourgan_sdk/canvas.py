@@ -411,7 +411,8 @@ class Canvas:
 
         Where detail is the photograph's, that is its field, in some 14 bytes for every pixel of the coarsest
         level; of networks, the structure. The same canvas in another process, given it by `use_base`, makes
-        the same bytes and searches nothing. Arrays that pickle; they may be views of what the canvas keeps.
+        the same bytes and searches nothing; so does one of another `dtype`, unless a structure is all that
+        there is of it. Arrays that pickle; they may be views of what the canvas keeps.
         Arguments and errors as for `read`.
         """
         check_progress(progress)
@@ -431,8 +432,9 @@ class Canvas:
             self._renderer.use_base(found)
 
     def _identity(self) -> dict[str, object]:
-        """What a base belongs to."""
-        return self._provenance() | {"dtype": self.dtype.name}
+        """What a base belongs to: a type only where what is found is of it."""
+        dtype = self._renderer.base_dtype
+        return self._provenance() | ({} if dtype is None else {"dtype": dtype.name})
 
     def to_dask(self, level: SupportsIndex = 0, chunks: Any = None) -> Any:
         """A level as a `dask.array.Array` (height, width, 3): its chunks are rendered when they are computed.

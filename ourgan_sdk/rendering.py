@@ -200,6 +200,11 @@ class Renderer:
     def _first_dtype(self) -> np.dtype[Any]:
         return self.first.between if self.plan.passes else self._dtype
 
+    @property
+    def base_dtype(self) -> np.dtype[Any] | None:
+        """The type that `base` is of: a structure's; None where it is the same for all."""
+        return self._first_dtype if isinstance(self.first, StructurePicture) else None
+
     def base(self, progress: Progress, stats: RenderStats) -> Base:
         """What has to be found in the whole picture before any part of it is rendered, found if it was not.
 
@@ -362,6 +367,11 @@ class RendererAround:
     def lower_memory_limit(self, memory_limit: int) -> None:
         """As a Renderer's."""
         self._inner.lower_memory_limit(memory_limit)
+
+    @property
+    def base_dtype(self) -> np.dtype[Any] | None:
+        """As a Renderer's."""
+        return self._inner.base_dtype
 
     def base(self, progress: Progress, stats: RenderStats) -> Base:
         """As a Renderer's."""

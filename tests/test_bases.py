@@ -57,14 +57,14 @@ def vertical(path: Path) -> Canvas:
     return patches(path, layout=Layout(vertical=0.3), dtype=np.uint16)
 
 
-def masked(path: Path) -> Canvas:
+def masked(path: Path, dtype: type = np.uint8) -> Canvas:
     start = np.random.default_rng(3).integers(0, 255, (58, 84, 3), np.uint8)
-    return patches(path, start=start, start_scale=3, mask=HALF)
+    return patches(path, start=start, start_scale=3, mask=HALF, dtype=dtype)
 
 
-def structure_alone(path: Path) -> Canvas:
+def structure_alone(path: Path, dtype: type = np.uint16) -> Canvas:
     """No pass behind it: the structure is of the canvas's own type."""
-    return Synthesizer(path, detail="network").canvas(18, 12, 7, dtype=np.uint16)
+    return Synthesizer(path, detail="network").canvas(18, 12, 7, dtype=dtype)
 
 
 def enlarged(path: Path) -> Canvas:
@@ -151,7 +151,6 @@ def test_regions_alone_need_the_base_alone(photograph_path: Path, make: Callable
         ({"seed": 8}, "seed 7 in place of 8"),
         ({"width": 421}, "width 420 in place of 421"),
         ({"extent": 0.25}, r"extent 0\.\d+ in place of 0\.25"),
-        ({"dtype": np.uint16}, 'dtype "uint8" in place of "uint16"'),
         ({"layout": Layout(variety=0.1)}, r"variety null in place of 0\.1"),
         ({"layout": Layout(symmetric="x")}, 'symmetric null in place of "x"'),
     ],
@@ -162,6 +161,37 @@ def test_the_base_of_another_canvas_is_refused(
     base = base_of(patches, photograph_path)
     with pytest.raises(ValueError, match=f"the base of another canvas: .*{words}"):
         patches(photograph_path, **change).use_base(base)
+
+
+@pytest.mark.parametrize(
+    ("make", "size"), [(patches, (420, 290)), (masked, (420, 290)), (networks, (180, 120))]
+)
+def test_a_canvas_of_16_bits_takes_what_one_of_8_has_found(
+    photograph_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Canvas], size: tuple[int, int]
+) -> None:
+    """Detail is found alike, and so is a structure that a pass takes."""
+    expected, base = make(photograph_path, dtype=np.uint16), base_of(make, photograph_path)
+    for name, array in expected.find_base().items():
+        assert array.tobytes() == base[name].tobytes(), name
+    canvas = make(photograph_path, dtype=np.uint16)
+    for source in (NetworkSource, PatchesSource):
+        monkeypatch.setattr(source, "picture", lambda *_, **__: pytest.fail("it was found once"))
+        monkeypatch.setattr(source, "start", lambda *_, **__: pytest.fail("it was found once"))
+    canvas.use_base(base)
+    stats = RenderStats()
+    picture = canvas.read(stats=stats)
+    monkeypatch.undo()
+    assert picture.shape == (*size[::-1], 3)
+    assert (stats.field_seconds, stats.structure_seconds) == (0, 0)
+    np.testing.assert_array_equal(picture, expected.read())
+    assert (picture % 257).any()
+
+
+def test_a_structure_is_of_its_type(photograph_path: Path) -> None:
+    """Where no pass follows it is the picture itself."""
+    base = base_of(structure_alone, photograph_path)
+    with pytest.raises(ValueError, match='the base of another canvas: dtype "uint16" in place of "uint8"'):
+        structure_alone(photograph_path, dtype=np.uint8).use_base(base)
 
 
 def test_the_base_of_another_bundle_and_of_networks_is_refused(
