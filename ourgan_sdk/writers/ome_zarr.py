@@ -65,7 +65,7 @@ def atomic_zarr(path: Path) -> Iterator[Path]:
 
 
 def import_codecs() -> tuple[Any, Any]:
-    """What compresses chunks, and the checksum of indices, by the `zarr` library's own.
+    """What compresses chunks, with checksums, and the checksum of indices, by the `zarr` library's own.
 
     Raises OutputError where there is none.
     """
@@ -73,7 +73,7 @@ def import_codecs() -> tuple[Any, Any]:
         import_optional(module, "Zarr", '"ourgan-sdk[zarr]"', OutputError)
         for module in ("numcodecs.zstd", "google_crc32c")
     )
-    return zstd.Zstd(level=_ZSTD_LEVEL), crc32c.value
+    return zstd.Zstd(level=_ZSTD_LEVEL, checksum=True), crc32c.value
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def write_metadata(folder: Path, properties: Properties) -> None:
     """Make the group of a picture: a new folder, and in it all but the shards."""
     levels = zarr_layout(properties.height, properties.width)
     _write_node(folder, {"node_type": "group", "attributes": _attributes(len(levels), properties)})
-    little, zstd = _named("bytes", endian="little"), _named("zstd", level=_ZSTD_LEVEL, checksum=False)
+    little, zstd = _named("bytes", endian="little"), _named("zstd", level=_ZSTD_LEVEL, checksum=True)
     sharding = _named(
         "sharding_indexed",
         chunk_shape=(3, CHUNK, CHUNK),

@@ -110,6 +110,24 @@ def test_what_is_in_a_shard(tmp_path: Path) -> None:
     assert ends == len(shard) - 4 - 256
 
 
+def test_a_damaged_chunk_is_noticed_by_the_library(tmp_path: Path) -> None:
+    """Any bit of it: Zstandard's frames have a checksum, and the metadata say so."""
+    path = write(tmp_path / "a.zarr", noise(4, 4))
+    (sharding,) = json.loads((path / "0" / "zarr.json").read_text())["codecs"]
+    zstd = sharding["configuration"]["codecs"][1]
+    assert zstd == {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
+    shard = path / "0" / "c" / "0" / "0" / "0"
+    content = shard.read_bytes()
+    for place in range(len(content) - 4 - 256):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        shard.write_bytes(changed)
+        with pytest.raises(RuntimeError):
+            zarr.open_array(path / "0", mode="r")[:]
+    shard.write_bytes(content)
+    assert zarr.open_array(path / "0", mode="r")[:].shape == (3, 4, 4)
+
+
 def crc32c(data: bytes) -> int:
     """Castagnoli's, bit by bit."""
     register = 0xFFFFFFFF
