@@ -5,6 +5,7 @@ the `zarr` library says of damaged files becomes one error.
 """
 
 import contextlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ _LARGEST_ROW = 512 << 20
 """Bytes of a row of chunks; of wider pictures, or higher chunks, some rows are read at a time."""
 
 _BAND_ROWS = 128
-"""Given at a time."""
+"""Given at a time, of wide pictures fewer."""
+
+_LARGEST_BAND = 64 << 20
+"""Bytes."""
 
 _LONGEST_SIDE = (1 << 31) - 1
 
@@ -55,17 +59,18 @@ class ZarrPicture:
 
         Chunks that are missing are what the file says of them. Raises ZarrError where it is damaged.
         """
-        rows = self._rows_at_a_time()
+        rows = min(int(self.array.chunks[1]), self._rows_in(_LARGEST_ROW))
+        given = min(_BAND_ROWS, self._rows_in(_LARGEST_BAND))
         for top in range(0, self.height, rows):
-            with _naming(self.path):
+            with _naming(self.path), _one_chunk_at_a_time():
                 planes = self.array[:, top : min(top + rows, self.height)]
-            for y in range(0, planes.shape[1], _BAND_ROWS):
-                band = planes[:, y : y + _BAND_ROWS].transpose(1, 2, 0)
+            for y in range(0, planes.shape[1], given):
+                band = planes[:, y : y + given].transpose(1, 2, 0)
                 yield np.ascontiguousarray(band, self.dtype)
+            del planes, band  # before the next ones are read
 
-    def _rows_at_a_time(self) -> int:
-        most = max(1, _LARGEST_ROW // (3 * self.width * self.dtype.itemsize))
-        return min(int(self.array.chunks[1]), most)
+    def _rows_in(self, size: int) -> int:
+        return max(1, size // (3 * self.width * self.dtype.itemsize))
 
 
 def open_zarr(path: Path, level: int = 0) -> ZarrPicture:
@@ -81,7 +86,9 @@ def open_zarr(path: Path, level: int = 0) -> ZarrPicture:
         if not (path / "zarr.json").is_file():
             raise ZarrError(f"cannot read {path}: expected a folder with a zarr.json, which is not there")
         store = zarr.storage.LocalStore(path.absolute(), read_only=True)
-        group = zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
+        group = zarr.open(store, mode="r", zarr_format=3, use_consolidated=False)
+        if isinstance(group, zarr.Array):
+            raise ZarrError(f"cannot read {path}: {_about_array(path.absolute())}")
         attributes = group.attrs.asdict()
         dataset, unit = _dataset(path, attributes, level)
         array = group[dataset["path"]]
@@ -99,6 +106,16 @@ def open_zarr(path: Path, level: int = 0) -> ZarrPicture:
             _dpi(dataset) if unit == "inch" else None,
             array,
         )
+
+
+def _about_array(path: Path) -> str:
+    """What is wrong with an array in place of the group."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+        attributes = json.loads((path.parent / "zarr.json").read_bytes())["attributes"]
+        datasets = attributes["ome"]["multiscales"][0]["datasets"]
+        level = [dataset["path"] for dataset in datasets].index(path.name)
+        return f"it is one level: give {path.parent} and --level {level}"
+    return "it is an array, expected the folder of an OME-Zarr, which holds arrays"
 
 
 def _dataset(path: Path, attributes: Mapping[str, Any], level: int) -> tuple[Mapping[str, Any], object]:
@@ -150,6 +167,14 @@ def _dpi(dataset: Mapping[str, Any]) -> float | None:
     except (KeyError, TypeError, IndexError, ValueError, ArithmeticError, StopIteration):
         return None
     return dpi if 1 <= dpi <= 65535 else None
+
+
+@contextlib.contextmanager
+def _one_chunk_at_a_time() -> Iterator[None]:
+    """The library decompresses several at once, of which each may be as large as is allowed."""
+    zarr = import_optional("zarr", "Zarr", '"ourgan-sdk[zarr]"', OutputError)
+    with zarr.config.set({"async.concurrency": 1}):
+        yield
 
 
 @contextlib.contextmanager

@@ -58,10 +58,18 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def check_is_not(path: Path, source: Path) -> None:
-    """Raise OutputError if an output would replace what it is made from."""
+    """Raise OutputError if an output would replace what it is made from, or lie inside of it.
+
+    A folder that replaces another one takes along all that lies in that.
+    """
     with contextlib.suppress(OSError):  # one of them is not there
         if path.samefile(source):
             raise OutputError(f"cannot write {path}: it is what the output is made from; give another name")
+    output, origin = Path(os.path.realpath(path)), Path(os.path.realpath(source))
+    if origin in output.parents:
+        raise OutputError(f"cannot write {path}: it is inside of what the output is made from, {source}")
+    if output in origin.parents:
+        raise OutputError(f"cannot write {path}: what the output is made from is inside of it, {source}")
 
 
 @contextlib.contextmanager

@@ -160,6 +160,14 @@ def damage_shard(path: Path) -> None:
     shard.write_bytes(data)
 
 
+def damage_pixels(path: Path) -> None:
+    """One bit of a chunk of noise, which Zstandard stores as it is: it decompresses as well as before."""
+    (shard,) = (path / "0" / "c").rglob("0/0/0")
+    content = bytearray(shard.read_bytes())
+    content[100_000] ^= 1
+    shard.write_bytes(content)
+
+
 def damage_index(path: Path) -> None:
     shard = path / "0" / "c" / "0" / "0" / "0"
     data = bytearray(shard.read_bytes())
@@ -206,6 +214,7 @@ def cut(path: Path) -> None:
             "more than 536870912: store it in smaller ones",
         ),
         (damage_shard, "damaged"),
+        (damage_pixels, "damaged"),
         (damage_index, "damaged"),
         (cut, "damaged"),
     ],
@@ -248,6 +257,38 @@ def test_output_that_is_the_source(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "it is what the output is made from" in capsys.readouterr().err
 
 
+def test_output_inside_of_the_source_and_around_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is replaced would take along the source that lies in it."""
+    outer = write(tmp_path / "outer.zarr", noise(5, 7, np.uint8))
+    source = write(outer / "inner.zarr", noise(9, 7, np.uint8))
+    (tmp_path / "link").symlink_to(source / "0")
+    before = {path: path.read_bytes() for path in outer.rglob("*") if path.is_file()}
+    monkeypatch.chdir(source)
+    for output, words in {
+        source / "x.png": "it is inside of what the output is made from",
+        source / "0" / "c" / "x.png": "it is inside of what",
+        tmp_path / "link" / "x.png": "it is inside of what",
+        Path("x.png"): "it is inside of what",
+        outer: "what the output is made from is inside of it",
+    }.items():
+        assert convert(source, output) == 1
+        assert f"cannot write {output}: {words}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in outer.rglob("*") if path.is_file()} == before
+    assert convert(source, outer / "x.png") == 0
+
+
+def test_a_level_in_place_of_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "a.zarr", noise(530, 700, np.uint8))
+    assert convert(source / "1", tmp_path / "b.png") == 1
+    assert f"{source / '1'}: it is one level: give {source} and --level 1" in capsys.readouterr().err
+    shutil.move(source / "1", tmp_path / "alone")
+    assert convert(tmp_path / "alone", tmp_path / "b.png") == 1
+    assert "alone: it is an array, expected the folder of an OME-Zarr" in capsys.readouterr().err
+    assert not (tmp_path / "b.png").exists()
+
+
 @pytest.mark.parametrize("level", ["-1", "x", "32", "1.5"])
 def test_levels_that_are_none(tmp_path: Path, level: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -278,6 +319,42 @@ def test_few_rows_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {len(band) for band in bands} == {100, 48}
     assert sum(map(len, bands)) == 2048
     assert all((band == 7).all() for band in bands)
+
+
+def test_chunks_are_decompressed_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many lie in a row: each may take half a gibibyte."""
+    planes = noise(8, 640, np.uint8).transpose(2, 0, 1)
+    options = {"chunks": (3, 8, 32)}, {"chunks": (3, 4, 32), "shards": (3, 8, 320)}
+    sources = [foreign(tmp_path / f"{i}.zarr", planes, **one) for i, one in enumerate(options)]
+    at_work, most = [0], [0]
+    decode = zarr.codecs.ZstdCodec._decode_single
+
+    async def counted(*arguments: object) -> object:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        try:
+            return await decode(*arguments)
+        finally:
+            at_work[0] -= 1
+
+    monkeypatch.setattr(zarr.codecs.ZstdCodec, "_decode_single", counted)
+    before = zarr.config.get("async.concurrency")
+    for source in sources:
+        picture = np.concatenate(list(open_zarr(source).bands()))
+        np.testing.assert_array_equal(picture, planes.transpose(1, 2, 0))
+    assert most == [1]
+    assert zarr.config.get("async.concurrency") == before
+
+
+def test_bands_of_wide_pictures_are_of_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = noise(100, 70, np.uint16)
+    source = open_zarr(write(tmp_path / "a.zarr", picture))
+    monkeypatch.setattr(ome_zarr, "_LARGEST_BAND", 70 * 3 * 2 * 30)
+    bands = list(source.bands())
+    assert [len(band) for band in bands] == [30, 30, 30, 10]
+    np.testing.assert_array_equal(np.concatenate(bands), picture)
+    monkeypatch.setattr(ome_zarr, "_LARGEST_BAND", 1)
+    assert {len(band) for band in source.bands()} == {1}
 
 
 def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
