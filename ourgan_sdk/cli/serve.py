@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import OurganError
@@ -12,7 +14,7 @@ from ..sizes import parse_bytes
 from ..system.streams import say
 from .options import Commands, add_engine_options, argument, refused_values
 
-__all__ = ["add_to", "read_token", "run"]
+__all__ = ["add_to", "read_token", "run", "serve_until_signal"]
 
 _VARIABLE = "OURGAN_TOKEN"
 """The environment variable; on a command line everybody on the machine could read it."""
@@ -115,7 +117,15 @@ def run(options: argparse.Namespace) -> None:
             engine_threads=options.threads,
             allow_plans=options.allow_plans,
         )
-        serve(settings, ready=lambda url: say(f"serving at {url} (Ctrl-C ends it)"))
+        serve_until_signal(settings, lambda url: say(f"serving at {url} (Ctrl-C ends it)"))
+
+
+def serve_until_signal(settings: Settings, ready: Callable[[str], None]) -> None:
+    """As `serve`; the process ends then, whatever a thread of it is at."""
+    if not serve(settings, ready=ready):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # files are removed; the interpreter would wait for the thread
 
 
 def read_token(file: Path | None) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import OurganError
 from ..learning import open_source, sample_bundle
-from ..service import Settings, serve
+from ..service import Settings
 from ..service.identifiers import Identifier
 from ..service.settings import SOURCE_NAME
 from ..sizes import parse_size
@@ -24,6 +24,7 @@ from .options import (
     parse_scale,
     refused_values,
 )
+from .serve import serve_until_signal
 
 __all__ = ["add_to", "run"]
 
@@ -71,6 +72,7 @@ def run(options: argparse.Namespace) -> None:
         settings = Settings(
             sources={name: path},
             port=options.port,
+            cors=None,  # it is one's own
             warm=(identifier,),
             memory=options.memory,
             engine=options.engine,
@@ -86,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
             if not options.no_browser:  # which may keep its caller waiting
                 threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
-        serve(settings, ready=show)
+        serve_until_signal(settings, show)
 
 
 def _identifier(name: str, options: argparse.Namespace) -> str:

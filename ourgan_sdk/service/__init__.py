@@ -25,8 +25,11 @@ def create_app(settings: Settings) -> "Starlette":
     return create(settings)
 
 
-def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> bool:
     """Answer requests until SIGINT or SIGTERM; then end what is at work, and leave no file behind.
+
+    Returns whether all of it has ended: what does not within ten seconds, or before a second signal, is left
+    behind in its thread, which keeps the process.
 
     `ready` is told the service's URL once it answers. Raises OurganError where the address is taken or a
     library is missing.
@@ -34,7 +37,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> 
     _import_libraries()
     from .server import serve as run  # noqa: PLC0415
 
-    run(settings, ready=ready)
+    return run(settings, ready=ready)
 
 
 def _import_libraries() -> None:

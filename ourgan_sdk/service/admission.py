@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import contextvars
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,9 @@ __all__ = ["Clients", "Workers"]
 
 T = TypeVar("T")
 
+_LOOK = 0.01
+"""Seconds between two looks at what is still at work."""
+
 
 class Workers:
     """Calls in `threads` threads; up to `queue` more wait for one."""
@@ -27,6 +29,7 @@ class Workers:
         self._retry_after = retry_after
         self._lock = threading.Lock()
         self._count = 0
+        self._stops: dict[Future[Any], threading.Event] = {}
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"ourgan {name}")
 
     @property
@@ -42,7 +45,7 @@ class Workers:
             with stoppable(stop, None):
                 return call()
 
-        future = self._submit(work)
+        future = self._submit(work, stop)
         result = asyncio.wrap_future(future)
         try:
             return await asyncio.shield(result)
@@ -53,7 +56,7 @@ class Workers:
                 _take_notice(result)
             raise
 
-    def _submit(self, work: Callable[[], T]) -> "Future[T]":
+    def _submit(self, work: Callable[[], T], stop: threading.Event) -> "Future[T]":
         with self._lock:
             if self._count >= self._most:
                 raise BusyError(f"too many {self.name} are asked for: try again later", self._retry_after)
@@ -61,20 +64,34 @@ class Workers:
         try:
             future = self._executor.submit(contextvars.copy_context().run, work)
         except RuntimeError:  # it is being shut down
-            self._end(None)
+            with self._lock:
+                self._count -= 1
             raise BusyError("the service is being shut down", 10) from None
+        with self._lock:
+            self._stops[future] = stop
         future.add_done_callback(self._end)
         return future
 
-    def _end(self, _future: object) -> None:
+    def _end(self, future: "Future[Any]") -> None:
         """Once it has ended, not once nobody waits for it: until then its thread is taken."""
         with self._lock:
             self._count -= 1
+            self._stops.pop(future, None)
+
+    @property
+    def at_work(self) -> int:
+        """Calls that have not ended."""
+        return self._count
 
     async def close(self) -> None:
-        """Let nothing more begin, and wait for what is at work; whoever began it has to cancel it."""
-        shutdown = functools.partial(self._executor.shutdown, wait=True, cancel_futures=True)
-        await asyncio.get_running_loop().run_in_executor(None, shutdown)
+        """Let nothing more begin, and end what is at work, which is waited for; it may be left to itself."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            stops = dict(self._stops)
+        for stop in stops.values():
+            stop.set()
+        while self._count:
+            await asyncio.sleep(_LOOK)
 
 
 def _take_notice(ended: "asyncio.Future[Any]") -> None:

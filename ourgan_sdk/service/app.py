@@ -37,6 +37,9 @@ __all__ = ["Service", "create_app"]
 _EXPIRY_SECONDS = 10.0
 """Between two looks for renders whose time is over."""
 
+_STOP_SECONDS = 10.0
+"""In which what is at work has to end when the service does."""
+
 _SLOW_QUEUE = 64
 """Canvases and thumbnails that wait to be made."""
 
@@ -71,6 +74,7 @@ class Service:
         self._workers = Workers("pictures", settings.workers, settings.queue)
         # In threads of their own, so that tiles of canvases that are known do not wait for others' fields.
         self._slow_workers = Workers("canvases", settings.workers, _SLOW_QUEUE, retry_after=2)
+        self._pools = [self._workers, self._slow_workers]
         self._canvases = Canvases(settings, self._slow_workers, opener)
         self._tiles = Tiles(settings.tile_cache)
         self._images = Images(settings, self._canvases, self._tiles, self._workers)
@@ -78,6 +82,10 @@ class Service:
         self._renders: Renders | None = None
         self._viewer = viewer_files() if settings.viewer else {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Task[None] | None = None
+        self._hurries = asyncio.Event()
+        self.is_over = False
+        """Whether nothing of it is at work any more."""
         self._warming = [parse_identifier(text) for text in settings.warm]
         self._watch()
 
@@ -87,6 +95,7 @@ class Service:
         set_limits(memory=self.settings.memory_for_renders)
         with work_folder(self.settings.work) as folder:
             self._renders = Renders(self.settings, self._canvases, folder)
+            self._pools.append(self._renders.workers)
             self._tasks = [asyncio.create_task(self._expire()), asyncio.create_task(self._warm())]
             try:
                 yield
@@ -94,7 +103,25 @@ class Service:
                 await self.stop()
 
     async def stop(self) -> None:
-        """End renders and all that is being made; what is asked for from now on is refused."""
+        """End renders and all that is being made; what is asked for from now on is refused.
+
+        What does not end in time, or before `hurry`, is left behind, and `is_over` says so.
+        """
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+            asyncio.get_running_loop().call_later(_STOP_SECONDS, self.hurry)
+        hurrying = asyncio.create_task(self._hurries.wait())
+        await asyncio.wait({self._ending, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
+        if not self.is_over:
+            at_work = [f"{one.at_work} {one.name}" for one in self._pools if one.at_work]
+            _log.warning("the service ends although something is at work: %s", ", ".join(at_work) or "a task")
+
+    def hurry(self) -> None:
+        """Let `stop` wait no longer."""
+        self._hurries.set()
+
+    async def _end(self) -> None:
         renders, self._renders = self._renders, None
         for task in self._tasks:
             task.cancel()
@@ -105,6 +132,7 @@ class Service:
         await self._canvases.close()
         await self._workers.close()
         await self._slow_workers.close()
+        self.is_over = True
 
     @property
     def routes(self) -> list[BaseRoute]:

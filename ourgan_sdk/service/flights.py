@@ -22,12 +22,13 @@ class Flights(Generic[K, T]):
     def __init__(self, linger: float = 0.0) -> None:
         self._linger = linger
         self._flights: dict[K, _Flight[T]] = {}
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._flights)
 
     def begin(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        """Start it, unless it is at work, without waiting for it."""
+        """Start it, unless it is at work, without waiting for it; raises ClosedError after `close`."""
         flight = self._flight(key, work)
         if not flight.waiters:
             self._leave(key, flight)
@@ -48,7 +49,8 @@ class Flights(Generic[K, T]):
                 self._leave(key, flight)
 
     async def close(self) -> None:
-        """Cancel all of it."""
+        """Cancel all of it; nothing more begins, lest somebody waits for what nobody cancels."""
+        self._is_closed = True
         flights = list(self._flights.values())
         for flight in flights:
             flight.task.cancel()
@@ -57,13 +59,18 @@ class Flights(Generic[K, T]):
     def _flight(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> "_Flight[T]":
         flight = self._flights.get(key)
         if flight is None:
+            if self._is_closed:
+                raise ClosedError("the service is being shut down")
             flight = self._flights[key] = _Flight(asyncio.get_running_loop().create_task(work()))
             flight.task.add_done_callback(lambda _task: self._land(key, flight))
         return flight
 
     def _leave(self, key: K, flight: "_Flight[T]") -> None:
+        if flight.end is not None:
+            flight.end.cancel()  # it begins anew for who was here last
         if self._linger:
-            asyncio.get_running_loop().call_later(self._linger, self._cancel, key, flight)
+            loop = asyncio.get_running_loop()
+            flight.end = loop.call_later(self._linger, self._cancel, key, flight)
         else:
             self._cancel(key, flight)
 
@@ -86,3 +93,4 @@ class _Flight(Generic[T]):
     def __init__(self, task: "asyncio.Task[T]") -> None:
         self.task = task
         self.waiters = 0
+        self.end: asyncio.TimerHandle | None = None

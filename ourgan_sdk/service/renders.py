@@ -88,7 +88,7 @@ class Renders:
         self._renders: dict[str, Render] = {}
         self._turns = asyncio.Semaphore(settings.renders)
         # Those that are let in by turns never wait for a thread, but for one that is just ending.
-        self._workers = Workers("renders", settings.renders, settings.renders)
+        self.workers = Workers("renders", settings.renders, settings.renders)
 
     def __iter__(self) -> Iterator[Render]:
         return iter(list(self._renders.values()))
@@ -143,7 +143,7 @@ class Renders:
     async def close(self) -> None:
         """End all of them."""
         await asyncio.gather(*(self._end(render) for render in self._renders.values()))
-        await self._workers.close()
+        await self.workers.close()
 
     @property
     def _free_turns(self) -> int:
@@ -211,7 +211,7 @@ class Renders:
             dpi=order.dpi,
             progress=render.progress,
         )
-        await self._workers.run(functools.partial(_returning_memory, save))
+        await self.workers.run(functools.partial(_returning_memory, save))
 
 
 def _returning_memory(save: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from types import FrameType
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ..errors import OurganError
 from ..stopping import Cancel
@@ -26,7 +26,7 @@ _GRACE = 5
 """Seconds that answers under way have to end, once a signal has come."""
 
 _SILENCE = 10.0
-"""Seconds that a connection may take to bring its first request."""
+"""Seconds that a connection may take to bring its next request, from its beginning or the last answer on."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,7 +37,7 @@ def serve(
     ready: Callable[[str], None] | None = None,
     stop: Cancel | None = None,
     opener: Opener = open_source,
-) -> None:
+) -> bool:
     """See `ourgan_sdk.service.serve`; `stop` ends it as a signal does, `opener` is as for `create_app`."""
     with contextlib.closing(_bind(settings)) as listener:
         url = _url(listener)
@@ -59,22 +59,29 @@ def serve(
             asyncio.run(server.serve([listener]))
         except SystemExit:
             raise OurganError("the service did not start: the log says why") from None
+        return server.is_over
 
 
 class _Protocol(H11Protocol):
-    """Lets nobody hold a connection who does not ask for anything."""
+    """Lets nobody hold a connection who does not ask for anything, or does so byte by byte."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._silence = self.loop.call_later(_SILENCE, self._end_silence)
+
+    def on_response_complete(self) -> None:
+        """From now on the next request is waited for; what comes of it piece by piece changes nothing."""
+        self._silence.cancel()
+        self._silence = self.loop.call_later(_SILENCE, self._end_silence)
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._silence.cancel()
         super().connection_lost(exc)
 
     def _end_silence(self) -> None:
-        cycle: object = self.cycle  # None until a request has come, whatever its type says
-        if cycle is None:
+        cycle: RequestResponseCycle | None = self.cycle  # None until a request has come
+        if cycle is None or cycle.response_complete:
             self.transport.close()
 
 
@@ -90,6 +97,7 @@ class _Server(uvicorn.Server):
         self._stop = stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             self._on_start()
@@ -102,6 +110,13 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._service.stop()
         await super().shutdown(sockets)
+        if self.force_exit:  # which uvicorn takes as a reason to leave files where they are
+            await self.lifespan.shutdown()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is at work any more."""
+        return self._service.is_over
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -116,8 +131,12 @@ class _Server(uvicorn.Server):
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _exit(self, number: int, frame: FrameType | None) -> None:
-        self.handle_exit(number, frame)
+    def _exit(self, _number: int, _frame: FrameType | None) -> None:
+        """End; at once if it is the second time."""
+        if self.should_exit:
+            self.force_exit = True
+            self._loop.call_soon_threadsafe(self._service.hurry)  # which wakes the loop as well
+        self.should_exit = True
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -92,3 +92,29 @@ def test_other_commands_take_none_of_its_libraries() -> None:
     code = f"import ourgan_sdk.cli, sys; print([name for name in {libraries} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("seconds", "signals"), [(0.3, 1), (1000, 2)])
+def test_work_that_does_not_end_keeps_nothing(tmp_path: Path, seconds: float, signals: int) -> None:
+    command = [sys.executable, "-m", "tests.service.stuck", str(tmp_path), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            url = process.stdout.readline().strip()
+            path = "/iiif/3/a~1000x1000~0"
+            httpx.get(f"{url}{path}/info.json").raise_for_status()
+            assert process.stdout.readline() == "stuck\n"
+            for number in range(signals):
+                process.send_signal(signal.SIGTERM)
+                if number == 0 and signals > 1:
+                    response = httpx.get(f"{url}{path}/0,0,64,64/max/0/default.jpg")
+                    assert response.status_code == 503
+                    assert "shut down" in response.json()["error"]
+                    assert response.headers["retry-after"]
+            assert process.wait(20) == 1
+            assert "1 canvases" in process.stderr.read()
+        finally:
+            if process.poll() is None:
+                process.kill()
+    assert list((tmp_path / "work").iterdir()) == []

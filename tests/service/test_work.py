@@ -221,3 +221,40 @@ def test_no_tiles_are_kept_without_room() -> None:
         assert tiles.bytes == 0
 
     run(main)
+
+
+def test_a_flight_lingers_from_the_last_who_asked() -> None:
+    async def main() -> None:
+        flights: Flights[str, None] = Flights(linger=0.2)
+        flights.begin("a", lambda: asyncio.sleep(60))
+        await asyncio.sleep(0.15)
+        flights.begin("a", lambda: asyncio.sleep(60))
+        await asyncio.sleep(0.1)
+        assert len(flights) == 1
+        await flights.close()
+
+    run(main)
+
+
+def test_nothing_begins_after_the_end() -> None:
+    async def main() -> None:
+        flights: Flights[str, None] = Flights()
+        await flights.close()
+        with pytest.raises(ClosedError, match="shut down"):
+            await flights.join("a", lambda: asyncio.sleep(60))
+
+    run(main)
+
+
+def test_workers_end_what_nobody_has_cancelled() -> None:
+    async def main() -> None:
+        workers, begun, ended = Workers("pictures", 1, 0), threading.Event(), list[bool]()
+        working = asyncio.create_task(workers.run(lambda: until_stopped(begun, ended)))
+        await asyncio.get_running_loop().run_in_executor(None, begun.wait)
+        await workers.close()
+        assert ended == [True]
+        assert workers.at_work == 0
+        with pytest.raises(RenderCancelledError):
+            await working
+
+    run(main)
