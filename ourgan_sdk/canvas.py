@@ -6,7 +6,7 @@ import logging
 import operator
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -180,6 +180,11 @@ class Canvas:
         return self._renderer.extent
 
     @property
+    def kept(self) -> Mapping[Hashable, int]:
+        """Bytes that it keeps once its base is known, by what they are; canvases share some of them."""
+        return self._renderer.need(keep=False).shared
+
+    @property
     def networks(self) -> Networks:
         """Of its synthesizer."""
         return self._networks
@@ -285,7 +290,8 @@ class Canvas:
         Args:
             box: A region (y0, x0, y1, x1), not empty, within the picture.
             width: Of the view, in pixels: fewer than the box has, or more, from 1 to 2^31 - 1.
-            height: As `width`; their ratio may be another than the box's.
+            height: As `width`; their ratio may be another than the box's, as long as neither side is reduced
+                more than 8 times as much as the other (of a side, up to 8 pixels may always be left).
             progress: True for a bar, or a function of (done, total); more on all three: `Synthesizer.render`.
             cancel: Ends the render once its `is_set()` is true.
             timeout: Seconds after which the render ends.
@@ -293,6 +299,7 @@ class Canvas:
 
         Raises:
             SizeError: `width` or `height` is not allowed, or the array does not fit into memory.
+            ValueError: The view is more distorted than that.
             IndexError, TypeError, ValueError: As for `read`.
             RenderCancelledError, RenderTimeoutError: `cancel` was set, or `timeout` is over.
             BundleError, EngineError, NonFiniteError: As for `Synthesizer.render`.
@@ -308,6 +315,20 @@ class Canvas:
         with self._at_work(cancel, timeout, keep=keep, more=view.bytes), _timed(stats) as numbers:
             self._renderer.render(view.level, source, write, progress, numbers, keep=keep)
         return writer.array
+
+    def view_work(self, box: Box, width: SupportsIndex, height: SupportsIndex) -> tuple[int, int]:
+        """Pixels that `view` of such arguments reads, and that networks have to make for them.
+
+        Nothing is rendered; tiles that are kept, and `base_work`, are not considered. Raises as `view`.
+        """
+        width, height = check_size(width, height)
+        _, box = self._part(box, 0)
+        shapes = [(level.shape[0], level.shape[1]) for level in self.levels]
+        view = plan_view(shapes, [level.downsample for level in self.levels], box, (height, width))
+        source, _ = view.begin(lambda _band: None, self.dtype)
+        pixels = source.height * source.width
+        passes = range(max(0, self._renderer.plan.passes - view.level))
+        return pixels, sum(pixels >> 4 * index for index in passes)
 
     def _is_kept(self, box: Box) -> bool:
         """Whether the tiles of `box` are: what is larger than the cache would only push out what is there."""

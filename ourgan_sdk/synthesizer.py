@@ -5,7 +5,7 @@ import math
 import operator
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args, overload
 
@@ -242,6 +242,16 @@ class Synthesizer:
         self._photograph.close()
         for renderer in list(self._renderers):
             renderer.close()
+
+    @property
+    def kept(self) -> Mapping[Hashable, int]:
+        """Bytes of the photograph that it keeps now, by what they are: as a file, decoded, at a canvas's levels.
+
+        What its canvases keep beside, their fields, is in `Canvas.kept`.
+        """
+        bundle = self.bundle
+        file = sum(one.size for one in bundle.manifest.files.values()) if bundle.is_in_memory else 0
+        return {**self._photograph.kept, bundle.sha256: file}
 
     @property
     def arguments(self) -> Mapping[str, Any]:

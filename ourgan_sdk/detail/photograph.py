@@ -40,6 +40,20 @@ class PhotographSource:
         levels = _LEVEL_BYTES * math.prod(plan.photograph[-1])
         return {self: 3 * photo.height * photo.width, (self, plan.photograph): levels}
 
+    @property
+    def kept(self) -> Mapping[Hashable, int]:
+        """Bytes that it keeps now, by what they are, as `need` names them."""
+        decoded, reduced, kept = self._decoded, self._reduced, self._kept  # whatever is at work
+        parts: dict[Hashable, int] = {}
+        if decoded is not None:
+            parts[self] = decoded.nbytes
+        if reduced is not None:
+            parts[self, "reduced"] = reduced.nbytes
+        if kept is not None:
+            plan, _ = kept
+            parts[self, plan.photograph] = _LEVEL_BYTES * math.prod(plan.photograph[-1])
+        return parts
+
     def close(self) -> None:
         """Let go of all that is kept; whoever asks for more gets a ClosedError."""
         with locked(self._lock):
