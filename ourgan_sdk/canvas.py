@@ -291,7 +291,7 @@ class Canvas:
             box: A region (y0, x0, y1, x1), not empty, within the picture.
             width: Of the view, in pixels: fewer than the box has, or more, from 1 to 2^31 - 1.
             height: As `width`; their ratio may be another than the box's, as long as neither side is reduced
-                more than 8 times as much as the other (of a side, up to 8 pixels may always be left).
+                more than 8 times as much as the other (the less reduced one may always keep 8 pixels).
             progress: True for a bar, or a function of (done, total); more on all three: `Synthesizer.render`.
             cancel: Ends the render once its `is_set()` is true.
             timeout: Seconds after which the render ends.

@@ -10,7 +10,10 @@ from ._core import Box
 from .arrays import Picture
 from .resizing import Resizer, Taps, resizer_bytes
 
-__all__ = ["View", "plan_view"]
+__all__ = ["View", "check_proportions", "plan_view"]
+
+_DISTORTION = 8
+"""How many times as much as one side the other may be reduced: all that is read has to be made, and held."""
 
 Size = tuple[int, int]
 
@@ -62,11 +65,16 @@ def plan_view(shapes: Sequence[Size], downsamples: Sequence[int], box: Box, size
 
     It is made of the coarsest level that has as many pixels along both axes; enlarged, of the finest. Where
     the box lies on the grid of a power of two, or ends at a border, and has `size` in its pixels, the view is
-    a part of one and the same picture for all such boxes.
+    a part of one and the same picture for all such boxes. A narrow box, of which one side is left a few
+    pixels and the other is reduced more, is made of a level that has an eighth of those for the other.
+
+    Raises ValueError as `check_proportions`.
     """
+    check_proportions(box, size)
     power = _power_of_two(box, shapes[0], size)
     steps = (box.height / size[0], box.width / size[1]) if power is None else (float(power), float(power))
-    level = max(index for index, one in enumerate(downsamples) if index == 0 or one <= min(steps))
+    most = max(min(steps), max(steps) / _DISTORTION)
+    level = max(index for index, one in enumerate(downsamples) if index == 0 or one <= most)
     downsample = downsamples[level]
     return View(
         level,
@@ -75,6 +83,22 @@ def plan_view(shapes: Sequence[Size], downsamples: Sequence[int], box: Box, size
         (steps[0] / downsample, steps[1] / downsample),
         (box.y0 / downsample, box.x0 / downsample),
     )
+
+
+def check_proportions(box: Box, size: Size) -> None:
+    """Raise ValueError if a view of `size` (height, width) of `box` is too distorted.
+
+    The less reduced side may always keep eight, as a narrow box's own proportions may leave it less than one.
+    """
+    sides = box.height, box.width
+    for one, other in ((0, 1), (1, 0)):
+        own = -(-sides[one] * size[other] // sides[other])
+        if min(size[one], sides[one]) > _DISTORTION * own:
+            raise ValueError(
+                f"a view of {box.width} x {box.height} pixels at {size[1]} x {size[0]} reduces one side more "
+                f"than {_DISTORTION} times as much as the other: view it at its own proportions, and "
+                "resize that"
+            )
 
 
 def _power_of_two(box: Box, shape: Size, size: Size) -> int | None:

@@ -1,5 +1,6 @@
 """Views: parts of a canvas at any size, which join where they lie on the grid of a power of two."""
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from ourgan_sdk import Box, Canvas, Layout, RenderCancelledError, RenderStats, SizeError, Synthesizer
 from ourgan_sdk._core import resample
+from ourgan_sdk.viewing import plan_view
 
 WIDTH, HEIGHT = 1203, 797
 
@@ -86,7 +88,7 @@ def test_tiles_join(canvases: dict[str, Canvas], kind: str, power: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["detail", "network", "16 bits"])
-@pytest.mark.parametrize("size", [(801, 530), (640, 424), (100, 66), (37, 50), (1203, 20)])
+@pytest.mark.parametrize("size", [(801, 530), (640, 424), (100, 66), (37, 50), (1203, 100)])
 def test_other_sizes_are_the_whole_resized(
     canvases: dict[str, Canvas], kind: str, size: tuple[int, int]
 ) -> None:
@@ -117,7 +119,11 @@ def test_enlarged(canvases: dict[str, Canvas]) -> None:
 def views(draw: st.DrawFn) -> tuple[Box, int, int]:
     y0, x0 = draw(st.integers(0, HEIGHT - 1)), draw(st.integers(0, WIDTH - 1))
     box = Box(y0, x0, draw(st.integers(y0 + 1, HEIGHT)), draw(st.integers(x0 + 1, WIDTH)))
-    return box, draw(st.integers(1, 90)), draw(st.integers(1, 90))
+    scale = draw(st.floats(1 / 90, 90))
+    width, height = (
+        min(90, max(1, round(side / scale * draw(st.floats(0.5, 2))))) for side in (box.width, box.height)
+    )
+    return box, width, height
 
 
 @settings(deadline=None, max_examples=60)
@@ -179,6 +185,50 @@ def test_what_cannot_be_seen(
 ) -> None:
     with pytest.raises(error, match=words):
         canvases["detail"].view(*arguments)
+
+
+BOXES = [Box(0, 0, HEIGHT, WIDTH), Box(3, 5, 4, 1200), Box(3, 5, 790, 6), Box(1, 1, 8, 1200), Box(0, 0, 1, 1)]
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_box_is_seen_at_its_own_proportions_whatever_they_are(
+    canvases: dict[str, Canvas], box: Box
+) -> None:
+    """Rounded in any way: of a long and narrow one nothing but one pixel's width is left."""
+    for scale in (0.5, 0.9, 1, 1.7, 3, 7.9, 8, 40, 800, 5000):
+        for rounded in (math.ceil, math.floor, round):
+            width, height = (max(1, rounded(side / scale)) for side in (box.width, box.height))
+            assert canvases["detail"].view(box, width, height).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(WIDTH, 1), (1, HEIGHT), (WIDTH, 99), (200, 12), (17, 1)])
+def test_what_is_too_distorted_is_refused_at_once(
+    photograph_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int
+) -> None:
+    canvas = make_canvas(photograph_path, "detail")
+    monkeypatch.setattr(canvas._renderer, "render", lambda *_, **__: pytest.fail("it was rendered"))
+    words = (
+        r"of 1203 x 797 pixels at \d+ x \d+ .* more than 8 times as much .* own proportions, and resize that"
+    )
+    with pytest.raises(ValueError, match=words):
+        canvas.view(Box(0, 0, HEIGHT, WIDTH), width, height)
+
+
+@given(st.integers(1, 1 << 31), st.integers(1, 1 << 31), st.data())
+def test_no_view_reads_much_more_than_it_shows(box_height: int, box_width: int, data: st.DataObject) -> None:
+    """Of a picture with all levels, whatever is allowed: 16 of a level's pixels per side for one."""
+    height = data.draw(st.integers(1, min(box_height, 1 << 20)))
+    width = data.draw(st.integers(1, min(box_width, 1 << 20)))
+    powers = [1 << n for n in range(32)]
+    shapes = [(-(-box_height // power) + 3, -(-box_width // power) + 3) for power in powers]
+    box = Box(1, 2, box_height + 1, box_width + 2)
+    try:
+        view = plan_view(shapes, powers, box, (height, width))
+    except ValueError:
+        ratio = max(box_height / height, box_width / width) / min(box_height / height, box_width / width)
+        assert ratio > 8
+        return
+    assert max(view.scale) <= 16
 
 
 def test_it_is_cancelled_as_a_read(canvases: dict[str, Canvas]) -> None:
