@@ -137,9 +137,14 @@ def wait_until_drawn(page: Page) -> None:
     page.wait_for_selector("body[data-phase=drawn]", state="attached")
 
 
+RESTED = """() => new Promise((resolve) =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve, 350))))"""
+"""By the page's own clock, which is late where the processors are busy: a move is seen in the next frame."""
+
+
 def link_of(page: Page) -> dict[str, Any]:
     """What the address says, once it says what is seen."""
-    page.wait_for_timeout(350)
+    page.evaluate(RESTED)
     parts = dict(part.split("=", 1) for part in page.url.partition("#")[2].split("&"))
     return {
         "canvas": parts["canvas"],

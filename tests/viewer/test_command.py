@@ -18,7 +18,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     given: dict[str, Any] = {}
     opened = threading.Event()
 
-    def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         given["settings"] = settings
         ready("http://127.0.0.1:4000")
         given["opened"] = opened.wait(5) if given.get("browser", True) else False
@@ -31,7 +31,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     library = tmp_path / "openseadragon.min.js"
     library.touch()
     monkeypatch.setattr(view, "_LIBRARY", library)
-    monkeypatch.setattr(view, "serve", serve)
+    monkeypatch.setattr(view, "serve_until_signal", serve)
     monkeypatch.setattr(view.webbrowser, "open", browse)
     return given
 

@@ -1,14 +1,16 @@
 """The viewer in a real browser: moving, zooming, seeds, links, saving a rectangle, and what goes wrong."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import CDPSession, Page, Route, expect
+from playwright.sync_api import CDPSession, Error, Page, Route, expect
 
 from ourgan_sdk import Canvas, Synthesizer
 
@@ -190,10 +192,13 @@ def test_chooses_by_keys(open_page: Open) -> None:
     assert link_of(page)["select"] == [516, 426, 484, 350]
     assert "484 by 350" in (page.locator("#selection").get_attribute("aria-label") or "")
     page.keyboard.press("Enter")
-    expect(page.locator("#save-form")).to_be_visible()
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_focused()
+    page.locator("#selection").focus()
     page.keyboard.press("Delete")
     assert "select" not in link_of(page)
-    page.keyboard.press("Escape")
+    expect(page.locator("#picture")).to_be_focused()
+    page.wait_for_timeout(300)
+    expect(page.locator("#renders li")).to_have_count(0)  # Enter alone saves nothing
 
 
 def test_a_render_is_watched_and_cancelled(open_page: Open, viewer: Viewer) -> None:
@@ -281,6 +286,82 @@ def test_errors_are_sentences(open_page: Open) -> None:
     expect(page.locator("#notice-text")).to_contain_text("There is nothing to show")
 
 
+def test_the_last_wish_wins(open_page: Open) -> None:
+    """Back, or a click on what is shown, while another picture is on its way."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page = open_page(FULL, prepare=lambda page: page.route("**/*~8~*/info.json", hold))
+    page.keyboard.press("n")
+    expect(page.locator("body")).to_have_attribute("data-phase", "composing")
+    page.go_back()
+    wait_until_drawn(page)
+    release(page, held)
+    assert link_of(page) == {"canvas": CANVAS, "at": [750, 600, 100]}
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("7")
+    page.keyboard.press("n")
+    expect(page.locator("body")).to_have_attribute("data-phase", "composing")
+    page.get_by_label("Seed 7", exact=True).click()
+    wait_until_drawn(page)
+    release(page, held)
+    assert link_of(page)["canvas"] == CANVAS
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    wait_until_drawn(page)
+    assert link_of(page)["canvas"] == CANVAS.replace("~7~", "~9~")
+
+
+def release(page: Page, held: list[Route]) -> None:
+    """Answer what was held; it must not matter any more."""
+    for route in held:
+        with suppress(Error):  # the page has given it up
+            route.continue_()
+    held.clear()
+    page.wait_for_timeout(300)
+    wait_until_drawn(page)
+
+
+def test_a_file_is_downloaded_once(open_page: Open) -> None:
+    """After a reload it is in the list, with a link."""
+    page = open_page(FULL + "&select=700,500,9,9")
+    downloads: list[str] = []
+    page.on("download", lambda download: downloads.append(download.suggested_filename))
+    page.get_by_role("tab", name="Save").click()
+    with page.expect_download():
+        page.get_by_role("button", name="Save", exact=True).click()
+    for _ in range(2):
+        page.reload()
+        expect(page.locator("#renders li")).to_have_attribute("data-state", "done")
+        page.get_by_role("tab", name="Save").click()
+        expect(page.get_by_role("link", name="Download")).to_be_visible()
+        expect(page.locator("#toast")).to_be_empty()
+    page.wait_for_timeout(300)
+    assert len(downloads) == 1
+
+
+def test_a_link_that_cannot_be_read_is_said_to_be(open_page: Open) -> None:
+    page = open_page("#canvas=photograph~0x0~-1")
+    expect(page.locator("#notice-text")).to_contain_text("The link names no picture that can be read")
+    assert link_of(page)["canvas"] == "photograph~1000x640~0"
+    page.keyboard.press("n")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_what_a_server_refuses_is_said_and_not_asked_again(open_page: Open) -> None:
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=422, json={"error": "this view is too much work"})
+
+    page = open_page(drawn=False, prepare=lambda page: page.route("**/iiif/**/default.jpg", refuse))
+    expect(page.locator("#notice-text")).to_have_text("This view is too much work.")
+    page.wait_for_timeout(1500)
+    assert max(Counter(asked).values()) <= 2  # a coarser tile that was left out may be wanted after all
+
+
 def test_without_openseadragon_it_says_what_brings_it(open_page: Open) -> None:
     page = open_page(
         drawn=False,
@@ -293,6 +374,24 @@ def touch(session: CDPSession, kind: str, *points: tuple[int, int]) -> None:
     session.send(
         "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
     )
+
+
+def test_on_a_narrow_phone(open_page: Open) -> None:
+    """At 320 pixels all tools are within reach, and what is said covers no field."""
+    page = open_page(viewport={"width": 320, "height": 568}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    for button in page.locator("#tools button:visible").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 320
+    page.get_by_label("Copy the link").tap()
+    page.get_by_label("Settings").first.tap()
+    toast, panel = page.locator("#toast").bounding_box(), page.locator("#panel").bounding_box()
+    assert toast is not None
+    assert panel is not None
+    assert toast["height"] > 20
+    assert toast["y"] + toast["height"] <= panel["y"]
 
 
 def test_on_a_phone(open_page: Open) -> None:

@@ -62,4 +62,7 @@ export function announce(text) {
   forgetting = setTimeout(() => ($("toast").textContent = ""), PASSING);
 }
 
-$("notice-close").addEventListener("click", () => notice(""));
+$("notice-close").addEventListener("click", () => {
+  notice("");
+  $("picture").focus();
+});

@@ -41,11 +41,15 @@ export class Overview {
     const size = [canvas.width, canvas.height].map((side) => Math.max(1, Math.round(side / shape)));
     this.#element.style.width = `${size[0]}px`;
     this.#element.style.height = `${size[1]}px`;
-    const response = await this.#server.request(`iiif/3/${id}/full/${size.join(",")}/0/default.jpg`);
-    const url = URL.createObjectURL(await response.blob());
-    if (id !== this.#id) return URL.revokeObjectURL(url);
     URL.revokeObjectURL(image.src);
-    image.src = url;
+    image.removeAttribute("src");
+    try {
+      const response = await this.#server.request(`iiif/3/${id}/full/${size.join(",")}/0/default.jpg`);
+      const blob = await response.blob();
+      if (id === this.#id) image.src = URL.createObjectURL(blob);
+    } catch {
+      // the picture itself says what is refused; here the frame alone is left
+    }
   }
 
   #frame() {

@@ -16,6 +16,12 @@ export function openPanel(tab) {
   }
 }
 
+/** Hide the panel, and give the focus to what shows it. */
+export function closePanel() {
+  openPanel(null);
+  $("settings").focus();
+}
+
 function showStrip(isShown) {
   $("strip").hidden = !isShown;
   document.querySelector("#seeds [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -37,7 +43,7 @@ export function arrange() {
   }
   document.querySelector("[role=tablist]").addEventListener("keydown", (event) => event.stopPropagation());
   $("settings").addEventListener("click", () => openPanel($("panel").hidden ? "picture" : null));
-  $("close").addEventListener("click", () => openPanel(null));
+  $("close").addEventListener("click", closePanel);
   $("seeds-toggle").addEventListener("click", () => showStrip($("strip").hidden));
   $("keys").addEventListener("click", () => $("help").showModal());
   openPanel(NARROW.matches ? null : "picture");

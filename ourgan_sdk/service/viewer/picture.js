@@ -23,8 +23,7 @@ export class Picture extends EventTarget {
   #viewer;
   #tiles;
   #image = null;
-  #opening = 0;
-  #isOpen = false; // whether #image is of `canvas`
+  #opening = null; // an AbortController, while a picture is awaited
   #still = 0; // frames since something moved
   #timer = null;
 
@@ -68,42 +67,58 @@ export class Picture extends EventTarget {
     this.#watch();
   }
 
-  /** Show `canvas`, at `at` or, of the same size as the one before, where that was; over it until it is there. */
+  /**
+   * Show `canvas`, at `at` or, of the same size as the one before, where that was; over it until it is there. What
+   * was awaited before is no longer. Whether it is shown: false if it was refused or, meanwhile, another was wanted.
+   */
   async show(canvas, at = null) {
-    const opening = ++this.#opening;
+    this.#opening?.abort();
+    const opening = new AbortController();
+    this.#opening = opening;
     const id = formatCanvas(canvas);
-    this.#isOpen = false;
-    this.#enter("composing");
-    let info;
+    const isKept = this.#image !== null && id === formatCanvas(this.canvas);
+    this.#enter(isKept ? "loading" : "composing");
     try {
-      info = await this.#server.json(`iiif/3/${id}/info.json`);
+      if (!isKept) await this.#open(canvas, id, opening.signal);
     } catch (error) {
-      if (opening === this.#opening) this.#stay(error);
-      return;
+      if (opening.signal.aborted) return false;
+      this.#opening = null;
+      this.#enter(this.#image ? "loading" : "empty");
+      this.#refuse(error);
+      return false;
     }
-    if (opening !== this.#opening) return;
-    info.id = this.#server.url(`iiif/3/${id}`); // as this page sees it, whatever stands between
-    const before = this.canvas;
+    if (opening.signal.aborted) return false;
+    this.#opening = null;
     this.canvas = canvas;
-    const source = new OpenSeadragon.IIIFTileSource(OpenSeadragon.IIIFTileSource.prototype.configure(info));
-    const isSame = before?.width === canvas.width && before?.height === canvas.height;
-    if (!isSame) this.#viewer.world.removeAll();
-    const old = this.#images();
-    for (const image of old) image.setOpacity(0.4);
-    const image = await this.#add(this.#tiles.serve(source));
-    this.#image = image;
-    this.#isOpen = true;
     if (at) this.at = at;
-    else if (!isSame) this.home(true);
     this.#tiles.prune();
     this.#moved();
+    return true;
   }
 
-  /** With the picture that there is, if there is one. */
-  #stay(error) {
-    this.#isOpen = this.#image !== null;
-    this.#enter(this.#isOpen ? "loading" : "empty");
-    this.#refuse(error);
+  async #open(canvas, id, signal) {
+    const info = await this.#server.json(`iiif/3/${id}/info.json`, { signal });
+    info.id = this.#server.url(`iiif/3/${id}`); // as this page sees it, whatever stands between
+    const source = new OpenSeadragon.IIIFTileSource(OpenSeadragon.IIIFTileSource.prototype.configure(info));
+    const image = await this.#add(this.#tiles.serve(source));
+    const { world } = this.#viewer;
+    if (signal.aborted) {
+      world.removeItem(image);
+      return;
+    }
+    const isSame = this.canvas?.width === canvas.width && this.canvas?.height === canvas.height;
+    for (const old of this.#images().filter((one) => one !== image)) {
+      if (isSame) old.setOpacity(0.4);
+      else world.removeItem(old);
+    }
+    this.#image = image;
+    this.canvas = canvas;
+    if (!isSame) this.home(true);
+  }
+
+  /** Whether what is shown is what is wanted. */
+  #isOpen() {
+    return this.#image !== null && this.#opening === null;
   }
 
   #add(tileSource) {
@@ -237,13 +252,13 @@ export class Picture extends EventTarget {
   }
 
   #loaded() {
-    if (this.#isOpen && this.phase === "composing") this.#enter("loading");
+    if (this.#isOpen() && this.phase === "composing") this.#enter("loading");
   }
 
   /** Once per frame: whether all of the view has been drawn, which OpenSeadragon finds out a frame later. */
   #watch() {
     this.#still += 1;
-    const isStill = this.#isOpen && this.#still > 2 && !this.#isMoving();
+    const isStill = this.#isOpen() && this.#still > 2 && !this.#isMoving();
     if (isStill && this.phase !== "drawn" && this.#tiles.isIdle && this.#image.getFullyLoaded()) {
       for (const image of this.#images()) if (image !== this.#image) this.#viewer.world.removeItem(image);
       this.#enter("drawn");

@@ -6,21 +6,22 @@ const FINAL = ["done", "failed", "cancelled"];
 const KEY = "ourgan-renders";
 const LOOK = 2000; // milliseconds between two looks at a render that waits
 
-/** They are remembered until the page is closed, reloading included. */
+/** They are remembered until the page is closed, reloading included; only where it was ordered a file comes by itself. */
 export class Renders {
   #server;
   #list;
-  #say;
+  #tell;
+  #ordered = new Set(); // by this page since it was loaded, and not here yet
   #renders = new Map(); // id: {render, item}
   #stream = null; // of one: browsers open six connections to a server, and every stream keeps one
   #timer = null;
 
-  /** `list` is an element for a list of them; `say(sentence)` tells what ends. */
-  constructor(server, list, say) {
+  /** `list` is an element for a list of them; `tell` has `announce(sentence)` and, of failures, `notice(sentence)`. */
+  constructor(server, list, tell) {
     this.#server = server;
     this.#list = list;
-    this.#say = say;
-    for (const id of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) this.#update({ id, state: "queued" });
+    this.#tell = tell;
+    for (const id of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) this.#update({ id, state: "remembered" });
     this.#look();
   }
 
@@ -28,6 +29,7 @@ export class Renders {
   async begin(order) {
     const headers = { "Content-Type": "application/json" };
     const render = await this.#server.json("api/renders", { method: "POST", headers, body: JSON.stringify(order) });
+    this.#ordered.add(render.id);
     this.#update(render);
     this.#follow();
     return render;
@@ -82,14 +84,14 @@ export class Renders {
     this.#renders.set(render.id, { render, item });
     this.#draw(render, item);
     this.#remember();
-    if (before && before !== render.state && FINAL.includes(render.state)) this.#end(render);
+    if (before && before !== "remembered" && before !== render.state && FINAL.includes(render.state)) this.#end(render);
   }
 
   #end(render) {
-    if (render.state === "failed") this.#say(`${render.name ?? "A file"} could not be saved: ${render.error}`);
+    if (render.state === "failed") this.#tell.notice(`${render.name ?? "A file"} could not be saved: ${render.error}`);
     if (render.state !== "done") return;
-    this.#say(`${render.name} is ready.`);
-    this.#renders.get(render.id).item.querySelector("a").click();
+    this.#tell.announce(`${render.name} is ready.`);
+    if (this.#ordered.delete(render.id)) this.#renders.get(render.id).item.querySelector("a").click();
   }
 
   #item(id) {
@@ -122,6 +124,8 @@ export class Renders {
   async #remove(id) {
     const { item } = this.#renders.get(id);
     this.#renders.delete(id);
+    const next = item.nextElementSibling ?? item.previousElementSibling;
+    (next?.querySelector("button") ?? document.querySelector("#tab-save")).focus();
     item.remove();
     this.#remember();
     this.#follow();
@@ -139,6 +143,7 @@ export class Renders {
 
 /** How far a render is. */
 function said({ state, position, done, total, left, bytes, error }) {
+  if (state === "remembered") return "";
   if (state === "queued") return position ? `waits, number ${position}` : "waits";
   if (state === "done") return fileSize(bytes);
   if (state === "failed") return error ?? "failed";

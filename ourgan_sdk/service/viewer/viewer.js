@@ -3,7 +3,7 @@
 import { Controls } from "./controls.js";
 import { Overview } from "./overview.js";
 import { announce, notice, tellCondition, tellPhase, tellPlace } from "./messages.js";
-import { arrange, NARROW, openPanel } from "./panel.js";
+import { arrange, closePanel, NARROW, openPanel } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Renders } from "./renders.js";
 import { SaveForm } from "./save.js";
@@ -39,26 +39,35 @@ function page(server, offered) {
   const picture = new Picture($("picture"), server);
   const selection = new Selection(picture, $("select-layer"), $("selection"));
   const controls = new Controls($("picture-form"), offered, (canvas) => go(canvas));
-  const renders = new Renders(server, $("renders"), announce);
+  const renders = new Renders(server, $("renders"), { announce, notice });
   const form = new SaveForm($("save-form"), picture, selection, offered, (order) => save(renders, order));
   const seeds = new Seeds(server, picture, $("seeds"), (canvas) => go(canvas));
   new Overview(server, picture, $("overview"));
 
+  let wish = null; // the canvas that was asked for last, there or on its way; null once it is refused
+
+  const isWish = (canvas) => wish !== null && formatCanvas(canvas) === formatCanvas(wish);
+
   /** Show another picture, and let "back" lead here again. */
   function go(canvas) {
-    if (picture.canvas && formatCanvas(canvas) === formatCanvas(picture.canvas)) return controls.show(canvas);
+    if (isWish(canvas)) return controls.show(canvas);
     const isSameSize = picture.canvas?.width === canvas.width && picture.canvas?.height === canvas.height;
     const link = { canvas, at: isSameSize ? picture.at : null, select: isSameSize ? selection.rectangle : null };
     history.pushState(null, "", formatLink(link));
+    notice("");
     return open(link);
   }
 
   async function open({ canvas, at, select }) {
-    notice("");
+    wish = canvas;
     controls.show(canvas);
     document.title = `${canvas.source}, seed ${canvas.seed} – ourgan`;
-    await picture.show(canvas, at);
-    if (picture.canvas !== canvas) return; // refused, or overtaken
+    const isShown = await picture.show(canvas, at);
+    if (wish !== canvas) return; // overtaken
+    if (!isShown) {
+      wish = null;
+      return;
+    }
     selection.set(select);
     seeds.show(canvas);
     form.refresh();
@@ -68,16 +77,17 @@ function page(server, offered) {
   function follow() {
     const link = parseLink(location.hash);
     const canvas = link.canvas ?? controls.usual();
-    if (location.hash && !link.canvas) announce("The link names no picture that can be read: here is another.");
-    const isSame = picture.canvas && formatCanvas(canvas) === formatCanvas(picture.canvas);
-    if (!isSame) return open({ ...link, canvas });
+    const isReadable = !location.hash || link.canvas;
+    notice(isReadable ? "" : "The link names no picture that can be read: here is another.");
+    const isThere = isWish(canvas) && wish === picture.canvas;
+    if (!isThere) return open({ ...link, canvas });
     if (link.at) picture.at = link.at;
     return selection.set(link.select);
   }
 
   /** The link says what is shown. */
   function remember() {
-    if (!picture.canvas || !picture.at) return;
+    if (!picture.at || (wish && wish !== picture.canvas)) return;
     const link = formatLink({ canvas: picture.canvas, at: picture.at, select: selection.rectangle });
     history.replaceState(history.state, "", link);
   }
@@ -103,11 +113,14 @@ function page(server, offered) {
     home: () => picture.home(),
     full: () => picture.fullScale(),
     select: () => choose(),
-    "seed-next": () => go(furtherSeed(picture.canvas, 1)),
-    "seed-previous": () => go(furtherSeed(picture.canvas, -1)),
+    "seed-next": () => go(furtherSeed(wish ?? picture.canvas, 1)),
+    "seed-previous": () => go(furtherSeed(wish ?? picture.canvas, -1)),
     "seeds-next": () => seeds.turn(1),
     "seeds-previous": () => seeds.turn(-1),
-    "no-selection": () => selection.set(null),
+    "no-selection": () => {
+      selection.set(null);
+      $("save-form").querySelector("[name=what]:checked").focus();
+    },
     link: () => copyLink(remember),
   };
   for (const [id, act] of Object.entries(acts)) $(id).addEventListener("click", () => picture.canvas && act());
@@ -143,8 +156,15 @@ function page(server, offered) {
     return act();
   });
   $("selection").addEventListener("keydown", (event) => {
-    if (event.key === "Enter") openPanel("save");
-    if (event.key === "Delete" || event.key === "Backspace") selection.set(null);
+    if (event.key === "Enter") {
+      event.preventDefault(); // it would press the button
+      openPanel("save");
+      $("save-form").elements.save.focus();
+    }
+    if (event.key === "Delete" || event.key === "Backspace") {
+      selection.set(null);
+      $("picture").focus();
+    }
   });
   follow();
 }
@@ -175,7 +195,7 @@ async function copyLink(remember) {
 function escape(selection) {
   if (selection.isDrawing) selection.draw(false);
   else if (document.activeElement === $("selection")) $("picture").focus();
-  else if (NARROW.matches && !$("panel").hidden) openPanel(null);
+  else if (NARROW.matches && !$("panel").hidden) closePanel();
 }
 
 arrange();
