@@ -70,17 +70,21 @@ class Job:
         return not self.folder.exists()
 
     def render(self, block: Block) -> Picture | None:
-        """Render a block of the finest level, write its files, and return its half."""
+        """Render a leaf, write the files of all that it covers, and return its half."""
         with self._naming():
             canvas = self.canvas()
             windows = canvas.plan.windows
-            pixels = canvas.read(self.output.pyramid.box(block), cancel=self)
+            pixels = canvas.read(self.output.pyramid.below(block), cancel=self)
             if canvas.plan.windows != windows:
                 forget(self.token)
                 raise RenderMemoryError(
                     f"out of memory on {socket.gethostname()}: smaller tiles would do, but change the "
                     "picture; give memory_limit (--memory) what workers have, or workers more"
                 )
+            for level in range(block.level):
+                for finer, part in self.output.pyramid.divided(block, pixels, level):
+                    self._write(finer, part)
+                pixels = halved(pixels)
             return self._written(block, pixels)
 
     def merge(self, block: Block, *halves: Picture) -> Picture | None:

@@ -38,6 +38,8 @@ class Output(ABC):
     """The files of a picture of such properties, in a folder that its workers see."""
 
     properties: Properties
+    leaf: int = 0
+    """The level whose blocks are rendered as one, with all that is below them."""
 
     SIDE: ClassVar[int]
     """Of a block, in pixels."""
@@ -55,7 +57,7 @@ class Output(ABC):
     @lazy
     def pyramid(self) -> Pyramid:
         """Its levels, and their blocks."""
-        return Pyramid(self._sizes(), self.SIDE)
+        return Pyramid(self._sizes(), self.SIDE, self.leaf)
 
     @abstractmethod
     def _sizes(self) -> list[tuple[int, int]]: ...

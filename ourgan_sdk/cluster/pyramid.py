@@ -1,7 +1,8 @@
 """A picture and its reductions in blocks: which there are, which are made of which, and what each covers.
 
 A block of a level is made of the 2 x 2 blocks below it, as each hands on its half. So the whole is a tree
-whose leaves are rendered, and a worker holds one block, and up to four halves, whatever the picture's size.
+whose leaves are rendered, each with all that is below it, and a worker holds one block or leaf, and up to
+four halves, whatever the picture's size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,11 +29,13 @@ class Block(NamedTuple):
 class Pyramid:
     """Levels of `sizes` (height, width), finest first, each half the one before, rounded up.
 
-    Their blocks have `side` pixels a side, an even number, so that their halves join.
+    Their blocks have `side` pixels a side, an even number, so that their halves join. Leaves are the blocks
+    of level `leaf`, or the top.
     """
 
     sizes: Sequence[tuple[int, int]]
     side: int
+    leaf: int = 0
 
     @property
     def top(self) -> int:
@@ -46,15 +49,23 @@ class Pyramid:
 
     @property
     def blocks(self) -> int:
-        """How many there are, up to the top: each is a task."""
-        return sum(rows * columns for rows, columns in map(self.grid, range(self.top + 1)))
+        """How many there are, from the leaves up to the top: each is a task."""
+        return sum(rows * columns for rows, columns in map(self.grid, range(self._leaf, self.top + 1)))
+
+    @property
+    def _leaf(self) -> int:
+        return min(self.leaf, self.top)
+
+    def is_leaf(self, block: Block) -> bool:
+        """Whether it is rendered, rather than made of others' halves."""
+        return block.level == self._leaf
 
     def leaves(self) -> Iterator[Block]:
-        """Those of the finest level, such that what is made of them can be as soon as possible."""
+        """In an order in which what is made of them can be as soon as possible."""
         left = [Block(self.top, 0, 0)]
         while left:
             block = left.pop()
-            if block.level == 0:
+            if self.is_leaf(block):
                 yield block
             else:
                 left += reversed(self.parts(block))
@@ -79,6 +90,22 @@ class Pyramid:
         height, width = self.sizes[block.level]
         y, x = block.row * self.side, block.column * self.side
         return Box(y, x, min(height, y + self.side), min(width, x + self.side))
+
+    def below(self, block: Block) -> Box:
+        """What it covers of the picture itself, in pixels of level 0."""
+        (height, width), box = self.sizes[0], self.box(block)
+        y, x = box.y0 << block.level, box.x0 << block.level
+        return Box(y, x, min(height, box.y1 << block.level), min(width, box.x1 << block.level))
+
+    def divided(self, block: Block, pixels: Picture, level: int) -> Iterator[tuple[Block, Picture]]:
+        """The blocks of a finer level that one covers, of whose place there `pixels` are."""
+        rows, columns = (-(-side // self.side) for side in pixels.shape[:2])
+        first, second = block.row << block.level - level, block.column << block.level - level
+        for row in range(rows):
+            for column in range(columns):
+                y, x = row * self.side, column * self.side
+                part = pixels[y : y + self.side, x : x + self.side]
+                yield Block(level, first + row, second + column), part
 
     def assembled(self, block: Block, halves: Sequence[Picture]) -> Picture:
         """Its pixels (h, w, 3), of the halves of its parts."""

@@ -36,6 +36,9 @@ _log = logging.getLogger(__name__)
 OUTPUTS: dict[str, type[Output]] = {".zarr": Zarr, ".dzi": DeepZoom}
 """By suffix."""
 
+_LEAF_OF_NETWORKS = 1
+"""The level of leaves where networks make the picture: 8192 pixels a side, in 200 or 400 MB."""
+
 _LOOK_SECONDS = 5.0
 """Between two looks at how many workers there are."""
 
@@ -127,7 +130,8 @@ def _output(canvas: Canvas, path: Path, quality: int, dpi: float | None) -> Outp
         canvas.width, canvas.height, canvas.dtype, quality, False, dpi, canvas.description
     )
     check_output(path, properties)
-    return kind(properties)
+    # Tiles of networks do not end where blocks do, and those that two share are rendered twice.
+    return kind(properties, _LEAF_OF_NETWORKS if canvas.plan.passes else 0)
 
 
 def _check_workers(client: Any, job: Job) -> None:
@@ -187,7 +191,7 @@ class _Run:
         self._at_once = max(_LEAST_AT_ONCE, 2 * threads)
 
     def _submit_leaves(self) -> None:
-        while sum(block.level == 0 for block in self._running) < self._at_once:
+        while sum(map(self._pyramid.is_leaf, self._running)) < self._at_once:
             block = next(self._leaves, None)
             if block is None:
                 return
@@ -209,8 +213,8 @@ class _Run:
         if future.status != "finished":
             raise self._failure(block, future)
         self._left -= 1
-        if block.level == 0:
-            box = self._pyramid.box(block)
+        if self._pyramid.is_leaf(block):
+            box = self._pyramid.below(block)
             self._advance(box.height * box.width)
         if not self._left:
             return

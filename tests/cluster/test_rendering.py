@@ -95,7 +95,10 @@ def killer(client: Any) -> Callable[[int, int], None]:
     return watch
 
 
-def test_zarr_also_if_a_worker_dies(large: Canvas, tmp_path: Path, client: Any) -> None:
+def test_zarr_also_if_a_worker_dies(
+    large: Canvas, tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "_LEAF_OF_NETWORKS", 0)
     large.save(tmp_path / "one.zarr", dpi=300)
     before = set(client.run(os.getpid).values())
     assert (
