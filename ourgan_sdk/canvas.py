@@ -319,16 +319,23 @@ class Canvas:
     def view_work(self, box: Box, width: SupportsIndex, height: SupportsIndex) -> tuple[int, int]:
         """Pixels that `view` of such arguments reads, and that networks have to make for them.
 
-        Nothing is rendered; tiles that are kept, and `base_work`, are not considered. Raises as `view`.
+        Networks make whole tiles. Nothing is rendered; kept tiles, and `base_work`, are not considered.
+        Raises as `view`.
         """
         width, height = check_size(width, height)
         _, box = self._part(box, 0)
         shapes = [(level.shape[0], level.shape[1]) for level in self.levels]
         view = plan_view(shapes, [level.downsample for level in self.levels], box, (height, width))
         source, _ = view.begin(lambda _band: None, self.dtype)
-        pixels = source.height * source.width
-        passes = range(max(0, self._renderer.plan.passes - view.level))
-        return pixels, sum(pixels >> 4 * index for index in passes)
+        plan, made = self._renderer.plan, 0
+        if view.level < plan.passes:
+            index = plan.passes - 1 - view.level
+            grid, scale = plan.grids[index], plan.upscalers[index].scale
+            down, across = (-(-grid.height // grid.rows) * scale, -(-grid.width // grid.columns) * scale)
+            rows = (-(-source.y1 // down) - source.y0 // down) * down
+            columns = (-(-source.x1 // across) - source.x0 // across) * across
+            made = sum(rows * columns >> 4 * before for before in range(index + 1))
+        return source.height * source.width, made
 
     def _is_kept(self, box: Box) -> bool:
         """Whether the tiles of `box` are: what is larger than the cache would only push out what is there."""

@@ -10,8 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from ..errors import (
     BudgetError,
+    BundleError,
     ClosedError,
     EngineUnavailableError,
+    PhotographError,
     RenderCancelledError,
     RenderTimeoutError,
     SizeError,
@@ -53,9 +55,10 @@ def answering(handler: Handler, *, reads_body: bool = False) -> Handler:
 
 
 _SENTENCES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int, str, str], ...] = (
-    ((asyncio.TimeoutError, RenderTimeoutError), 503, "not ready in time: it goes on, so try again", "2"),
+    ((asyncio.TimeoutError, RenderTimeoutError), 503, "not ready in time: try again", "2"),
     ((ClosedError, RenderCancelledError), 503, "the service is being shut down", "10"),
     ((BudgetError, MemoryError), 503, "out of memory: ask for less, or later", "10"),
+    ((BundleError, PhotographError), 404, "the source cannot be read; the service's log says why", ""),
     (EngineUnavailableError, 422, "no engine is installed here that makes this: try detail=photograph", ""),
 )
 """What clients are told of errors that have happened inside: status, sentence, Retry-After."""
@@ -69,7 +72,7 @@ def error_response(error: Exception) -> Response:
         return refusal(error.status_code, error.detail, dict(error.headers or {}))
     for kinds, status, sentence, seconds in _SENTENCES:
         if isinstance(error, kinds):
-            _log.info("%d: %s", status, error)
+            _log.log(logging.WARNING if status == 404 else logging.INFO, "%d: %s", status, error)
             return refusal(status, sentence, {"Retry-After": seconds} if seconds else None)
     if isinstance(error, SizeError):
         return refusal(400, str(error))

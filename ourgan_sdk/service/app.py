@@ -151,13 +151,13 @@ class Service:
 
     async def _root(self, _request: Request) -> Response:
         if self._viewer:
-            return RedirectResponse("/view/", 303)
+            return RedirectResponse(f"{self.settings.prefix}/view/", 303)
         return JSONResponse({"iiif": "/iiif/3/", "sources": "/api/sources", "renders": "/api/renders"})
 
     async def _view(self, request: Request) -> Response:
         name = request.path_params.get("name")
         if name is None:
-            return RedirectResponse("/view/", 303)
+            return RedirectResponse(f"{self.settings.prefix}/view/", 303)
         file = self._viewer.get(name or "index.html")  # looked up: no path is made of what clients send
         if file is None:
             raise NotFoundError("the viewer has no such file, or is not built: docs/service.md says how")

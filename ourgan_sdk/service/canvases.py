@@ -6,8 +6,8 @@ import functools
 import logging
 import math
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,10 @@ from .._core import Box
 from .._version import __version__
 from ..arrays import Picture
 from ..canvas import Canvas
-from ..errors import BundleError, PhotographError
+from ..errors import BudgetError, BundleError, ClosedError, PhotographError
 from ..synthesizer import Synthesizer
 from .admission import Workers
-from .errors import BadRequestError, NotFoundError
+from .errors import BadRequestError, NotFoundError, RefusedError
 from .flights import Flights
 from .identifiers import Identifier
 from .settings import Settings
@@ -32,10 +32,10 @@ _LINGER = 10.0
 """Seconds for which a canvas that nobody waits for is searched on: who pans asks for other tiles of it."""
 
 _MOST_CANVASES = 1000
-"""That are kept without a field, which take a few kilobytes."""
+"""A canvas without its field takes a few kilobytes; what its synthesizer keeps is counted by itself."""
 
-_LATEST = 3
-"""Synthesizers that are kept open without any canvas."""
+_MOST_SYNTHESIZERS = 16
+"""That are kept open, as each may have networks open, whose bytes nobody knows."""
 
 _DETAIL = ["photograph", "network"]
 
@@ -54,7 +54,7 @@ class Opened:
     @property
     def parts(self) -> Mapping[Hashable, int]:
         """Bytes of what it keeps, some of it together with others: photograph, its levels, field."""
-        return self.canvas._renderer.need(keep=False).shared if self.is_found else {}
+        return self.canvas.kept if self.is_found else {}
 
 
 def open_source(settings: Settings, source: Source, identifier: Identifier | None) -> Synthesizer:
@@ -88,23 +88,29 @@ class Canvases:
         self._settings = settings
         self._workers = workers
         self._open_source = opener
-        self._synthesizers: weakref.WeakValueDictionary[Hashable, Synthesizer] = weakref.WeakValueDictionary()
-        self._latest: deque[Synthesizer] = deque(maxlen=_LATEST)
+        # Those that are let go of are still open for whoever is using them.
+        self._open: weakref.WeakValueDictionary[Hashable, Synthesizer] = weakref.WeakValueDictionary()
+        self._synthesizers: OrderedDict[Hashable, Synthesizer] = OrderedDict()
         self._kept: OrderedDict[Hashable, Opened] = OrderedDict()
         self._described: dict[Source, dict[str, Any] | None] = {}
         self._opening: Flights[Hashable, Synthesizer] = Flights()
         self._making: Flights[Hashable, Opened] = Flights()
-        self._finding: Flights[Hashable, None] = Flights(_LINGER)
+        self._finding: Flights[Opened, None] = Flights(_LINGER)
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @property
     def bytes(self) -> int:
-        """Of what canvases keep."""
+        """Of what canvases and synthesizers keep, those included that are still in use."""
+        return self._bytes_of(list(self._open.values()))
+
+    def _bytes_of(self, synthesizers: Iterable[Synthesizer]) -> int:
         parts: dict[Hashable, int] = {}
         for opened in self._kept.values():
             parts.update(opened.parts)
+        for synthesizer in synthesizers:
+            parts.update(synthesizer.kept)
         return sum(parts.values())
 
     async def open(self, identifier: Identifier) -> Opened:
@@ -118,77 +124,95 @@ class Canvases:
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
+            self._touch(kept.synthesizer)
             return kept
         return await self._making.join(key, functools.partial(self._make, key, source, identifier))
 
     async def ready(self, identifier: Identifier) -> Opened:
         """The canvas, its field known; raises as `open`."""
         opened = await self.open(identifier)
-        if not opened.is_found:
-            key = (self.sources.get(identifier.source), str(identifier))
-            await self._finding.join(key, functools.partial(self._find, opened))
+        await self.find(opened)
         return opened
+
+    def is_found(self, identifier: Identifier) -> bool:
+        """Whether the canvas is open, and its field known."""
+        kept = self._kept.get((self.sources.get(identifier.source), str(identifier)))
+        return kept is not None and kept.is_found
+
+    async def find(self, opened: Opened) -> None:
+        """Know its field; raises what rendering raises."""
+        if not opened.is_found:
+            await self._finding.join(opened, functools.partial(self._find, opened))
 
     async def prepare(self, identifier: Identifier) -> Opened:
         """The canvas, whose field is going to be known: whoever asked will ask for its tiles."""
         opened = await self.open(identifier)
         if not opened.is_found:
-            key = (self.sources.get(identifier.source), str(identifier))
-            self._finding.begin(key, functools.partial(self._find, opened))
+            self._finding.begin(opened, functools.partial(self._find, opened))
         return opened
 
-    async def thumbnail(self, identifier: Identifier, width: int, height: int) -> Picture:
-        """The whole canvas, (height, width, 3) uint8, small, without its field: `Synthesizer.thumbnail`."""
-        opened = await self.open(identifier)
+    async def thumbnail(self, opened: Opened, identifier: Identifier, size: int) -> Picture:
+        """The whole canvas, (h, w, 3) uint8, `size` on its long side, without its field.
+
+        It is that of `Synthesizer.thumbnail`.
+        """
         call = functools.partial(
             opened.synthesizer.thumbnail,
             identifier.seed,
             width=identifier.width,
             height=identifier.height,
-            size=max(width, height),
+            size=size,
             extent=identifier.extent,
             layout=identifier.layout,
             start_scale=identifier.start_scale,
         )
-        return await self._workers.run(call)
+        try:
+            return await self._workers.run(call)
+        finally:
+            self._make_room()
 
     async def deep(self, identifier: Identifier) -> Canvas:
         """The canvas in 16 bits per channel, which nobody keeps; its field is found when it is read."""
         opened = await self.open(identifier)
-        call = functools.partial(_canvas_of, opened.synthesizer, identifier, np.dtype(np.uint16))
-        return await self._workers.run(call)
+        if opened.synthesizer.takes_detail:  # one field for both
+            await self.find(opened)
+        return await self._workers.run(functools.partial(_deep_of, opened, identifier))
 
     async def describe(self) -> list[dict[str, Any]]:
         """What there is, for /api/sources: the folder is looked at anew, what cannot be read is left out."""
         found = await asyncio.get_running_loop().run_in_executor(None, self.sources.look)
         self._described = {source: self._described[source] for source in found if source in self._described}
-        for source in found:
-            with contextlib.suppress(NotFoundError):
-                await self._described_source(source)
+        turns = asyncio.Semaphore(self._settings.workers)
+
+        async def describe_one(source: Source) -> None:
+            async with turns:
+                with contextlib.suppress(RefusedError, MemoryError):
+                    await self._described_source(source)
+
+        await asyncio.gather(*map(describe_one, found))
         return [one for source in found if (one := self._described.get(source)) is not None]
 
     async def close(self) -> None:
         """Stop what is being opened, and let go of everything."""
         for flights in (self._finding, self._making, self._opening):
             await flights.close()
-        for synthesizer in list(self._synthesizers.values()):
+        for synthesizer in list(self._open.values()):
             synthesizer.close()
         self._kept.clear()
-        self._latest.clear()
+        self._synthesizers.clear()
 
     async def _described_source(self, source: Source) -> dict[str, Any]:
         if source not in self._described:
             self._described[source] = await self._describe(source)
-        description = self._described[source]
+        description = self._described.get(source)  # which may have been found to be gone meanwhile
         if description is None:
-            raise NotFoundError(f"the source {source.name} cannot be read; the service's log says why")
+            raise _unreadable(source)
         return description
 
     async def _describe(self, source: Source) -> dict[str, Any] | None:
         try:
             synthesizer = await self._synthesizer(source, None)
-        except (BundleError, PhotographError) as error:
-            _log.warning("%s is left out: %s", source.path, error)
+        except NotFoundError:  # the log says why
             return None
         manifest = synthesizer.bundle.manifest
         size = {"width": manifest.photo.width, "height": manifest.photo.height}
@@ -208,15 +232,31 @@ class Canvases:
     async def _synthesizer(self, source: Source, identifier: Identifier | None) -> Synthesizer:
         modes = ("auto", "auto") if identifier is None else (identifier.structure, identifier.detail)
         key = (source, modes)
-        known = self._synthesizers.get(key)
+        known = self._open.get(key)
         if known is None:
-            call = functools.partial(self._open_source, self._settings, source, identifier)
-            known = await self._opening.join(key, functools.partial(self._workers.run, call))
-            self._synthesizers[key] = known
-        if known in self._latest:
-            self._latest.remove(known)
-        self._latest.append(known)
+            known = await self._opening.join(key, functools.partial(self._open_anew, key, source, identifier))
+        self._synthesizers[key] = known
+        self._touch(known)
+        self._make_room()
         return known
+
+    async def _open_anew(self, key: Hashable, source: Source, identifier: Identifier | None) -> Synthesizer:
+        call = functools.partial(self._open_source, self._settings, source, identifier)
+        try:
+            opened: Synthesizer = await self._workers.run(call)
+        except (BundleError, PhotographError, OSError) as error:
+            _log.warning("%s is left out: %s", source.path, error)
+            self._described[source] = None
+            raise _unreadable(source) from error
+        self._open[key] = opened
+        return opened
+
+    def _touch(self, synthesizer: Synthesizer) -> None:
+        """It was asked for last."""
+        for key, one in self._synthesizers.items():
+            if one is synthesizer:
+                self._synthesizers.move_to_end(key)
+                return
 
     async def _make(self, key: Hashable, source: Source, identifier: Identifier) -> Opened:
         if max(identifier.width, identifier.height) > self._settings.max_side:
@@ -243,7 +283,7 @@ class Canvases:
                 f"a canvas of this extent has {field} pixels that have to be searched whole, "
                 f"{self._settings.max_field} are allowed: give a smaller extent or size"
             )
-        needed = sum(opened.canvas._renderer.need(keep=False).shared.values())
+        needed = sum(opened.canvas.kept.values())
         if needed > self._settings.memory_for_canvases:
             raise BadRequestError(
                 f"a canvas of this size and extent takes {needed >> 20} MiB, more than the "
@@ -260,11 +300,28 @@ class Canvases:
         self._make_room()
 
     def _make_room(self) -> None:
-        """Let go of the canvases that were not asked for the longest, all but the last."""
-        while len(self._kept) > 1 and (
-            self.bytes > self._settings.memory_for_canvases or len(self._kept) > _MOST_CANVASES
-        ):
+        """Let go of what was not asked for the longest, all but the last: canvases, and who has made them."""
+        while len(self._synthesizers) > _MOST_SYNTHESIZERS:
+            self._let_go(next(iter(self._synthesizers)))
+        while len(self._kept) > _MOST_CANVASES:
             self._kept.popitem(last=False)
+        # What is still in use goes by itself; nothing else has to go in its place.
+        while self._bytes_of(self._synthesizers.values()) > self._settings.memory_for_canvases:
+            in_use = {id(opened.synthesizer) for opened in self._kept.values()}
+            idle = [key for key, one in self._synthesizers.items() if id(one) not in in_use]
+            last = next(reversed(self._synthesizers), None)
+            if idle and idle[0] != last:
+                self._let_go(idle[0])
+            elif len(self._kept) > 1:
+                self._kept.popitem(last=False)
+            else:
+                return
+
+    def _let_go(self, key: Hashable) -> None:
+        """Of a synthesizer and its canvases. Whoever is at work with one has it to the end of that."""
+        synthesizer = self._synthesizers.pop(key)
+        for name in [name for name, opened in self._kept.items() if opened.synthesizer is synthesizer]:
+            del self._kept[name]
 
 
 def _canvas_of(synthesizer: Synthesizer, identifier: Identifier, dtype: "np.dtype[Any]") -> Canvas:
@@ -279,11 +336,29 @@ def _canvas_of(synthesizer: Synthesizer, identifier: Identifier, dtype: "np.dtyp
     )
 
 
+def _deep_of(opened: Opened, identifier: Identifier) -> Canvas:
+    canvas = _canvas_of(opened.synthesizer, identifier, np.dtype(np.uint16))
+    if opened.is_found and opened.synthesizer.takes_detail:
+        canvas.use_base(opened.canvas.find_base())
+    return canvas
+
+
+def _unreadable(source: Source) -> NotFoundError:
+    return NotFoundError(f"the source {source.name} cannot be read; the service's log says why")
+
+
 @contextlib.contextmanager
 def _refused(source: Source) -> Iterator[None]:
     """Show what does not go together as the client's mistake; paths are nothing that clients are told."""
     try:
         yield
+    except (ClosedError, PhotographError):  # nobody's mistake
+        raise
+    except BudgetError as error:
+        raise BadRequestError(
+            "a canvas of this size takes more memory than there is for a render here: give a smaller one, or "
+            "start the service with more --memory"
+        ) from error
     except ValueError as error:
         raise BadRequestError(str(error).replace(str(source.path), source.name)) from error
 

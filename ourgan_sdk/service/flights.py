@@ -81,6 +81,8 @@ class Flights(Generic[K, T]):
 
     def _land(self, key: K, flight: "_Flight[T]") -> None:
         self._remove(key, flight)
+        if flight.end is not None:
+            flight.end.cancel()  # lest it keeps the key
         with contextlib.suppress(asyncio.CancelledError):
             flight.task.exception()  # looked at, lest asyncio complains that nobody did
 

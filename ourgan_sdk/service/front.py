@@ -12,7 +12,7 @@ from .admission import Clients
 from .answers import error_response
 from .errors import RefusedError
 from .metrics import Metrics
-from .security import COOKIE, Guard, UnauthorizedError, security_headers
+from .security import Guard, UnauthorizedError, cookie_name, security_headers
 from .settings import Settings
 
 __all__ = ["Front", "route_of"]
@@ -63,7 +63,7 @@ class Front:
         if entry is not None:
             await entry(scope, receive, send)
             return
-        self._guard.check(method, path, request.headers)
+        self._guard.check(method, path, request.headers, _port(scope))
         if method == "OPTIONS" and path.startswith("/iiif/"):
             await self._preflight()(scope, receive, send)
         elif path in _UNCOUNTED:
@@ -83,10 +83,17 @@ class Front:
         if not self._guard.is_token(tokens[0]):
             raise UnauthorizedError
         rest = urlencode([pair for pair in asked if pair[0] != "token"])
-        response = RedirectResponse(f"/view/{'?' if rest else ''}{rest}", 303)
+        prefix = self._settings.prefix
+        response = RedirectResponse(f"{prefix}/view/{'?' if rest else ''}{rest}", 303)
         is_safe = (self._settings.url or str(request.url)).startswith("https:")
         response.set_cookie(
-            COOKIE, self._guard.cookie, max_age=_YEAR, httponly=True, samesite="lax", secure=is_safe
+            cookie_name(_port(request.scope)),
+            self._guard.cookie,
+            max_age=_YEAR,
+            path=prefix or "/",
+            httponly=True,
+            samesite="lax",
+            secure=is_safe,
         )
         return response
 
@@ -108,6 +115,12 @@ class Front:
             headers["Access-Control-Expose-Headers"] = "ETag, Link, Retry-After"
             if self._settings.cors != "*":
                 headers.add_vary_header("Origin")
+
+
+def _port(scope: Scope) -> int:
+    """The service's own."""
+    server = scope.get("server")
+    return (server[1] if server else None) or 0
 
 
 def route_of(path: str) -> str:

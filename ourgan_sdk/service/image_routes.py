@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from .._core import resample
+from .._core import Box, resample
 from . import iiif
 from .admission import Workers
 from .answers import answering
 from .canvases import Canvases, Opened
-from .errors import BadRequestError
+from .effort import check_work, limits_of
+from .errors import BadRequestError, BusyError
 from .identifiers import Identifier, parse_identifier, source_of
 from .pictures import encode
 from .settings import Settings
@@ -24,8 +25,8 @@ __all__ = ["Images", "base_url"]
 
 _PATH = "/iiif/3/{identifier}"
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?", re.ASCII)
-_FOR_EVER = "public, max-age=31536000, immutable"
-_FOR_NOW = "public, max-age=60"
+_FOR_EVER = "max-age=31536000, immutable"
+_FOR_NOW = "max-age=60"
 _THUMBNAIL = 640
 """Pixels of the long side up to which a whole picture is a thumbnail."""
 
@@ -56,10 +57,17 @@ class Images:
         identifier = self._identifier(request)
         if request.path_params["identifier"] != str(identifier):
             return RedirectResponse(f"{self._url(request, identifier)}/info.json", 303)
-        await asyncio.wait_for(self._canvases.prepare(identifier), self._settings.deadline)
-        url = self._url(request, identifier)
-        content = iiif.info(url, (identifier.width, identifier.height), self._limits)
-        headers = {"Link": f'<{iiif.PROFILE}>;rel="profile"', "Cache-Control": _FOR_NOW, "Vary": "Accept"}
+        opened = await asyncio.wait_for(self._canvases.prepare(identifier), self._settings.deadline)
+        url, limits = (
+            self._url(request, identifier),
+            limits_of(opened, Box(0, 0, identifier.height, identifier.width), self._settings),
+        )
+        content = iiif.info(url, (identifier.width, identifier.height), limits)
+        headers = {
+            "Link": f'<{iiif.PROFILE}>;rel="profile"',
+            "Cache-Control": self._shared(_FOR_NOW),
+            "Vary": "Accept",
+        }
         response = JSONResponse(content, headers=headers)
         if "application/ld+json" in request.headers.get("accept", ""):
             response.headers["Content-Type"] = f'application/ld+json;profile="{content["@context"]}"'
@@ -69,37 +77,68 @@ class Images:
         identifier = self._identifier(request)
         names = ("region", "size", "rotation", "file")
         parameters = tuple(request.path_params[name] for name in names)
-        asked = iiif.parse_request(parameters, (identifier.width, identifier.height), self._limits)
-        return await asyncio.wait_for(self._picture(request, identifier, asked), self._settings.deadline)
+        size = identifier.width, identifier.height
+        first = iiif.parse_request(parameters, size, self._limits)  # what is none does not open a canvas
 
-    async def _picture(self, request: Request, identifier: Identifier, asked: iiif.Request) -> Response:
-        opened = await self._canvases.open(identifier)
+        async def answer() -> Response:
+            asked, opened = first, await self._canvases.open(identifier)
+            if parameters[1] in ("max", "^max"):  # which is what can be had
+                limits = limits_of(opened, asked.region, self._settings)
+                asked = iiif.parse_request(parameters, size, limits)
+            if not _is_thumbnail(opened, asked):
+                check_work(opened, asked, self._settings)
+            return await self._picture(request, identifier, opened, asked)
+
+        try:
+            return await asyncio.wait_for(answer(), self._settings.deadline)
+        except asyncio.TimeoutError:
+            raise self._late(identifier) from None
+
+    def _late(self, identifier: Identifier) -> BusyError:
+        """What to do about a picture that was not there in time."""
+        seconds = f"not ready within {self._settings.deadline:g} seconds"
+        if not self._canvases.is_found(identifier):
+            return BusyError(f"{seconds}: the canvas's field is being found, which goes on, so try again", 2)
+        return BusyError(
+            f"{seconds}, and given up: ask for smaller pieces, for a render (POST /api/renders), or later", 30
+        )
+
+    async def _picture(
+        self, request: Request, identifier: Identifier, opened: Opened, asked: iiif.Request
+    ) -> Response:
         is_thumbnail = _is_thumbnail(opened, asked)
         name = f"{identifier}/{asked.canonical}"
         tag = _tag(name, opened.version, "thumbnail" if is_thumbnail else "")
         headers = {
             "ETag": tag,
             # What stands for the picture until more is known of it is not the picture.
-            "Cache-Control": _FOR_NOW if is_thumbnail else _FOR_EVER,
+            "Cache-Control": self._shared(_FOR_NOW if is_thumbnail else _FOR_EVER),
             "Link": f'<{self._url(request, identifier)}/{asked.canonical}>;rel="canonical", '
             f'<{iiif.PROFILE}>;rel="profile"',
         }
         if _is_known(request.headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers=headers)
-        make = self._thumbnail if is_thumbnail else self._view
-        data = await self._tiles.get(tag, functools.partial(make, identifier, asked))
+        if is_thumbnail:
+            make = functools.partial(self._thumbnail, opened, identifier, asked)
+        else:
+            make = functools.partial(self._view, opened, asked)
+        data = await self._tiles.get(tag, make)
         return Response(data, headers=headers, media_type=iiif.FORMATS[asked.format])
 
-    async def _view(self, identifier: Identifier, asked: iiif.Request) -> bytes:
-        opened = await self._canvases.ready(identifier)
+    def _shared(self, cache_control: str) -> str:
+        """Who may keep it: where a token is needed, nobody's proxy."""
+        return f"{'public' if self._settings.token is None else 'private'}, {cache_control}"
+
+    async def _view(self, opened: Opened, asked: iiif.Request) -> bytes:
+        await self._canvases.find(opened)
 
         def make() -> bytes:
             return encode(opened.canvas.view(asked.region, asked.width, asked.height), asked)
 
         return await self._workers.run(make)
 
-    async def _thumbnail(self, identifier: Identifier, asked: iiif.Request) -> bytes:
-        picture = await self._canvases.thumbnail(identifier, asked.width, asked.height)
+    async def _thumbnail(self, opened: Opened, identifier: Identifier, asked: iiif.Request) -> bytes:
+        picture = await self._canvases.thumbnail(opened, identifier, max(asked.width, asked.height))
 
         def make() -> bytes:
             return encode(resample(picture, asked.height, asked.width, threads=1), asked)

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
@@ -77,7 +77,7 @@ class RenderRoutes:
 
     async def _list(self, _request: Request) -> Response:
         renders = self._renders()
-        return JSONResponse({"renders": [_show(renders, one) for one in renders]})
+        return JSONResponse({"renders": [_show(renders, one, self._settings.prefix) for one in renders]})
 
     async def _add(self, request: Request) -> Response:
         try:
@@ -86,13 +86,19 @@ class RenderRoutes:
             raise TooSlowError(f"the body was not there within {_BODY_SECONDS:g} seconds") from None
         order = parse_order(body, self._settings)
         await asyncio.wait_for(self._canvases.open(order.identifier), self._settings.deadline)
+        if await request.is_disconnected():  # nobody would know of it
+            raise ClientDisconnect
         renders = self._renders()
         render = renders.add(order)
-        return JSONResponse(_show(renders, render), 201, {"Location": f"{_PATH}/{render.id}"})
+        return JSONResponse(
+            _show(renders, render, self._settings.prefix),
+            201,
+            {"Location": f"{self._settings.prefix}{_PATH}/{render.id}"},
+        )
 
     async def _show(self, request: Request) -> Response:
         renders, render = self._named(request)
-        return JSONResponse(_show(renders, render))
+        return JSONResponse(_show(renders, render, self._settings.prefix))
 
     async def _remove(self, request: Request) -> Response:
         renders, render = self._named(request)
@@ -103,7 +109,9 @@ class RenderRoutes:
         renders, render = self._named(request)
         # Proxies that collect answers until they are whole would keep events back.
         headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(_events(renders, render), headers=headers, media_type="text/event-stream")
+        return StreamingResponse(
+            _events(renders, render, self._settings.prefix), headers=headers, media_type="text/event-stream"
+        )
 
     async def _file(self, request: Request) -> Response:
         _, render = self._named(request)
@@ -121,8 +129,8 @@ class RenderRoutes:
         return renders, renders.get(request.path_params["render"])
 
 
-def _show(renders: Renders, render: Render) -> dict[str, Any]:
-    """A render as clients see it."""
+def _show(renders: Renders, render: Render, prefix: str) -> dict[str, Any]:
+    """A render as clients see it; `prefix` is that of paths."""
     left = render.left
     return {
         "id": render.id,
@@ -136,15 +144,15 @@ def _show(renders: Renders, render: Render) -> dict[str, Any]:
         "error": render.error,
         "name": render.order.name,
         "bytes": render.bytes,
-        "file": f"{_PATH}/{render.id}/file" if render.state == "done" else None,
+        "file": f"{prefix}{_PATH}/{render.id}/file" if render.state == "done" else None,
     }
 
 
-async def _events(renders: Renders, render: Render) -> AsyncIterator[str]:
+async def _events(renders: Renders, render: Render, prefix: str) -> AsyncIterator[str]:
     """Server-sent events: the render at once, then whenever it has changed, until it is over."""
     told, silent = None, 0.0
     while True:
-        is_over, now = render.is_over, _show(renders, render)
+        is_over, now = render.is_over, _show(renders, render, prefix)
         changed = {key: value for key, value in now.items() if key != "seconds"}
         if changed != told:
             told, silent = changed, 0.0

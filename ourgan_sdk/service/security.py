@@ -3,15 +3,13 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from .errors import RefusedError
 from .settings import Settings, is_loopback
 
-__all__ = ["COOKIE", "ForbiddenError", "Guard", "UnauthorizedError", "security_headers"]
+__all__ = ["ForbiddenError", "Guard", "UnauthorizedError", "cookie_name", "security_headers"]
 
-COOKIE = "ourgan_token"
 
 _OPEN = ("/health", "/ready")
 """Paths that tell nothing, which a load balancer asks for."""
@@ -46,16 +44,20 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.encode()
         self._hosts = {"localhost", settings.host} if self._token is None else None
+        self._origin = None if settings.url is None else _origin(settings.url)
         if settings.url is not None and self._hosts is not None:
             self._hosts.add(urlsplit(settings.url).hostname or "")
 
-    def check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Raises UnauthorizedError or ForbiddenError where a request is not to be answered."""
+    def check(self, method: str, path: str, headers: Mapping[str, str], port: int) -> None:
+        """Raises UnauthorizedError or ForbiddenError where a request is not to be answered.
+
+        `port`: the service's own.
+        """
         self._check_host(headers.get("host", ""))
         if method not in ("GET", "HEAD", "OPTIONS"):
             self._check_origin(headers)
         is_preflight = method == "OPTIONS" and path.startswith("/iiif/")
-        if self._token is None or path in _OPEN or is_preflight or self._is_known(headers):
+        if self._token is None or path in _OPEN or is_preflight or self._is_known(headers, port):
             return
         raise UnauthorizedError
 
@@ -73,15 +75,15 @@ class Guard:
         """What browsers keep in the token's place: it lets in, and does not tell the token."""
         return hashlib.sha256(b"ourgan cookie " + (self._token or b"")).hexdigest()
 
-    def _is_known(self, headers: Mapping[str, str]) -> bool:
+    def _is_known(self, headers: Mapping[str, str], port: int) -> bool:
         scheme, _, text = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(text.strip()):
             return True
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        return COOKIE in cookies and hmac.compare_digest(cookies[COOKIE].value.encode(), self.cookie.encode())
+        for pair in headers.get("cookie", "").split(";"):  # others' may be anything
+            name, _, value = pair.strip().partition("=")
+            if name == cookie_name(port) and hmac.compare_digest(value.encode(), self.cookie.encode()):
+                return True
+        return False
 
     def _check_host(self, host: str) -> None:
         """Without a token: a name of another site that was made to lead here (DNS rebinding) is refused."""
@@ -100,11 +102,22 @@ class Guard:
         if origin is None:
             return
         try:
-            own = urlsplit(origin).netloc == headers.get("host")
+            own = urlsplit(origin).netloc == headers.get("host") or _origin(origin) == self._origin
         except ValueError:
             own = False
         if not own:
             raise ForbiddenError("pages of other sites may not change anything here")
+
+
+def cookie_name(port: int) -> str:
+    """What browsers keep in a token's place is called; they do not tell the ports of a host apart."""
+    return f"ourgan_token_{port}"
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", port
 
 
 def security_headers(path: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from ..engines.protocol import Precision
 from ..errors import OurganError
@@ -19,6 +20,8 @@ DEFAULT_PORT = 8182
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 """What sources may be called: nothing of it has to be escaped in URLs."""
+
+_URL = re.compile(r"[!-~]+")
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 """Tokens, which travel in headers; shorter ones could be guessed."""
@@ -39,7 +42,8 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     """What clients have to know; without one, none but those on this machine get in."""
     url: str | None = None
-    """Under which clients see the service, where a proxy stands before it: https://pictures.example."""
+    """Under which clients see the service, where a proxy stands before it, which passes on what follows:
+    https://pictures.example, or https://pictures.example/garden."""
     cors: str | None = "*"
     """The origin whose pages may read pictures; None: no other than the service's own."""
     viewer: bool = True
@@ -65,6 +69,8 @@ class Settings:
     """Pixels of a canvas that are searched whole, or of its structure: what its first tile takes."""
     max_area: int = 1 << 24
     """Pixels of a picture that is answered at once."""
+    max_work: int = 1 << 29
+    """Pixels that it takes: its own, those it is made of, and 16 fold those that networks make for it."""
     max_pixels: int = 4_000_000_000
     """Pixels of a render."""
     renders: int = 1
@@ -97,6 +103,7 @@ class Settings:
             ("max_side", 1, LARGEST_SIDE),
             ("max_field", 1, 1 << 31),
             ("max_area", 1 << 18, 1 << 28),
+            ("max_work", 1 << 26, 1 << 62),
             ("max_pixels", 1, 1 << 62),
             ("renders", 1, 64),
             ("render_queue", 0, 10_000),
@@ -119,6 +126,8 @@ class Settings:
                 f"{self.memory_in_all} bytes of memory are too few beside {self.tile_cache} for tiles: "
                 f"give {_LEAST_MEMORY * 2 + self.tile_cache} or more (--memory)"
             )
+        if self.url is not None:
+            _check_url(self.url)
         if self.token is not None and _TOKEN.fullmatch(self.token) is None:
             raise OurganError("expected a token of 16 to 512 letters, digits and ._~+/=-: make another one")
         if self.token is None and not is_loopback(self.host):
@@ -126,6 +135,11 @@ class Settings:
                 f"a service on {self.host} is seen by other machines and needs a token: give --token-file or "
                 "OURGAN_TOKEN, or leave it on 127.0.0.1"
             )
+
+    @property
+    def prefix(self) -> str:
+        """Of paths, as clients see them: what `url` has behind its host, without a last slash."""
+        return "" if self.url is None else urlsplit(self.url).path.rstrip("/")
 
     @property
     def memory_in_all(self) -> int:
@@ -149,6 +163,20 @@ class Settings:
 
 
 _LEAST_MEMORY = 64 << 20
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - which may raise
+        is_sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+        is_sound = is_sound and not parts.query and not parts.fragment and _URL.fullmatch(url) is not None
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise OurganError(
+            f"expected a url such as https://pictures.example or .../pictures (--url), got {url!r}"
+        )
 
 
 def is_loopback(host: str) -> bool:

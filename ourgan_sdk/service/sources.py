@@ -35,6 +35,7 @@ class Sources:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[str, Source] = {}
+        self._told: set[object] = set()
         self.look()
 
     def look(self) -> list[Source]:
@@ -66,13 +67,25 @@ class Sources:
             _log.warning("cannot look into %s: %s", folder, error)
             return
         suitable = [path for path in paths if path.suffix.lower() in SUFFIXES | {_BUNDLE}]
+        if len(suitable) > _MOST:
+            self._tell("of the %d files in %s, %d are offered: give fewer", len(suitable), folder, _MOST)
+        seen: dict[str, Path] = {}
         for path in suitable[:_MOST]:
             if SOURCE_NAME.fullmatch(path.stem) is None:
-                _log.warning("%s is left out: letters, digits, '.', '_' and '-' are allowed in names", path)
+                self._tell("%s is left out: letters, digits, '.', '_' and '-' are allowed in names", path)
             elif not _is_within(path, root):
-                _log.warning("%s is left out: it leads out of the folder", path)
+                self._tell("%s is left out: it leads out of the folder", path)
             elif (source := _look_at(path.stem, path)) is not None:
+                if path.stem in seen:
+                    self._tell("%s is left out: %s has the same name; rename one", seen[path.stem], path.name)
+                seen[path.stem] = path
                 yield source
+
+    def _tell(self, message: str, *what: object) -> None:
+        """The log, once: the folder is looked at again and again."""
+        if (message, what) not in self._told:
+            self._told.add((message, what))
+            _log.warning(message, *what)
 
 
 def _is_within(path: Path, root: Path) -> bool:

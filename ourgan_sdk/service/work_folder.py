@@ -17,6 +17,7 @@ __all__ = ["work_folder"]
 
 _PREFIX = "ourgan-serve-"
 _LOCK = "lock"
+_ATTEMPTS = 10
 
 
 @contextlib.contextmanager
@@ -29,16 +30,30 @@ def work_folder(parent: Path | None) -> Iterator[Path]:
     root = Path(tempfile.gettempdir()) if parent is None else parent
     _remove_abandoned(root)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        made = next(filter(None, (_make(root) for _ in range(_ATTEMPTS))), None)
     except OSError as error:
         raise OutputError(f"cannot keep renders in {root}: {error.strerror or error}") from error
+    if made is None:
+        raise OutputError(f"cannot keep renders in {root}: its files cannot be locked; give another folder")
+    folder, lock = made
     try:
-        _try_lock(lock)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _make(root: Path) -> tuple[Path, int] | None:
+    """A folder and its lock; None if another service has taken it for abandoned before it was locked."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
+    if sys.platform == "win32" or (_try_lock(lock) and os.fstat(lock).st_nlink):
+        return folder, lock
+    os.close(lock)
+    return None
 
 
 def _try_lock(descriptor: int) -> bool:

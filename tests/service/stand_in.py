@@ -30,11 +30,13 @@ class Squares:
         self.pixels = np.repeat(np.repeat(colors(), SIDE, 0), SIDE, 1)
         self.width = self.height = WHOLE
         self.levels = (SimpleNamespace(shape=(WHOLE, WHOLE, 3)),)
-        shared = {self: bytes_}
-        self._renderer = SimpleNamespace(need=lambda keep: SimpleNamespace(shared=shared))  # noqa: ARG005
+        self.kept = {object(): bytes_}
 
     def read(self, box: Box, _level: int) -> np.ndarray:
         return self.pixels[box.y0 : box.y1, box.x0 : box.x1]
+
+    def view_work(self, box: Box, _width: int, _height: int) -> tuple[int, int]:
+        return box.width * box.height, 0
 
     def view(self, box: Box, width: int, height: int) -> np.ndarray:
         return resample(np.ascontiguousarray(self.read(box, 0)), height, width, threads=1)
@@ -45,7 +47,9 @@ class StandIn:
 
     takes_detail = False
 
-    def __init__(self, make: Callable[[], Any] = Squares) -> None:
+    def __init__(self, make: Callable[[], Any] = Squares, bytes_: int = 0) -> None:
+        """`bytes_`: that it says it keeps of its photograph."""
+        self.kept = {object(): bytes_}
         photo = SimpleNamespace(width=WHOLE, height=WHOLE, file="photograph.png")
         self.bundle = SimpleNamespace(sha256="0", manifest=SimpleNamespace(photo=photo, structure=None))
         self._make = make

@@ -1,10 +1,14 @@
 """Who gets in: tokens, cookies, other sites' pages, and what every answer bears."""
 
+import socket
+
 import httpx
 import pytest
 
-from ourgan_sdk.service.security import COOKIE
+from ourgan_sdk.service import server
+from ourgan_sdk.service.security import cookie_name
 from tests.service.conftest import Start
+from tests.service.test_renders import until
 
 TOKEN = "a-token-of-some-length"
 PATHS = [
@@ -30,7 +34,7 @@ def test_nothing_without_the_token(guarded: httpx.Client, path: str) -> None:
         {"Authorization": "Bearer other"},
         {"Authorization": f"Basic {TOKEN}"},
         {"Authorization": "Bearer \xff\xfe"},
-        {"Cookie": f"{COOKIE}={TOKEN}"},
+        {"Cookie": f"{cookie_name(guarded.base_url.port or 0)}={TOKEN}"},
         {"Cookie": "\x00=;;"},
     ):
         raw = {name: value.encode("latin-1") for name, value in headers.items() if "\x00" not in value}
@@ -62,6 +66,12 @@ def test_a_link_becomes_a_cookie(guarded: httpx.Client) -> None:
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert guarded.get("/api/sources").status_code == 200  # the client keeps it
+    name, value = next(iter(guarded.cookies.items()))
+    assert name == f"ourgan_token_{guarded.base_url.port}"  # that of a service on another port is another
+    guarded.cookies.clear()
+    for others in ("odd@=[x]; ", "a; ", '="; '):
+        answer = guarded.get("/api/sources", headers={"Cookie": f"{others}{name}={value}; more=1"})
+        assert answer.status_code == 200, others
     guarded.cookies.clear()
     assert guarded.get("/view/?token=another-one-of-some-length").status_code == 401
     assert guarded.get(f"/api/sources?token={TOKEN}").status_code == 401
@@ -87,6 +97,41 @@ def test_pages_of_other_sites_change_nothing(client: httpx.Client) -> None:
         assert client.delete("/api/renders/x", headers={"Origin": origin}).status_code == 403
     own = str(client.base_url).rstrip("/")
     assert client.delete("/api/renders/x", headers={"Origin": own}).status_code == 404
+
+
+def test_behind_a_proxy(start: Start) -> None:
+    client = start(url="https://pictures.example/garden/", viewer=True)
+    assert client.get("/").headers["location"] == "/garden/view/"
+    assert client.get("/view").headers["location"] == "/garden/view/"
+    order = {"canvas": "hills~64x64~0"}
+    for origin, status in (("https://pictures.example", 201), ("http://pictures.example", 403)):
+        response = client.post("/api/renders", json=order, headers={"Origin": origin})
+        assert response.status_code == status, origin
+        if status == 201:
+            path = response.headers["location"]
+            assert path == f"/garden/api/renders/{response.json()['id']}"
+    until(client, path.removeprefix("/garden"), "done")
+    assert client.get(path.removeprefix("/garden")).json()["file"] == f"{path}/file"
+
+
+def test_pictures_behind_a_token_are_nobodys_proxys(guarded: httpx.Client) -> None:
+    guarded.headers["Authorization"] = f"Bearer {TOKEN}"
+    for part in ("info.json", "full/max/0/default.jpg", "0,0,32,32/max/0/default.jpg"):
+        response = guarded.get(f"/iiif/3/hills~64x64~0/{part}")
+        assert response.headers["cache-control"].startswith("private, max-age=")
+
+
+def test_a_connection_brings_its_next_request_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_SILENCE", 0.5)
+    url = start().base_url
+    with socket.create_connection((url.host, url.port)) as connection:
+        connection.settimeout(20)
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b'{"status":"ok"}'):
+            answer += connection.recv(4096)
+        connection.sendall(b"GET /health HTTP/1.1\r\n")
+        assert connection.recv(4096) == b""
 
 
 def test_a_form_of_another_site_is_no_order(client: httpx.Client) -> None:

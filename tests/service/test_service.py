@@ -3,6 +3,7 @@
 import io
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import pytest
 from PIL import Image
 
 from ourgan_sdk import Box, Layout, Synthesizer
+from ourgan_sdk.errors import BudgetError
 from ourgan_sdk.service import Settings
+from ourgan_sdk.service.canvases import Opened
+from ourgan_sdk.service.effort import check_work, limits_of
+from ourgan_sdk.service.iiif import Limits, parse_request
 from ourgan_sdk.stopping import check_stop
 from tests.service.conftest import Start, running
 from tests.service.stand_in import Squares, StandIn, a_file
@@ -88,12 +93,13 @@ def test_a_whole_canvas_that_nobody_has_looked_at_is_a_thumbnail(start: Start, f
     with Synthesizer(folder / "hills.ourgan") as synthesizer:
         expected = synthesizer.thumbnail(5, width=4000, height=2560, size=400)
     assert np.array_equal(pixels(first), expected)
-    assert number(client, "ourgan_canvas_bytes") == 0  # no field was found for it
+    small = number(client, "ourgan_canvas_bytes")  # the photograph
+    assert number(client, "ourgan_queue_length") == 0  # no field is being found for it
     client.get("/iiif/3/hills~4000x2560~5/0,0,64,64/max/0/default.png").raise_for_status()
     known = client.get(path)
     assert "immutable" in known.headers["cache-control"]
     assert known.headers["etag"] != first.headers["etag"]
-    assert number(client, "ourgan_canvas_bytes") > 0
+    assert number(client, "ourgan_canvas_bytes") > small
 
 
 def test_what_was_asked_for_before_comes_from_the_cache(start: Start) -> None:
@@ -153,6 +159,36 @@ def test_a_damaged_source_is_left_out(tmp_path: Path, folder: Path) -> None:
         assert "cannot be read" in response.json()["error"]
 
 
+def test_a_source_that_goes_bad_after_it_was_described(tmp_path: Path, photograph: bytes) -> None:
+    for name in ("good", "gone", "junk"):
+        (tmp_path / f"{name}.png").write_bytes(photograph)
+    with running(Settings(folder=tmp_path, port=0, viewer=False)) as client:
+        assert len(client.get("/api/sources").json()["sources"]) == 3
+        (tmp_path / "gone.png").unlink()
+        (tmp_path / "junk.png").write_bytes(b"no picture")
+        for name in ("gone", "junk"):  # of the same synthesizer's, which is open, and of one that is not
+            for more in ("~detail=network", "~structure=patches"):
+                response = client.get(f"/iiif/3/{name}~64x64~0{more}/0,0,9,9/max/0/default.png")
+                assert response.status_code == 404, response.text
+                assert "cannot be read" in response.json()["error"]
+        assert [one["name"] for one in client.get("/api/sources").json()["sources"]] == ["good"]
+
+
+def test_a_canvas_of_more_memory_than_renders_have(tmp_path: Path) -> None:
+    settings = Settings(folder=tmp_path, port=0, viewer=False, memory=128 << 20, tile_cache=0)
+    with running(settings, lambda *_: StandIn(_too_large)) as client:
+        a_file(tmp_path)
+        client.get("/api/sources")
+        refused = client.get("/iiif/3/squares~64x64~0/info.json")
+        assert refused.status_code == 400
+        assert "--memory" in refused.json()["error"]
+        assert "memory_limit" not in refused.json()["error"]
+
+
+def _too_large() -> Squares:
+    raise BudgetError("memory_limit is 1 bytes: allow at least 2")
+
+
 def test_a_file_that_takes_the_place_of_another(tmp_path: Path, folder: Path) -> None:
     place, path = tmp_path / "one.ourgan", "/iiif/3/one~300x200~0/full/100,/0/default.png"
     place.write_bytes((folder / "hills.ourgan").read_bytes())
@@ -176,6 +212,62 @@ def test_the_canvases_that_are_kept_have_a_bound(tmp_path: Path) -> None:
             client.get(f"/iiif/3/a~1000x1000~{seed}/0,0,32,32/max/0/default.png").raise_for_status()
             assert 0 < number(client, "ourgan_canvas_bytes") <= 64 << 20
         assert number(client, "ourgan_canvases") == 2
+
+
+def test_photographs_of_canvases_without_a_field_are_counted(tmp_path: Path) -> None:
+    opened: list[weakref.ref[StandIn]] = []
+
+    def opener(*_: object) -> StandIn:
+        opened.append(weakref.ref(one := StandIn(bytes_=25 << 20)))
+        return one
+
+    sources = {f"s{number}": a_file(tmp_path) for number in range(6)}
+    settings = Settings(sources=sources, port=0, viewer=False, memory=128 << 20, tile_cache=0)
+    with running(settings, opener) as client:
+        for name in sources:
+            client.get(f"/iiif/3/{name}~1000x1000~0/0,0,32,32/max/0/default.png").raise_for_status()
+            assert 0 < number(client, "ourgan_canvas_bytes") <= 64 << 20
+        assert number(client, "ourgan_canvases") == 2
+        assert sum(one() is not None for one in opened) == 2  # the others are garbage
+
+
+def test_thumbnails_of_many_photographs_stay_within_the_memory(tmp_path: Path, photograph: bytes) -> None:
+    for number_ in range(12):
+        (tmp_path / f"s{number_}.png").write_bytes(photograph)
+    settings = Settings(folder=tmp_path, port=0, viewer=False, memory=128 << 20, tile_cache=0)
+    object.__setattr__(settings, "memory", 48 << 20)  # half of it for canvases: a few of these photographs
+    with running(settings) as client:
+        client.get("/api/sources").raise_for_status()
+        for number_ in range(12):
+            client.get(f"/iiif/3/s{number_}~4000x2560~0/full/!400,400/0/default.png").raise_for_status()
+            assert 1 << 20 < number(client, "ourgan_canvas_bytes") <= 24 << 20
+        assert 1 < number(client, "ourgan_canvases") < 12
+
+
+def test_a_picture_that_takes_too_much_work_is_refused_before_it_begins(start: Start) -> None:
+    client = start()
+    for name in ("hills~100000x64000~7", "networks~60000x40000~7"):
+        path = f"/iiif/3/{name}"
+        info = client.get(f"{path}/info.json").json()
+        for part in ("full/8192,1", "0,0,40000,40000/4000,4000"):
+            refused = client.get(f"{path}/{part}/0/default.jpg")
+            assert refused.status_code == 400, part
+        assert "render" in refused.json()["error"]
+        for size in info["sizes"]:  # what is offered is not refused
+            assert size["width"] * size["height"] <= info["maxArea"]
+
+
+def test_limits_of_work() -> None:
+    settings = Settings()
+    with Synthesizer() as synthesizer:
+        for size in ((100_000, 60_000), (16_384, 12_000), (9000, 6000), (600, 400)):
+            opened = Opened(synthesizer.canvas(*size), synthesizer, "")
+            for name in ("full/max", "square/max", "7,7,5000,5000/max", "0,0,512,512/max", "full/512,"):
+                parameters = (*name.split("/"), "0", "default.jpg")
+                asked = parse_request(parameters, size, Limits(settings.max_area))
+                limits = limits_of(opened, asked.region, settings)
+                assert limits.area >= 1 << 20
+                check_work(opened, parse_request(parameters, size, limits), settings)
 
 
 def test_a_canvas_that_is_too_large_for_the_memory(start: Start) -> None:
@@ -314,6 +406,7 @@ def test_a_deadline(two) -> None:
         late = client.get(path_of("slow"))
         assert late.status_code == 503
         assert late.headers["retry-after"]
+        assert "given up: ask for smaller pieces" in late.json()["error"]
         assert slow.ended.wait(10)
         assert client.get(path_of("fast")).status_code == 200
 
@@ -322,7 +415,9 @@ def test_a_field_that_nobody_waits_for_goes_on_for_a_while(two) -> None:
     slow, settings, opener = two
     slow.slow_field = True
     with running(Settings(**settings, deadline=0.2), opener) as client:
-        assert client.get(path_of("slow")).status_code == 503
+        late = client.get(path_of("slow"))
+        assert late.status_code == 503
+        assert "field is being found, which goes on" in late.json()["error"]
         assert not slow.ended.is_set()
         slow.go.set()
         assert slow.ended.wait(10)

@@ -1,6 +1,7 @@
 """What a service is told: what is refused before it starts, and which files it offers."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from ourgan_sdk.errors import OurganError
 from ourgan_sdk.service import Settings, create_app, serve
+from ourgan_sdk.service import work_folder as folders
 from ourgan_sdk.service.errors import NotFoundError
 from ourgan_sdk.service.settings import is_loopback
 from ourgan_sdk.service.sources import Sources
@@ -35,6 +37,24 @@ def test_this_machine_needs_none(host: str) -> None:
 def test_tokens_that_are_none(token: str) -> None:
     with pytest.raises(OurganError, match="token of 16 to 512"):
         Settings(token=token)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "pictures.example",
+        "",
+        "javascript:x",
+        "https://",
+        "https://a b",
+        "https://u@h",
+        "https://h/?q",
+        "http://h:x",
+    ],
+)
+def test_urls_that_are_none(url: str) -> None:
+    with pytest.raises(OurganError, match="expected a url such as"):
+        Settings(url=url)
 
 
 def test_a_token_is_not_shown() -> None:
@@ -106,6 +126,22 @@ def test_a_bundle_stands_for_its_photograph(tmp_path: Path) -> None:
     assert source.path.name == "a.ourgan"
 
 
+def test_what_a_folder_leaves_out_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ourgan_sdk.service.sources._MOST", 4)
+    for name in ("a.jpg", "a.png", "b c.jpg", "d.jpg", "e.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    sources = Sources(Settings(folder=tmp_path))
+    for _ in range(3):
+        assert [source.path.name for source in sources.look()] == ["a.png", "d.jpg"]
+    told = caplog.messages
+    assert len(told) == 3
+    assert any("of the 5 files" in one and "4 are offered" in one for one in told)
+    assert any("a.jpg is left out: a.png has the same name" in one for one in told)
+    assert any("b c.jpg is left out" in one for one in told)
+
+
 def test_links_do_not_lead_out_of_a_folder(tmp_path: Path) -> None:
     outside, folder = tmp_path / "secret.jpg", tmp_path / "folder"
     outside.write_bytes(b"x")
@@ -147,6 +183,23 @@ def test_work_folders_go_with_their_services(tmp_path: Path) -> None:
             assert first.exists()  # its service is at work
             assert second != first
     assert sorted(path.name for path in tmp_path.iterdir()) == [other.name]
+
+
+def test_a_folder_that_is_taken_for_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Path] = []
+    try_lock = folders._try_lock
+
+    def late(descriptor: int) -> bool:
+        if not taken:  # another service is faster
+            taken.extend(tmp_path.iterdir())
+            shutil.rmtree(taken[0])
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(folders, "_try_lock", late)
+    with work_folder(tmp_path) as folder:
+        assert folder.is_dir()
+        assert folder not in taken
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
