@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import math
 import weakref
@@ -18,6 +19,7 @@ from .._version import __version__
 from ..arrays import Picture
 from ..canvas import Canvas
 from ..errors import BudgetError, BundleError, ClosedError, PhotographError
+from ..limits import give_memory_back
 from ..synthesizer import Synthesizer
 from .admission import Workers
 from .errors import BadRequestError, NotFoundError, RefusedError
@@ -36,6 +38,9 @@ _MOST_CANVASES = 1000
 
 _MOST_SYNTHESIZERS = 16
 """That are kept open, as each may have networks open, whose bytes nobody knows."""
+
+_BETWEEN_SWEEPS = 0.5
+"""Seconds in which whoever is at work with what was let go of may end."""
 
 _DETAIL = ["photograph", "network"]
 
@@ -92,6 +97,8 @@ class Canvases:
         self._open: weakref.WeakValueDictionary[Hashable, Synthesizer] = weakref.WeakValueDictionary()
         self._synthesizers: OrderedDict[Hashable, Synthesizer] = OrderedDict()
         self._kept: OrderedDict[Hashable, Opened] = OrderedDict()
+        self._sweeping: asyncio.Future[None] | None = None
+        self._is_closed = False
         self._described: dict[Source, dict[str, Any] | None] = {}
         self._opening: Flights[Hashable, Synthesizer] = Flights()
         self._making: Flights[Hashable, Opened] = Flights()
@@ -194,6 +201,7 @@ class Canvases:
 
     async def close(self) -> None:
         """Stop what is being opened, and let go of everything."""
+        self._is_closed = True
         for flights in (self._finding, self._making, self._opening):
             await flights.close()
         for synthesizer in list(self._open.values()):
@@ -301,6 +309,12 @@ class Canvases:
 
     def _make_room(self) -> None:
         """Let go of what was not asked for the longest, all but the last: canvases, and who has made them."""
+        before = len(self._synthesizers) + len(self._kept)
+        self._let_go_of_the_oldest()
+        if len(self._synthesizers) + len(self._kept) < before:
+            self._sweep()
+
+    def _let_go_of_the_oldest(self) -> None:
         while len(self._synthesizers) > _MOST_SYNTHESIZERS:
             self._let_go(next(iter(self._synthesizers)))
         while len(self._kept) > _MOST_CANVASES:
@@ -316,6 +330,18 @@ class Canvases:
                 self._kept.popitem(last=False)
             else:
                 return
+
+    def _sweep(self) -> None:
+        """Collect what was let go of, now and, what somebody was still at work with, later."""
+        if self._sweeping is None:
+            loop = asyncio.get_running_loop()
+            self._sweeping = loop.run_in_executor(None, _collect)
+            self._sweeping.add_done_callback(lambda _done: self._swept(loop))
+
+    def _swept(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweeping = None
+        if len(self._open) > len(self._synthesizers) and not self._is_closed:
+            loop.call_later(_BETWEEN_SWEEPS, self._sweep)
 
     def _let_go(self, key: Hashable) -> None:
         """Of a synthesizer and its canvases. Whoever is at work with one has it to the end of that."""
@@ -341,6 +367,12 @@ def _deep_of(opened: Opened, identifier: Identifier) -> Canvas:
     if opened.is_found and opened.synthesizer.takes_detail:
         canvas.use_base(opened.canvas.find_base())
     return canvas
+
+
+def _collect() -> None:
+    """Canvases know their levels, which know them: no count of references tells when they are over."""
+    gc.collect()
+    give_memory_back()
 
 
 def _unreadable(source: Source) -> NotFoundError:
