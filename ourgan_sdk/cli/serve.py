@@ -62,6 +62,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         ("--renders", Settings.renders, "renders at work at once"),
         ("--render-queue", Settings.render_queue, "renders that wait; more get a 503"),
         ("--max-side", Settings.max_side, "pixels per side of a canvas"),
+        ("--max-work", Settings.max_work, "pixels of work of a picture that is answered at once"),
         ("--max-pixels", Settings.max_pixels, "pixels of a render"),
     ):
         parser.add_argument(
@@ -106,6 +107,7 @@ def run(options: argparse.Namespace) -> None:
             queue=options.queue,
             in_flight=options.in_flight,
             max_side=options.max_side,
+            max_work=options.max_work,
             max_pixels=options.max_pixels,
             renders=options.renders,
             render_queue=options.render_queue,
