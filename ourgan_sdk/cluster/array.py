@@ -24,6 +24,8 @@ def to_dask(canvas: Canvas, level: SupportsIndex = 0, chunks: Any = None) -> Any
     """As `Canvas.to_dask`, which tells."""
     dask = import_dask()
     index = operator.index(level)
+    if isinstance(level, bool) or isinstance(chunks, bool):
+        raise TypeError(f"expected numbers, got level={level!r}, chunks={chunks!r}")
     if not 0 <= index < len(canvas.levels):
         raise IndexError(f"expected a level from 0 to {len(canvas.levels) - 1}, got {index}")
     shape = canvas.levels[index].shape
@@ -33,6 +35,8 @@ def to_dask(canvas: Canvas, level: SupportsIndex = 0, chunks: Any = None) -> Any
         chunks = (*chunks, 3)
     elif isinstance(chunks, int):
         chunks = (chunks, chunks, 3)
+    if isinstance(chunks, tuple) and 0 in chunks:
+        raise ValueError(f"expected chunks of at least one pixel, got {chunks!r}")
     rows, columns, channels = dask.array.core.normalize_chunks(chunks, shape, dtype=canvas.dtype)
     if len(channels) > 1:
         raise ValueError(f"expected chunks of all three channels, got {channels}")

@@ -1,6 +1,7 @@
 """A canvas rendered by the workers of a cluster into one output, and how that is watched from here."""
 
 import contextlib
+import functools
 import logging
 import os
 import queue
@@ -8,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from ..rendering import Share
 from ..stopping import POLL_SECONDS, Cancel, check_stop, stoppable
 from ..system.atomic import absolute, check_is_not
 from ..system.frames import holding_nothing
+from ..system.threads import Call
 from ..writers import check_output
 from ..writers.base import Properties
 from .jobs import Job, check_worker, merge_blocks, render_block
@@ -31,6 +33,8 @@ from .worker import forget
 
 __all__ = ["OUTPUTS", "check_suffix", "save"]
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 OUTPUTS: dict[str, type[Output]] = {".zarr": Zarr, ".dzi": DeepZoom}
@@ -41,6 +45,12 @@ _LEAF_OF_NETWORKS = 1
 
 _LOOK_SECONDS = 5.0
 """Between two looks at how many workers there are."""
+
+_MISSED_SECONDS = 30.0
+"""For which workers of this machine may be missing: nobody else brings others."""
+
+_FAREWELL_SECONDS = 2.0
+"""That the workers are given to hear of the end: they see it all the same."""
 
 _LEAST_AT_ONCE = 8
 """Tasks that are handed in at least, so that clusters which grow as they are needed see that they are."""
@@ -91,6 +101,7 @@ def save(
     check_is_not(path, canvas.networks.bundle.path)
     if not isinstance(client, import_distributed().Client) or client.asynchronous:
         raise TypeError(f"expected a distributed.Client, and not an asynchronous one, got {client!r}")
+    _check_scheduler(client)
     stats = RenderStats() if stats is None else stats
     started = time.perf_counter()
     reference = refer_to(canvas)
@@ -136,7 +147,8 @@ def _output(canvas: Canvas, path: Path, quality: int, dpi: float | None) -> Outp
 
 def _check_workers(client: Any, job: Job) -> None:
     """Raise ClusterError if one of those that are there cannot take part."""
-    answers = client.run(check_worker, job, __version__, on_error="return")
+    ask = functools.partial(client.run, check_worker, job, __version__, on_error="return")
+    answers = _answered(ask, check_stop)
     for worker, answer in answers.items():
         if answer is not None:
             told = f"{type(answer).__name__}: {answer}" if isinstance(answer, Exception) else answer
@@ -146,6 +158,19 @@ def _check_workers(client: Any, job: Job) -> None:
             )
     if not answers:
         _log.warning("the cluster has no workers yet: waiting for some")
+
+
+def _check_scheduler(client: Any) -> None:
+    """Raise ClusterError if it does not listen any more."""
+    if client.status != "running":
+        raise ClusterError("the client is closed, or the connection to the cluster's scheduler is lost")
+
+
+def _answered(ask: Callable[[], T], meanwhile: Callable[[], object]) -> T:
+    """What `ask()` returns, unless `meanwhile` ends the waiting: a frozen worker answers nobody."""
+    call = Call(ask, "ourgan cluster")
+    call.wait(meanwhile)
+    return call.result()
 
 
 class _Run:
@@ -159,11 +184,12 @@ class _Run:
         self._leaves = self._pyramid.leaves()
         self._name = secrets.token_hex(8)
         self._ended: queue.SimpleQueue[Block] = queue.SimpleQueue()
+        self._lost: list[Block] = []
         self._running: dict[Block, Any] = {}
         self._halves: dict[Block, Any] = {}
         self._left = self._pyramid.blocks
         self._at_once = _LEAST_AT_ONCE
-        self._looked = -np.inf
+        self._looked = self._missed = -np.inf
 
     def run(self) -> None:
         """Until all blocks are written; on any error, no task is left."""
@@ -175,6 +201,8 @@ class _Run:
                     self._take(self._ended.get(timeout=POLL_SECONDS))
                 except queue.Empty:
                     check_stop()
+                    while self._lost:
+                        self._ended.put(self._lost.pop())
         finally:
             self._end()
 
@@ -183,12 +211,25 @@ class _Run:
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return
-        self._check_scheduler()
-        threads = sum(self._client.nthreads().values())
-        if not threads and self._looked > 0:
-            _log.warning("the cluster has no workers any more: waiting for new ones")
+        _check_scheduler(self._client)
+        threads = sum(_answered(self._client.nthreads, check_stop).values())
+        if threads:
+            self._missed = np.inf
+        elif self._looked > 0:
+            self._miss_workers(now)
         self._looked = now
         self._at_once = max(_LEAST_AT_ONCE, 2 * threads)
+
+    def _miss_workers(self, now: float) -> None:
+        """Wait for other workers, for as long as there may be some."""
+        self._missed = min(self._missed, now)
+        is_local = isinstance(self._client.cluster, import_distributed().LocalCluster)
+        if is_local and now - self._missed >= _MISSED_SECONDS:
+            raise ClusterError(
+                f"all workers have died, and none has come in their place for {_MISSED_SECONDS:g} s: "
+                "processes of this machine cannot be started any more, or run out of memory"
+            )
+        _log.warning("the cluster has no workers any more: waiting for new ones")
 
     def _submit_leaves(self) -> None:
         while sum(map(self._pyramid.is_leaf, self._running)) < self._at_once:
@@ -209,7 +250,12 @@ class _Run:
 
     def _take(self, block: Block) -> None:
         """Go on from a block that has ended."""
-        future = self._running.pop(block)
+        future = self._running[block]
+        if future.status in ("pending", "lost"):  # its worker died before this look: it is rendered again
+            _check_scheduler(self._client)
+            self._lost.append(block)
+            return
+        del self._running[block]
         if future.status != "finished":
             raise self._failure(block, future)
         self._left -= 1
@@ -227,8 +273,8 @@ class _Run:
     def _failure(self, block: Block, future: Any) -> Exception:
         """What a task that has not come to its end is reported as."""
         if future.status != "error":
-            self._check_scheduler()
-            return ClusterError("the tasks of this render were cancelled by somebody else, or are lost")
+            _check_scheduler(self._client)
+            return ClusterError("the tasks of this render were cancelled by somebody else")
         error = future.exception()
         if isinstance(error, OurganError):
             return error
@@ -242,18 +288,24 @@ class _Run:
             return RenderMemoryError(f"a worker ran out of memory ({error}): give workers more")
         return ClusterError(f"a worker failed: {type(error).__name__}: {error}")
 
-    def _check_scheduler(self) -> None:
-        if self._client.status != "running":
-            raise ClusterError("the connection to the cluster's scheduler is lost")
-
     def _end(self) -> None:
         """Let the workers drop what they have not begun, and the canvas.
 
         What is at work sees that its folder goes.
         """
+        if self._client.status != "running":
+            return
+        until = time.monotonic() + _FAREWELL_SECONDS
+
+        def wait_no_longer() -> None:
+            if time.monotonic() >= until:
+                raise TimeoutError
+
+        with contextlib.suppress(Exception):  # the scheduler may be gone as well, and workers frozen
+            _answered(self._say_farewell, wait_no_longer)
+
+    def _say_farewell(self) -> None:
         futures = [*self._running.values(), *self._halves.values()]
-        if self._client.status == "running":
-            with contextlib.suppress(Exception):  # the scheduler may be gone as well
-                if futures:
-                    self._client.cancel(futures, force=True)
-                self._client.run(forget, self._job.token, on_error="ignore")
+        if futures:
+            self._client.cancel(futures, force=True)
+        self._client.run(forget, self._job.token, on_error="ignore")

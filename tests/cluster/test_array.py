@@ -132,6 +132,10 @@ def test_chunks_end_where_tiles_do(photograph_path: Path, enlarged: Canvas) -> N
         ("a", None, TypeError, "integer"),
         (0, (10, 10, 1), ValueError, "all three channels"),
         (0, (10, 10, 3, 3), ValueError, "."),
+        (0, 0, ValueError, "at least one pixel"),
+        (0, (0, 5), ValueError, "at least one pixel"),
+        (0, True, TypeError, "expected numbers"),
+        (True, None, TypeError, "expected numbers"),
     ],
 )
 def test_refused(photographed: Canvas, level: Any, chunks: Any, error: type[Exception], message: str) -> None:

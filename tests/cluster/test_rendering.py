@@ -34,6 +34,7 @@ from ourgan_sdk import (
 from ourgan_sdk.cluster import local_workers, rendering, save
 from ourgan_sdk.cluster.jobs import Job, check_worker
 from ourgan_sdk.cluster.outputs import DeepZoom
+from ourgan_sdk.cluster.pyramid import Block
 from tests.cluster import outputs
 
 pytest.importorskip("zarr")
@@ -109,7 +110,7 @@ def test_zarr_also_if_a_worker_dies(
     assert len(expected) > 12
     assert content(tmp_path / "many.zarr") == expected
     assert {one.name for one in tmp_path.iterdir()} == {"many.zarr", "one.zarr"}
-    client.wait_for_workers(2)
+    client.wait_for_workers(2, timeout=60)
     assert before - set(client.run(os.getpid).values()), "one was killed"
     assert tasks_of(client) == 0
 
@@ -118,7 +119,7 @@ def test_zarr_also_if_a_worker_dies(
 @pytest.mark.usefixtures("small_blocks")
 def test_deep_zoom_also_if_a_worker_dies(canvas: Canvas, tmp_path: Path, client: Any, quality: int) -> None:
     canvas.save(tmp_path / "one.dzi", quality=quality, dpi=200)
-    client.wait_for_workers(2)
+    client.wait_for_workers(2, timeout=60)
     save(canvas, tmp_path / "many.dzi", client, quality=quality, dpi=200, progress=killer(client))
     expected = content(tmp_path / "one.dzi")
     assert len(expected) > 30
@@ -261,21 +262,98 @@ def test_errors_come_from_workers_as_they_are(name: str, client: Any) -> None:
 
 
 def test_workers_that_die_again_and_again(
-    canvas: Canvas, tmp_path: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+    canvas: Canvas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def allow(dask_scheduler: Any, count: int) -> int:
-        before, dask_scheduler.allowed_failures = dask_scheduler.allowed_failures, count
-        return int(before)
+    """On a cluster of its own: one of them may not come back."""
+
+    def allow(dask_scheduler: Any) -> None:
+        dask_scheduler.allowed_failures = 1
 
     monkeypatch.setitem(rendering.OUTPUTS, ".dzi", outputs.Deadly)
-    before = client.run_on_scheduler(allow, count=1)
-    try:
+    with local_workers(2) as client:
+        client.run_on_scheduler(allow)
         with pytest.raises(ClusterError, match="2 workers died over the block at row"):
             save(canvas, tmp_path / "picture.dzi", client)
-    finally:
-        client.run_on_scheduler(allow, count=before)
-    client.wait_for_workers(2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_that_do_not_come_back(
+    canvas: Canvas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else brings workers of this machine, so a render does not wait for them for ever."""
+    monkeypatch.setattr(rendering, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(rendering, "_MISSED_SECONDS", 0.5)
+    with local_workers(1) as client:
+        client.cluster.scale(0)
+        deadline = time.monotonic() + 30
+        while client.nthreads() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises(ClusterError, match="all workers have died, and none has come in their place"):
+            save(canvas, tmp_path / "picture.dzi", client)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be frozen")
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+@pytest.mark.usefixtures("small_blocks")
+def test_a_frozen_worker_holds_nobody_up(canvas: Canvas, tmp_path: Path, client: Any, moment: str) -> None:
+    worker = next(iter(client.run(os.getpid).values()))
+
+    def freeze(*_: int) -> None:
+        os.kill(worker, signal.SIGSTOP)
+
+    if moment == "before":
+        freeze()
+    thaw = threading.Timer(60, os.kill, (worker, signal.SIGCONT))
+    thaw.start()
+    try:
+        with pytest.raises(RenderTimeoutError):
+            save(
+                *(canvas, tmp_path / "picture.dzi", client),
+                progress=freeze if moment == "meanwhile" else None,
+                timeout=2,
+            )
+        assert thaw.is_alive(), "it has waited for the worker"
+    finally:
+        thaw.cancel()
+        os.kill(worker, signal.SIGCONT)
+    assert list(tmp_path.iterdir()) == []
+    assert tasks_of(client) == 0
+
+
+def test_a_block_whose_worker_has_just_died_is_waited_for(
+    canvas: Canvas, tmp_path: Path, client: Any
+) -> None:
+    """Between its end and the look at it, which may take a while, its result can get lost: it comes again."""
+
+    class Future:
+        status = "lost"
+
+    output = rendering._output(canvas, tmp_path / "picture.dzi", 95, None)
+    job = Job(tmp_path / "picture.dzi", tmp_path / "absent", "picture", output, "token")
+    run = rendering._Run(client, job, lambda _: None)
+    block, future = Block(0, 0, 0), Future()
+    run._running[block] = future
+    run._take(block)
+    assert run._running == {block: future}
+    assert run._lost == [block]
+    future.status = "cancelled"
+    with pytest.raises(ClusterError, match="were cancelled by somebody else"):
+        run._take(block)
+
+
+def test_a_closed_client(canvas: Canvas, tmp_path: Path) -> None:
+    with local_workers(1) as client:
+        pass
+    with pytest.raises(ClusterError, match="the client is closed"):
+        save(canvas, tmp_path / "picture.dzi", client)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("count", "error"), [(0, ValueError), (-1, ValueError), ("2", TypeError)])
+def test_counts_of_workers(count: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="the number of workers"), local_workers(count):
+        pass
 
 
 def test_workers_that_cannot_take_part(canvas: Canvas, tmp_path: Path) -> None:
