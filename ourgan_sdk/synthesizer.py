@@ -245,7 +245,7 @@ class Synthesizer:
 
     @property
     def kept(self) -> Mapping[Hashable, int]:
-        """Bytes of the photograph that it keeps now, by what they are: as a file, decoded, at a canvas's levels.
+        """Bytes of the photograph that it keeps now, by what they are: a file, decoded, at a canvas's levels.
 
         What its canvases keep beside, their fields, is in `Canvas.kept`.
         """
