@@ -180,7 +180,7 @@ def processor() -> float:
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured, in seconds of one thread, and bytes, where nothing else is said."""
+    """What was measured, in seconds of a processor, and bytes."""
 
     opening: float
     """A canvas, with its base."""
@@ -196,7 +196,7 @@ class Costs:
     base_bytes: float
     """Per pixel of the base."""
     task: float
-    """One that does nothing, in the scheduler and in whoever hands it in."""
+    """One that does nothing: of the scheduler and of whoever hands it in."""
     task_bytes: int
 
 
@@ -217,9 +217,9 @@ def simulate(photo: Path) -> None:
 def measured(photo: Path) -> Costs:
     """What one gigapixel's blocks cost here."""
     canvas = canvas_of(photo, 2e8, threads=1)
-    started = time.perf_counter()
+    started = time.process_time()
     base = canvas.find_base()
-    field = time.perf_counter() - started
+    field = time.process_time() - started
     height, width, _ = canvas.levels[-1].shape
     reference = refer_to(canvas)
     with tempfile.TemporaryDirectory() as name:
@@ -249,19 +249,19 @@ def measured(photo: Path) -> Costs:
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """That a call takes."""
-    started = time.perf_counter()
+    """Of processors, that a call takes: what else the machine does counts little."""
+    started = time.process_time()
     call()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def scheduling(count: int = 2000) -> float:
-    """Seconds per task, of tasks that do nothing, handed in as those of a render are."""
+    """Seconds per task, of tasks that do nothing: of the process of the scheduler and of whoever asks."""
     with local_workers(1, 1) as client:
         client.submit(int, pure=False).result()
-        started = time.perf_counter()
+        started = time.process_time()
         client.gather([client.submit(int, index, key=("nothing", index)) for index in range(count)])
-        return (time.perf_counter() - started) / count
+        return (time.process_time() - started) / count
 
 
 def row(photo: Path, costs: Costs, gigapixels: float, workers: int) -> str:
