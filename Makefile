@@ -40,9 +40,10 @@ $(VIEWER)/openseadragon/openseadragon.min.js: $(VIEWER)/package.json $(VIEWER)/p
 	@cp build/viewer/node_modules/openseadragon/LICENSE.txt $(@D)
 	@cp build/viewer/node_modules/openseadragon/build/openseadragon/$(@F) $@
 
-# Files are shared out among processes, as most tests keep one processor busy.
+# Files are shared out among processes, as most tests keep one processor busy; in their order: the C++ tests, which
+# take longest, are among the first.
 test: $(VENV)/.test viewer lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
