@@ -31,6 +31,7 @@ __all__ = [
     "add_output",
     "add_picture_options",
     "add_seed",
+    "add_start_scale",
     "add_structure",
     "argument",
     "between",
@@ -109,6 +110,16 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     """--seed."""
     parser.add_argument(
         "--seed", type=argument(parse_seed), default=0, help="from 0 to 2^64 - 1 (default: 0)"
+    )
+
+
+def add_start_scale(parser: argparse.ArgumentParser) -> None:
+    """--start-scale, of pictures that start from the photograph."""
+    parser.add_argument(
+        "--start-scale",
+        type=argument(parse_scale),
+        metavar="N",
+        help="keep the photograph's layout below scale N, counted from the coarsest: the larger, the more",
     )
 
 

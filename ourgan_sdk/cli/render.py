@@ -21,11 +21,11 @@ from .options import (
     add_layout_options,
     add_picture_options,
     add_seed,
+    add_start_scale,
     argument,
     layout_of,
     open_synthesizer,
     parse_count,
-    parse_scale,
     refused_values,
     save_picture,
 )
@@ -39,12 +39,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("size", type=argument(parse_size), metavar="SIZE", help="WIDTHxHEIGHT, 4k, 8k or 16k")
     add_picture_options(parser)
     add_seed(parser)
-    parser.add_argument(
-        "--start-scale",
-        type=argument(parse_scale),
-        metavar="N",
-        help="keep the photograph's layout below scale N, counted from the coarsest: the larger, the more",
-    )
+    add_start_scale(parser)
     add_layout_options(parser)
     add_detail_option(parser)
     add_engine_options(parser)

@@ -19,9 +19,9 @@ from .options import (
     add_engine_options,
     add_layout_options,
     add_seed,
+    add_start_scale,
     argument,
     layout_of,
-    parse_scale,
     refused_values,
 )
 from .serve import serve_until_signal
@@ -45,12 +45,7 @@ def add_to(commands: Commands) -> None:
         help=f"WIDTHxHEIGHT, 4k, 8k or 16k (default: {SIZE[0]}x{SIZE[1]})",
     )
     add_seed(parser)
-    parser.add_argument(
-        "--start-scale",
-        type=argument(parse_scale),
-        metavar="N",
-        help="keep the photograph's layout below scale N, counted from the coarsest: the larger, the more",
-    )
+    add_start_scale(parser)
     add_layout_options(parser)
     add_detail_option(parser)
     parser.add_argument("--port", type=int, default=0, help="of this machine (default: any that is free)")

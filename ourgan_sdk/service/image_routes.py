@@ -58,10 +58,9 @@ class Images:
         if request.path_params["identifier"] != str(identifier):
             return RedirectResponse(f"{self._url(request, identifier)}/info.json", 303)
         opened = await asyncio.wait_for(self._canvases.prepare(identifier), self._settings.deadline)
-        url, limits = (
-            self._url(request, identifier),
-            limits_of(opened, Box(0, 0, identifier.height, identifier.width), self._settings),
-        )
+        whole = Box(0, 0, identifier.height, identifier.width)
+        limits = limits_of(opened, whole, self._settings)
+        url = self._url(request, identifier)
         content = iiif.info(url, (identifier.width, identifier.height), limits)
         headers = {
             "Link": f'<{iiif.PROFILE}>;rel="profile"',
@@ -147,9 +146,8 @@ class Images:
 
     def _identifier(self, request: Request) -> Identifier:
         text = request.path_params["identifier"]
-        self._canvases.sources.get(
-            source_of(text)
-        )  # what is of no source is not found, however it is written
+        # What is of no source is not found, however it is written.
+        self._canvases.sources.get(source_of(text))
         return parse_identifier(text)
 
     def _url(self, request: Request, identifier: Identifier) -> str:
