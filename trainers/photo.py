@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ourgan_sdk.photograph import Photograph, PhotographError, read_photograph
+from ourgan_sdk.photograph import SUFFIXES, Photograph, PhotographError, read_photograph
 
 from .presets import AnyStructureConfig
 
@@ -40,6 +40,20 @@ def load_photo(path: str | Path) -> Photo:
     photograph = read_photograph(path)
     pixels = torch.from_numpy(photograph.pixels.transpose(2, 0, 1).copy())
     return Photo(pixels, photograph.sha256, photograph)
+
+
+def photographs_below(folder: Path) -> list[Path]:
+    """The files in ``folder`` and all its folders whose names are those of photographs, sorted.
+
+    Raises:
+        PhotographError: it is no folder, or there are none.
+    """
+    if not folder.is_dir():
+        raise PhotographError(f"{folder} is not a folder")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise PhotographError(f"there is no photograph (JPEG, PNG, TIFF, WebP, ...) in the folder {folder}")
+    return files
 
 
 def held_out_part(photo: Photo, held_out: float) -> Photo:

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ourgan_sdk import photograph
 from ourgan_sdk.photograph import PhotographError
 from ourgan_sdk.system.processors import available_processors
 
 from ..metrics.restoration import Task, make_task
 from ..networks.rrdb import SCALE
-from ..photo import Photo, held_out_part, load_photo, smallest_long_side, to_float
+from ..photo import Photo, held_out_part, load_photo, photographs_below, smallest_long_side, to_float
 from ..presets import UpscalerConfig
 from .passes import PassOne
 from .patches import Pair, make_pairs
@@ -49,14 +48,8 @@ class Folder:
     ) -> None:
         """``pass_one``: what has made the small pictures, of their own reductions."""
         self.path, self.config, self.seed, self.pass_one = path, config, seed, pass_one
-        if not path.is_dir():
-            raise PhotographError(f"{path} is not a folder")
-        self.files = sorted(
-            file for file in path.rglob("*") if file.suffix.lower() in photograph.SUFFIXES and file.is_file()
-        )
+        self.files = photographs_below(path)
         self.unusable: set[Path] = set()
-        if not self.files:
-            raise PhotographError(f"there is no photograph (JPEG, PNG, TIFF, WebP, ...) in the folder {path}")
 
     def listing(self) -> str:
         """A hash of the files' names and sizes."""
