@@ -95,7 +95,7 @@ def compare_with_networks(options: argparse.Namespace, folder: Path) -> None:
 def measure_parts(options: argparse.Namespace) -> None:
     """What the parts of detail take, in this process."""
     synthesizer, (width, height) = open_bundle(options), parse_size(options.size)
-    photo = synthesizer.bundle.manifest.photo
+    photo = synthesizer.bundle.photo
     plan = plan_detail((photo.height, photo.width), (height, width))
     if photo.file is None or plan.passes:
         raise SystemExit(f"{options.size} is not detail alone: the photograph is too small for it")
@@ -142,7 +142,7 @@ def measure_parts(options: argparse.Namespace) -> None:
 
 def compare_with_gigapixel(options: argparse.Namespace, folder: Path) -> None:
     """Both sizes at one scale to a pyramidal TIFF: time per pixel, and memory."""
-    photo = open_bundle(options).bundle.manifest.photo
+    photo = open_bundle(options).bundle.photo
     width, height = parse_size(options.size)
     plan = plan_detail((photo.height, photo.width), (height, width))
     extent = max(parse_size(GIGAPIXEL)) / max(plan.photograph[-1])

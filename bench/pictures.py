@@ -51,7 +51,7 @@ def instant() -> Picture:
     """The sample's photograph beside six new pictures of it, above a strip of an 8K picture at 100 %."""
     bundle = Bundle.open(sample_bundle())
     synthesizer = Synthesizer(bundle, structure="patches")
-    file = bundle.manifest.photo.file
+    file = bundle.manifest.photograph
     if file is None:
         raise SystemExit("the sample holds no photograph")
     photo = Image.open(io.BytesIO(bundle.read(file))).convert("RGB")

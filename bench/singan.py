@@ -133,7 +133,7 @@ def open_subject(path: Path, photo: Path | None) -> Subject:
         SystemExit: the bundle does not have what is measured.
     """
     bundle = Bundle.open(path)
-    structure, member = bundle.manifest.structure, bundle.manifest.photo.file
+    structure, member = bundle.manifest.structure, bundle.manifest.photograph
     if structure is None or not structure.starts or structure.reconstruction is None:
         raise SystemExit(f"error: {path} has no structure network that can start from a picture: fit it anew")
     if member is None:

@@ -217,7 +217,7 @@ def rows(path: Path, bundles: list[Path], options: argparse.Namespace) -> Iterat
             pictures = patches_structures(path, seeds, layout)
             yield comparison.row(label, comparison.make(pictures, label, len(seeds)))
     if "network" in options.ways:
-        learned = [one for one in bundles if Bundle.open(one).manifest.photo.sha256 == comparison.sha256]
+        learned = [one for one in bundles if Bundle.open(one).manifest.learned == comparison.sha256]
         if bundles and not learned:
             print(f"no bundle has learned {path}", file=sys.stderr)
         for bundle in learned:

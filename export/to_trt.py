@@ -334,8 +334,8 @@ def run(options: argparse.Namespace) -> None:
     """Builds, writes and reports."""
     bundle, target = pick_bundle(options.bundle, options.output)
     if options.output is not None:
-        photo, trained = bundle.manifest.photo, bundle.manifest.training is not None
-        check_replaceable_bundle(target, photo.sha256, trained=trained, force=options.force)
+        trained = bundle.manifest.training is not None
+        check_replaceable_bundle(target, bundle.manifest.learned, trained=trained, force=options.force)
     if options.window:
         _check_window(bundle.manifest, options.window)
     runtime = pick_runtime(options.runtime, options.gpu)

@@ -67,7 +67,7 @@ class Layouts:
         """How many scales structures have."""
         if self._structure is not None:
             return len(self._structure.scales)
-        photo = self._bundle.manifest.photo
+        photo = self._bundle.photo
         return level_count((photo.height, photo.width))
 
     def default_start_scale(self, use: StartUse) -> int:
@@ -80,7 +80,7 @@ class Layouts:
         if self._structure is not None:
             engine = functools.partial(self._networks.on_cpu, self._structure.file)
             return NetworkSource(self._structure, engine, seed, layout)
-        photo = self._bundle.manifest.photo
+        photo = self._bundle.photo
         size = photo.height, photo.width
         return PatchesSource(self._photograph.reduced, size, layout, seed, self._threads)
 
@@ -95,7 +95,7 @@ class Layouts:
         Raises ValueError where the bundle has neither, BundleError where it is damaged.
         """
         manifest = self._bundle.manifest
-        if manifest.photo.file is not None:
+        if manifest.photograph is not None:
             return self._photograph.reduced(manifest.base_size)
         structure = manifest.structure
         if structure is None or structure.reconstruction is None:

@@ -142,7 +142,7 @@ def enlarging_renderer(
     memory_limit: int,
 ) -> "Renderer":
     """A renderer of the photograph itself, so many passes larger."""
-    photo = networks.bundle.manifest.photo
+    photo = networks.bundle.photo
     size = photo.height, photo.width
     chain = from_detail(
         networks.bundle.manifest, (size[0] << 2 * passes, size[1] << 2 * passes), size, passes

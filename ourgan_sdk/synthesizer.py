@@ -182,9 +182,9 @@ class Synthesizer:
             (detail == "photograph", "take detail from", "detail='network' (--detail network)"),
             (structure == "patches", "take patches from", "structure='network' (--structure network)"),
         ):
-            if wanted and manifest.photo.file is None:
+            if wanted and manifest.photograph is None:
                 raise BundleError(f"{self.bundle.path}: holds no photograph to {purpose}: use {otherwise}")
-        self._takes_detail = manifest.photo.file is not None and detail != "network"
+        self._takes_detail = manifest.photograph is not None and detail != "network"
         if structure == "network" and self.bundle.manifest.structure is None:
             raise BundleError(
                 f"{self.bundle.path}: has no structure network, as nothing was trained: "
@@ -211,7 +211,7 @@ class Synthesizer:
         return functools.partial(type(self), self.bundle, **self._arguments), ()
 
     def __repr__(self) -> str:
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         detail = "the photograph" if self.takes_detail else "networks"
         layouts = "patches" if self.takes_patches else "a network"
         return (
@@ -224,7 +224,7 @@ class Synthesizer:
         return png_of(self, self._sheet)
 
     def _sheet(self) -> Picture:
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         size = thumbnail_size(photo.height, photo.width, SHOWN_EACH)
         pictures = []
         if photo.file is not None:
@@ -451,7 +451,7 @@ class Synthesizer:
             raise TypeError(f"expected the factor to be a number, got {factor!r}")
         if not 1 < factor <= MOST_ENLARGED:
             raise ValueError(f"expected a factor of more than 1, up to {MOST_ENLARGED}, got {factor!r}")
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         if photo.file is None:
             raise BundleError(f"{self.bundle.path}: holds no photograph to enlarge")
         self._networks.check_open()
@@ -460,7 +460,7 @@ class Synthesizer:
 
     def _enlarged(self, seed: int, dtype: np.dtype[Any], *, shown: Size) -> Canvas:
         """The photograph at the size `shown`, (height, width), by networks as far as that is larger."""
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         own, (width, height) = (photo.height, photo.width), check_size(shown[1], shown[0])
         passes = -halvings_to(own, shown, [0], 2) // 2
         if 4**passes > MOST_ENLARGED:
@@ -631,7 +631,7 @@ class Synthesizer:
         `canvas(width, height, seed).resized(...)`, never enlarged. Width and height are by default the
         photograph's. `cancel` and `timeout` as for `render`. Raises what `render` raises.
         """
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         width, height = check_size(
             photo.width if width is None else width, photo.height if height is None else height
         )
@@ -704,7 +704,7 @@ class Synthesizer:
 
         Sizes are (height, width). Of a symmetric one the first half is rendered.
         """
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         half = half_of(size, layout.mirror)
         plan = self._plan(size, half, extent, layout)
         halvings = halvings_to(size, shown, plan.halvings, 1)
@@ -772,7 +772,7 @@ class Synthesizer:
 
     def _plan(self, size: Size, half: Size, extent: float | None, layout: Layout) -> DetailPlan:
         """That of `half` a picture of `size`, which may be all of it; raises SizeError if it cannot wrap."""
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         photograph = photo.height, photo.width
         plan = plan_detail(photograph, size, extent)
         if half != size:
@@ -783,7 +783,7 @@ class Synthesizer:
 
     def _fitting_extent(self, size: Size) -> float:
         """At which the whole photograph just fits into a picture of `size` (height, width)."""
-        photo = self.bundle.manifest.photo
+        photo = self.bundle.photo
         factor = min(size[0] / photo.height, size[1] / photo.width)
         extent = max(size) / (factor * max(photo.height, photo.width))
         return min(max(extent, EXTENTS[0]), EXTENTS[1])

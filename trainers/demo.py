@@ -109,7 +109,7 @@ def free_name(image: Path) -> str:
 def sample_photograph() -> Path:
     """The photograph of the packaged sample bundle, as a file."""
     bundle = Bundle.open(sample_bundle())
-    file = bundle.manifest.photo.file
+    file = bundle.manifest.photograph
     if file is None:
         raise BundleError(f"{bundle.path}: holds no photograph to learn: give one")
     picture = OUTPUT / f"sample{Path(file).suffix}"

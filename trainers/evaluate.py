@@ -241,7 +241,7 @@ def find_lpips(files: Sequence[Path] | None, device: torch.device) -> LPIPS | No
 
 def check_half(bundle: Bundle, photo: Photo) -> None:
     """Raises ValueError unless the bundle's photograph may be this one at half its size."""
-    learned = bundle.manifest.photo
+    learned = bundle.photo
     if abs(2 * learned.width - photo.width) > 2 or abs(2 * learned.height - photo.height) > 2:
         raise ValueError(
             f"--beyond: expected a bundle fitted to the photograph at half its size, {photo.width // 2} x "
@@ -293,7 +293,7 @@ def check_report(path: Path, photo: Photo) -> None:
 
 def learned(synthesizer: Synthesizer, photo: Photo) -> bool:
     """Whether the bundle has learned this file."""
-    return synthesizer.bundle.manifest.photo.sha256 == photo.sha256
+    return synthesizer.bundle.manifest.learned == photo.sha256
 
 
 def prepare(comparisons: list[Comparison], features: InceptionFeatures | None) -> dict[str, str]:

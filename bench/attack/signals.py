@@ -136,7 +136,7 @@ def _begin(command: list[str], folder: Path) -> "subprocess.Popen[str]":
     folder.mkdir(exist_ok=True)
     if "photograph.jpg" in command:
         bundle = Bundle.open(sample_bundle())
-        (folder / "photograph.jpg").write_bytes(bundle.read(bundle.manifest.photo.file or ""))
+        (folder / "photograph.jpg").write_bytes(bundle.read(bundle.manifest.photograph or ""))
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-m", "ourgan_sdk.cli", *command],
         cwd=folder,

@@ -18,6 +18,7 @@ from .manifest import (
     MEMBER_NAME,
     MOST_MEMBERS,
     Manifest,
+    Photo,
     check_networks,
     parse_manifest,
 )
@@ -74,6 +75,17 @@ class Bundle:
     def is_in_memory(self) -> bool:
         """Whether it was not saved; `path` is then what it was made from."""
         return self._members is not None
+
+    @property
+    def photo(self) -> Photo:
+        """The photograph that was learned; raises BundleError where it was a folder of pictures."""
+        photo = self.manifest.photo
+        if photo is None:
+            raise BundleError(
+                f"{self.path}: its structure is of coordinates, learned from many pictures: there is no one "
+                "photograph to go by"
+            )
+        return photo
 
     def network(self, name: str) -> Network:
         """The network in member `name` for a runtime: checked, which is done once, and written anew.

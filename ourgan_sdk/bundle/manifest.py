@@ -20,11 +20,13 @@ __all__ = [
     "MOST_MEMBERS",
     "SCHEMA_VERSION",
     "Checkpoint",
+    "Coordinates",
     "EngineRecord",
     "Erf",
     "FileEntry",
     "Manifest",
     "Photo",
+    "Pictures",
     "Scale",
     "SeamError",
     "Structure",
@@ -36,13 +38,14 @@ __all__ = [
     "parse_manifest",
 ]
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 """The latest. Bundles are written in the first version that has what they hold: 2 with engines, 3 with the
 photograph, 4 without a structure network, 5 where training names a teacher or what pass 2's own network was
-started from, 6 where the structure can start from a picture or takes noise around it, 1 otherwise; earlier
-releases read those as well."""
+started from, 6 where the structure can start from a picture or takes noise around it, 7 where it is of
+coordinates, 1 otherwise; earlier releases read those as well."""
 PHOTOGRAPH_VERSION = 3
 STRUCTURELESS_VERSION = 4
+COORDINATES_VERSION = 7
 NEW_IN: Final = {
     5: ("training", ("init_second", "teacher")),
     6: ("structure", ("margin", "starts", "reconstruction")),
@@ -178,6 +181,50 @@ class Upscaler(_Record):
     erf: Erf | None = None
 
 
+class Pictures(_Record):
+    """What the network of a folder has learned from.
+
+    `sha256` is that of the files' SHA-256, sorted, one a line; `shortest` and `longest` are the shorter sides
+    of the smallest and of the largest picture, in pixels.
+    """
+
+    count: Annotated[int, Field(ge=1)]
+    sha256: Sha256
+    shortest: Side
+    longest: Side
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> "Pictures":
+        if self.shortest > self.longest:
+            raise ValueError("shortest: expected it not to be more than longest")
+        return self
+
+
+class Coordinates(_Record):
+    """The network that makes a picture of where its pixels lie, at any scale (Chai et al., ECCV 2022).
+
+    `patch` and `largest` are the scales that it has seen, in pixels of the side of a picture's square. It is
+    given cells, of `stride` x `stride` pixels each, in windows with `halo` cells more on every side;
+    `bytes_per_pixel` is its peak activation memory per pixel of such a window.
+    """
+
+    file: str
+    latent: Annotated[int, Field(ge=1, le=4096)]
+    patch: Side
+    largest: Side
+    stride: Annotated[int, Field(ge=1, le=64)]
+    halo: Annotated[int, Field(ge=0, le=4096)]
+    bytes_per_pixel: Annotated[int, Field(ge=1, le=1 << 30)]
+    seam_error: SeamError
+    pictures: Pictures
+
+    @model_validator(mode="after")
+    def _check_scales(self) -> "Coordinates":
+        if self.largest < self.patch:
+            raise ValueError("largest: expected it not to be less than patch")
+        return self
+
+
 class Window(_Record):
     """The size of an engine's input."""
 
@@ -229,14 +276,18 @@ class FileEntry(_Record):
 
 
 class Manifest(_Record):
-    """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`."""
+    """What a bundle says about itself; `files` covers every member but the manifest, by `write_bundle`.
 
-    schema_version: Literal[1, 2, 3, 4, 5, 6] = 1
+    `photo` is None exactly where the structure is of `coordinates`: those were learned from many pictures.
+    """
+
+    schema_version: Literal[1, 2, 3, 4, 5, 6, 7] = 1
     created_by: str = f"ourgan_sdk {__version__}"
-    photo: Photo
+    photo: Photo | None = None
     training: Training | None = None  # None where nothing was trained, as the structure is made of patches
     structure: Structure | None = None
-    upscalers: Annotated[list[Upscaler], Field(min_length=1)]
+    coordinates: Coordinates | None = None
+    upscalers: list[Upscaler] = []  # at least one, unless there are coordinates
     engines: list[EngineRecord] = []
     files: Annotated[dict[str, FileEntry], Field(max_length=MOST_MEMBERS)] = {}
 
@@ -250,8 +301,24 @@ class Manifest(_Record):
         return self
 
     @model_validator(mode="after")
+    def _check_coordinates(self) -> "Manifest":
+        """Of coordinates there is neither a photograph nor another structure; of others an upscaler, too."""
+        if self.coordinates is None:
+            if self.photo is None:
+                raise ValueError("photo: expected where there are no coordinates")
+            if not self.upscalers:
+                raise ValueError("upscalers: expected at least 1 where there are no coordinates")
+        elif self.schema_version < COORDINATES_VERSION:
+            raise ValueError(f"coordinates: expected none in schema version {self.schema_version}")
+        elif self.photo is not None or self.structure is not None:
+            raise ValueError("coordinates: expected neither a photo nor a structure beside them")
+        elif self.coordinates.file in {one.file for one in self.upscalers}:
+            raise ValueError("coordinates.file: expected it in a member of its own")
+        return self
+
+    @model_validator(mode="after")
     def _check_photograph(self) -> "Manifest":
-        file = self.photo.file
+        file = self.photograph
         if file is not None and self.schema_version < PHOTOGRAPH_VERSION:
             raise ValueError(f"photo.file: expected none in schema version {self.schema_version}")
         if file is not None and file in {*self.networks(), *(engine.file for engine in self.engines)}:
@@ -264,26 +331,55 @@ class Manifest(_Record):
             for name in ("training", "structure"):
                 if getattr(self, name) is None:
                     raise ValueError(f"{name}: expected in schema version {self.schema_version}")
-        elif self.structure is None and self.photo.file is None:
+        elif self.structure is None and self.photograph is None and self.coordinates is None:
             raise ValueError("expected a structure network, or a photograph to make structures of")
         return self
 
     @property
+    def photograph(self) -> str | None:
+        """The member that holds the photograph's pixels, None if none does."""
+        return None if self.photo is None else self.photo.file
+
+    @property
+    def learned(self) -> str:
+        """The SHA-256 of what was learned: the photograph's file, or that of `Pictures`."""
+        if self.coordinates is not None:
+            return self.coordinates.pictures.sha256
+        assert self.photo is not None  # noqa: S101 - `_check_coordinates` says so
+        return self.photo.sha256
+
+    @property
     def base_size(self) -> tuple[int, int]:
-        """(height, width) of a structure that shows one photograph: as trained, or as patches make it."""
+        """(height, width) of a structure that shows one photograph: as trained, or as patches make it.
+
+        Of coordinates, those of the square that phase 1 has seen.
+        """
+        if self.coordinates is not None:
+            return self.coordinates.patch, self.coordinates.patch
         if self.structure is None:
+            assert self.photo is not None  # noqa: S101 - `_check_coordinates` says so
             return patches_size(self.photo.height, self.photo.width)
         finest = self.structure.scales[-1]
         return finest.height, finest.width
 
+    @property
+    def natural_size(self) -> tuple[int, int]:
+        """(height, width) of a picture where nobody says: the photograph's; of coordinates, the largest seen."""
+        if self.coordinates is not None:
+            return self.coordinates.largest, self.coordinates.largest
+        assert self.photo is not None  # noqa: S101 - `_check_coordinates` says so
+        return self.photo.height, self.photo.width
+
     def without_photograph(self) -> "Manifest":
         """The same of a bundle that does not hold the photograph."""
+        if self.photo is None:
+            return self
         return self.model_copy(update={"photo": self.photo.model_copy(update={"file": None})})
 
     @model_validator(mode="after")
     def _check_reconstruction(self) -> "Manifest":
         file = None if self.structure is None else self.structure.reconstruction
-        others = {*self.networks(), *(engine.file for engine in self.engines), self.photo.file}
+        others = {*self.networks(), *(engine.file for engine in self.engines), self.photograph}
         if file is not None and file in others:
             raise ValueError("structure.reconstruction: expected it in a member of its own")
         return self
@@ -293,15 +389,17 @@ class Manifest(_Record):
         return any(getattr(getattr(self, record), name, None) for name in names)
 
     @property
-    def lowest_version(self) -> Literal[1, 2, 3, 4, 5, 6]:
+    def lowest_version(self) -> Literal[1, 2, 3, 4, 5, 6, 7]:
         """The first schema version that has all that this manifest says: earlier releases read it as well."""
+        if self.coordinates is not None:
+            return 7
         if self._says_what_is_new_in(6):
             return 6
         if self._says_what_is_new_in(5):
             return 5
         if self.structure is None or self.training is None:
             return 4
-        return 3 if self.photo.file is not None else 2 if self.engines else 1
+        return 3 if self.photograph is not None else 2 if self.engines else 1
 
     @model_validator(mode="after")
     def _check_names(self) -> "Manifest":
@@ -312,7 +410,7 @@ class Manifest(_Record):
 
     def networks(self) -> list[str]:
         """The members that hold networks, structure first."""
-        structures = [] if self.structure is None else [self.structure.file]
+        structures = [one.file for one in (self.structure, self.coordinates) if one is not None]
         return list(dict.fromkeys([*structures, *(upscaler.file for upscaler in self.upscalers)]))
 
     def upscaler(self, index: int) -> Upscaler:
@@ -354,8 +452,8 @@ def check_networks(path: Path, manifest: Manifest) -> None:
     That is a network, an engine, the photograph or what reconstructs it.
     """
     named = [("network", name) for name in manifest.networks()]
-    if manifest.photo.file is not None:
-        named.append(("photograph", manifest.photo.file))
+    if manifest.photograph is not None:
+        named.append(("photograph", manifest.photograph))
     if manifest.structure is not None and manifest.structure.reconstruction is not None:
         named.append(("reconstruction", manifest.structure.reconstruction))
     for kind, name in (*named, *(("engine", engine.file) for engine in manifest.engines)):

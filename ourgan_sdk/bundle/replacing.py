@@ -31,8 +31,8 @@ def reason_to_keep(path: Path, sha256: str, *, trained: bool) -> str:
         manifest: Manifest = Bundle.open(path).manifest
     except (BundleError, OSError):
         return "is there, and no bundle that can be read"
-    if manifest.photo.sha256 != sha256:
-        return "is the bundle of another photograph"
+    if manifest.learned != sha256:
+        return f"is the bundle of {'other pictures' if manifest.photo is None else 'another photograph'}"
     if manifest.training is not None and not trained:
         return "is a bundle that was trained, and this one is not"
     return ""

@@ -73,6 +73,8 @@ def _finished(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> t
     check_networks(path, manifest)
     # What a version does not know is left out, so that releases that read it accept the bundle.
     unknown: dict[str, Any] = {} if manifest.engines else {"engines": True}
+    if manifest.coordinates is None:
+        unknown["coordinates"] = True
     if version < PHOTOGRAPH_VERSION:
         unknown["photo"] = {"file"}
     for first, (record, names) in NEW_IN.items():

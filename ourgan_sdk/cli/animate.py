@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _size(synthesizer: Synthesizer, options: argparse.Namespace) -> tuple[int, int]:
     """(width, height) of frames, even, as MP4 has them, where nobody says."""
-    photo = synthesizer.bundle.manifest.photo
+    photo = synthesizer.bundle.photo
     width, height = options.size or (photo.width, photo.height)
     if options.size is not None and not options.preview:
         return width, height

@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     if output is not None:
         trained = bundle.manifest.training is not None
         check_replaceable_bundle(
-            output, bundle.manifest.photo.sha256, trained=trained, force=options.force or options.write
+            output, bundle.manifest.learned, trained=trained, force=options.force or options.write
         )
     opened = open_first(bundle, candidates(options.engine, asked), asked)
     upscalers = []

@@ -26,12 +26,12 @@ def run(options: argparse.Namespace) -> None:
     lines = {
         "bundle": f"{bundle.path} (schema {manifest.schema_version}, by {manifest.created_by})",
         "sha256": bundle.sha256,
-        "photo": f"{manifest.photo.width} x {manifest.photo.height}, sha256 {manifest.photo.sha256}",
+        **_learned(manifest),
         "detail": _detail(manifest),
         "training": _training(manifest),
         "structure": _structure(manifest),
     }
-    if manifest.photo.file is not None:
+    if manifest.photograph is not None:
         lines["copied"] = _copied(bundle)
     for upscaler in manifest.upscalers:
         seam, erf = upscaler.seam_error, upscaler.erf
@@ -49,6 +49,20 @@ def run(options: argparse.Namespace) -> None:
     lines |= {f"member {name}": f"{entry.size} bytes" for name, entry in manifest.files.items()}
     for name, text in lines.items():
         show(f"{name + ':':<24} {text}")
+
+
+def _learned(manifest: Manifest) -> dict[str, str]:
+    """From what the bundle has learned."""
+    if manifest.photo is not None:
+        photo = manifest.photo
+        return {"photo": f"{photo.width} x {photo.height}, sha256 {photo.sha256}"}
+    if manifest.coordinates is None:
+        return {}
+    pictures = manifest.coordinates.pictures
+    return {
+        "pictures": f"{pictures.count}, with shorter sides of {pictures.shortest} to {pictures.longest}, "
+        f"sha256 {pictures.sha256}"
+    }
 
 
 def _training(manifest: Manifest) -> str:
@@ -88,10 +102,10 @@ def _copied(bundle: Bundle) -> str:
 
 
 def _detail(manifest: Manifest) -> str:
-    if manifest.photo.file is None:
+    if manifest.photograph is None:
         return "by networks: the bundle does not hold the photograph"
     return (
-        f"from the photograph, member {manifest.photo.file}: pictures contain its pixels "
+        f"from the photograph, member {manifest.photograph}: pictures contain its pixels "
         "(--detail network: they do not)"
     )
 

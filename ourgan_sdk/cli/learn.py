@@ -33,10 +33,10 @@ def run(options: argparse.Namespace) -> None:
         raise OurganError(f"expected a name that ends in .ourgan for the bundle, got {output}")
     learned = learn(options.photograph)
     check_is_not(output, options.photograph)
-    sha256 = learned.manifest.photo.sha256
+    sha256 = learned.manifest.learned
     check_replaceable_bundle(output, sha256, trained=False, force=options.force)
     bundle = save_bundle(learned, output)
-    photo = bundle.manifest.photo
+    photo = bundle.photo
     say(
         f"{output}: learned {photo.width} x {photo.height} pixels in {time.perf_counter() - started:.1f} s; "
         f"next: ourgan render {output} 8k -o picture.png"

@@ -97,8 +97,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _size(synthesizer: Synthesizer, options: argparse.Namespace) -> tuple[int, int]:
     """(width, height) of what the pictures are previews of."""
-    photo = synthesizer.bundle.manifest.photo
-    size: tuple[int, int] = options.size or (photo.width, photo.height)
+    size: tuple[int, int] = options.size or synthesizer.bundle.manifest.natural_size[::-1]
     return size
 
 

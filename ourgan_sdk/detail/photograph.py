@@ -36,7 +36,7 @@ class PhotographSource:
 
     def need(self, plan: DetailPlan) -> Mapping[Hashable, int]:
         """Bytes that the photograph takes, and its levels of that plan, by what they are."""
-        photo = self._bundle.manifest.photo
+        photo = self._bundle.photo
         levels = _LEVEL_BYTES * math.prod(plan.photograph[-1])
         return {self: 3 * photo.height * photo.width, (self, plan.photograph): levels}
 
@@ -75,7 +75,7 @@ class PhotographSource:
         return self._decoded
 
     def _decode(self) -> Picture:
-        file, photo = self._bundle.manifest.photo.file, self._bundle.manifest.photo
+        file, photo = self._bundle.manifest.photograph, self._bundle.photo
         if file is None:
             raise BundleError(
                 f"{self._bundle.path}: holds no photograph to take detail from: "

@@ -225,7 +225,7 @@ def _with_noise(picture: Tensor, upscaler: Upscaler) -> Tensor:
 
 def _structure(bundle: Bundle) -> Tensor:
     """That of seed 0, or the photograph at its size, where there is no network to make one."""
-    structure, file = bundle.manifest.structure, bundle.manifest.photo.file
+    structure, file = bundle.manifest.structure, bundle.manifest.photograph
     if structure is None:
         photograph = decode_photograph(bundle.read(file or ""), f"{bundle.path}: member {file!r}")
         reduced = resample(photograph.pixels, *bundle.manifest.base_size)

@@ -223,16 +223,18 @@ class Canvases:
         except NotFoundError:  # the log says why
             return None
         manifest = synthesizer.bundle.manifest
-        size = {"width": manifest.photo.width, "height": manifest.photo.height}
+        height, width = manifest.natural_size
+        size = {"width": width, "height": height}
         structures = [
-            *(["patches"] if manifest.photo.file is not None else []),
+            *(["coordinates"] if manifest.coordinates is not None else []),
+            *(["patches"] if manifest.photograph is not None else []),
             *(["network"] if manifest.structure is not None else []),
         ]
         return {
             "name": source.name,
             "kind": "bundle" if source.path.suffix.lower() == ".ourgan" else "photograph",
             **size,
-            "detail": _DETAIL if manifest.photo.file is not None else _DETAIL[1:],
+            "detail": _DETAIL if manifest.photograph is not None else _DETAIL[1:],
             "structures": structures,
             "default": size,
         }

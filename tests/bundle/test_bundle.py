@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from ourgan_sdk import Bundle, BundleError, Manifest, OutputError, write_bundle
 from ourgan_sdk.bundle import (
     Checkpoint,
+    Coordinates,
     EngineRecord,
     Erf,
     Photo,
+    Pictures,
     Scale,
     SeamError,
     Structure,
@@ -181,20 +183,21 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_future_version(path: Path) -> None:
-    changed(path, schema_version=7, created_by="ourgan_sdk 9.0.0", unheard_of=True)
-    with pytest.raises(BundleError, match=r"schema version 7, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
+    changed(path, schema_version=8, created_by="ourgan_sdk 9.0.0", unheard_of=True)
+    with pytest.raises(BundleError, match=r"schema version 8, by 'ourgan_sdk 9\.0\.0'.* upgrade"):
         Bundle.open(path)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 0}, "expected schema_version 1 to 6, found 0"),
-        ({"schema_version": "1"}, "expected schema_version 1 to 6, found '1'"),
+        ({"schema_version": 0}, "expected schema_version 1 to 7, found 0"),
+        ({"schema_version": "1"}, "expected schema_version 1 to 7, found '1'"),
         ({"surplus": 1}, "surplus: Extra inputs"),
         ({"photo": {"width": 0, "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*greater than"),
         ({"photo": {"width": "3", "height": 1, "sha256": "0" * 64}}, r"photo\.width: .*valid integer"),
         ({"upscalers": []}, "upscalers: .*at least 1"),
+        ({"photo": None}, "photo: expected where there are no coordinates"),
         ({"structure": None}, "structure: expected in schema version 1"),
         ({"training": None}, "training: expected in schema version 1"),
         ({"schema_version": 4, "structure": None}, "expected a structure network, or a photograph"),
@@ -619,3 +622,91 @@ def test_engines_need_version_2(path: Path) -> None:
     add_engines(Bundle.open(path), [(engine_record(), b"plan")])
     with pytest.raises(BundleError, match="expected none in schema version 1, found 1"):
         Bundle.open(changed(path, schema_version=1))
+
+
+def coordinates_record(**changes: object) -> dict[str, Any]:
+    pictures = {"count": 60, "sha256": "1" * 64, "shortest": 64, "longest": 700}
+    record = Coordinates(
+        file="coordinates.onnx",
+        latent=8,
+        patch=32,
+        largest=512,
+        stride=2,
+        halo=3,
+        bytes_per_pixel=900,
+        seam_error=SeamError(maximum=0.25, p9999=0.1, share_different=0.01),
+        pictures=Pictures(**pictures),
+    )
+    return record.model_dump() | changes
+
+
+def of_coordinates(small: Manifest, **changes: object) -> Manifest:
+    """What a folder of pictures has become; `changes` to the manifest, unchecked."""
+    record = Coordinates(**coordinates_record())
+    without = {"photo": None, "structure": None, "upscalers": [], "coordinates": record}
+    return small.model_copy(update={"schema_version": 7} | without | changes)
+
+
+COORDINATES = {"coordinates.onnx": b"coordinates" * 40}
+
+
+def test_structures_of_coordinates_are_version_7(tmp_path: Path, small: Manifest) -> None:
+    path = tmp_path / "a.ourgan"
+    written = write_bundle(path, of_coordinates(small), COORDINATES)
+    assert written == Bundle.open(path)
+    manifest = manifest_of(path)
+    assert (manifest["schema_version"], manifest["photo"], manifest["upscalers"]) == (7, None, [])
+    assert manifest["coordinates"] == coordinates_record()
+    assert written.manifest.networks() == ["coordinates.onnx"]
+    assert written.manifest.base_size == (32, 32)
+    assert written.manifest.natural_size == (512, 512)
+    assert written.manifest.learned == "1" * 64
+    assert written.manifest.without_photograph() == written.manifest
+    with pytest.raises(BundleError, match="learned from many pictures: there is no one photograph"):
+        _ = written.photo
+
+
+def test_bundles_without_coordinates_are_as_they_were(path: Path) -> None:
+    """Earlier releases forbid what they do not know."""
+    assert "coordinates" not in manifest_of(path)
+    assert manifest_of(path)["schema_version"] == 1
+
+
+PHOTO = {"width": 3, "height": 4, "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema_version": 6}, "coordinates: expected none in schema version 6"),
+        ({"photo": PHOTO}, "coordinates: expected neither a photo nor a structure"),
+        ({"coordinates": None}, "photo: expected where there are no coordinates"),
+        ({"coordinates": None, "photo": PHOTO}, "upscalers: expected at least 1 where"),
+        ({"coordinates": coordinates_record(largest=31)}, "coordinates: .*largest: expected"),
+        ({"coordinates": coordinates_record(latent=0)}, r"coordinates\.latent: .*greater"),
+        ({"coordinates": coordinates_record(stride=65)}, r"coordinates\.stride: .*less than"),
+        ({"coordinates": coordinates_record(halo=4097)}, r"coordinates\.halo: .*less than"),
+        ({"coordinates": coordinates_record(bytes_per_pixel=0)}, r"coordinates\.bytes_per_pixel: .*greater"),
+        ({"coordinates": coordinates_record(file="b.onnx")}, r"names network 'b\.onnx', which is not among"),
+        (
+            {
+                "coordinates": coordinates_record(
+                    pictures={"count": 1, "sha256": "1" * 64, "shortest": 9, "longest": 8}
+                )
+            },
+            "pictures: .*shortest: expected",
+        ),
+    ],
+)
+def test_coordinates_that_are_none(
+    tmp_path: Path, small: Manifest, change: dict[str, object], words: str
+) -> None:
+    path = write_bundle(tmp_path / "a.ourgan", of_coordinates(small), COORDINATES).path
+    with pytest.raises(BundleError, match=words):
+        Bundle.open(changed(path, **change))
+
+
+def test_coordinates_do_not_share_a_member_with_an_upscaler(tmp_path: Path, small: Manifest) -> None:
+    upscaler = small.upscalers[0].model_copy(update={"file": "coordinates.onnx"})
+    with pytest.raises(BundleError, match=r"coordinates\.file: expected it in a member of its own"):
+        write_bundle(tmp_path / "a.ourgan", of_coordinates(small, upscalers=[upscaler]), COORDINATES)

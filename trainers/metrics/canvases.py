@@ -39,7 +39,7 @@ class CanvasComparison:
     """
 
     def __init__(self, synthesizer: Synthesizer, photo: Photo, width: int, height: int) -> None:
-        learned = synthesizer.bundle.manifest.photo
+        learned = synthesizer.bundle.photo
         if (learned.height, learned.width) != (photo.height, photo.width):
             raise ValueError(
                 f"a photograph of {photo.width} x {photo.height} has not the scale of the bundle's, "
