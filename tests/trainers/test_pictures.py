@@ -147,6 +147,9 @@ def test_numbers_of_a_folder(folder: Path) -> None:
     files = list(folder.rglob("*.png"))
     digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
     assert pictures.sha256 == hashlib.sha256("".join(f"{d}\n" for d in digests).encode()).hexdigest()
+    record = pictures.pictures
+    assert (record.count, record.shortest, record.longest) == (4, 20, 64)
+    assert record.sha256 == pictures.sha256
 
 
 def test_the_hash_does_not_depend_on_names(folder: Path) -> None:

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ourgan_sdk.bundle import Pictures
 from ourgan_sdk.errors import PhotographError
 from ourgan_sdk.photograph import read_photograph
 from ourgan_sdk.progress import progress_bar
@@ -102,6 +103,11 @@ class PictureFolder:
     def largest(self) -> int:
         """Shorter side of the largest picture, in pixels: the largest scale that is ever drawn."""
         return self.longest
+
+    @property
+    def pictures(self) -> Pictures:
+        """What a bundle's manifest says of them."""
+        return Pictures(count=self.count, sha256=self.sha256, shortest=self.shortest, longest=self.longest)
 
     @property
     def sha256(self) -> str:
