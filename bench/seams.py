@@ -105,10 +105,10 @@ def busiest_window(picture: npt.NDArray[np.float32]) -> Tensor:
 
 
 @torch.no_grad()
-def random_network(window: Tensor) -> RRDBNet:
-    """RRDB-23/64 as PyTorch initialises convolutions; its output on `window` has a picture's contrast."""
+def random_network(window: Tensor, features: int = 64, blocks: int = 23, growth: int = 32) -> RRDBNet:
+    """An RRDB as PyTorch initialises convolutions; its output on `window` has a picture's contrast."""
     torch.manual_seed(0)
-    network = RRDBNet(64, 23, 32)
+    network = RRDBNet(features, blocks, growth)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.reset_parameters()
