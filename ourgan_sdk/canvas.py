@@ -176,7 +176,10 @@ class Canvas:
 
     @property
     def extent(self) -> float:
-        """How many photographs wide (by the long sides) the picture is."""
+        """How many photographs wide (by the long sides) the picture is.
+
+        Of coordinates, how many squares long its shorter side is.
+        """
         return self._renderer.extent
 
     @property
@@ -328,13 +331,14 @@ class Canvas:
         view = plan_view(shapes, [level.downsample for level in self.levels], box, (height, width))
         source, _ = view.begin(lambda _band: None, self.dtype)
         plan, made = self._renderer.plan, 0
-        if view.level < plan.passes:
-            index = plan.passes - 1 - view.level
-            grid, scale = plan.grids[index], plan.upscalers[index].scale
+        tiling = plan.tiling_of(view.level)
+        if tiling is not None:
+            grid, scale = tiling
             down, across = (-(-grid.height // grid.rows) * scale, -(-grid.width // grid.columns) * scale)
             rows = (-(-source.y1 // down) - source.y0 // down) * down
             columns = (-(-source.x1 // across) - source.x0 // across) * across
-            made = sum(rows * columns >> 4 * before for before in range(index + 1))
+            passes = max(1, plan.passes - view.level)
+            made = sum(rows * columns >> 4 * before for before in range(passes))
         return source.height * source.width, made
 
     def _is_kept(self, box: Box) -> bool:
@@ -588,8 +592,12 @@ class Canvas:
         plan = self._renderer.plan
         return plan.memory_limit, [
             f"{grid.rows} x {grid.columns} tiles of {grid.window_height} x {grid.window_width}"
-            for grid in plan.grids
+            for grid in (*plan.grids, *plan.first_grids[:1])
         ]
+
+    def _engine_name(self) -> str:
+        """What the pixels depend on that networks make."""
+        return self._networks.opened.name if self._renderer.plan.passes else self._networks.cpu_name
 
     def _open_finished(self, path: Path, box: Box) -> contextlib.AbstractContextManager[Finished]:
         begun = begun_with(path) if self._networks.memory_limit is None else None
@@ -600,7 +608,7 @@ class Canvas:
         memory_limit, grids = self._begun
         picture = self._provenance(box) | {
             "dtype": self.dtype.name,
-            "engine": self._networks.opened.name if grids else None,
+            "engine": self._engine_name() if grids else None,
             "grids": grids,
         }
         shape = (box.height, box.width, _CHANNELS)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .arrays import Picture
 from .detail import PhotographSource
+from .errors import BundleError
 from .mask import Mask
 from .passes.networks import Networks
 from .progress import RenderStats
@@ -50,7 +51,8 @@ class Layouts:
         takes_detail: bool,
         threads: int,
     ) -> None:
-        self.takes_patches = takes_patches or networks.bundle.manifest.structure is None
+        manifest = networks.bundle.manifest
+        self.takes_patches = takes_patches or (manifest.structure is None and manifest.coordinates is None)
         self._takes_detail = takes_detail
         self._networks = networks
         self._bundle = networks.bundle
@@ -62,9 +64,18 @@ class Layouts:
         """The structure network's record, where one makes layouts."""
         return None if self.takes_patches else self._bundle.manifest.structure
 
+    def check_photograph(self, what: str) -> None:
+        """Raise BundleError where structures are of coordinates, of which `what` cannot be made."""
+        if self._bundle.manifest.coordinates is not None:
+            raise BundleError(
+                f"{self._bundle.path}: its structure is of coordinates, learned from many pictures; it takes "
+                f"a size, an extent and a seed alone: {what} needs a bundle of one photograph"
+            )
+
     @property
     def start_scales(self) -> int:
-        """How many scales structures have."""
+        """How many scales structures have; raises BundleError where they are of coordinates."""
+        self.check_photograph("a start")
         if self._structure is not None:
             return len(self._structure.scales)
         photo = self._bundle.photo
@@ -94,6 +105,7 @@ class Layouts:
 
         Raises ValueError where the bundle has neither, BundleError where it is damaged.
         """
+        self.check_photograph("this")
         manifest = self._bundle.manifest
         if manifest.photograph is not None:
             return self._photograph.reduced(manifest.base_size)
@@ -115,10 +127,15 @@ class Layouts:
         start: StartingPicture | None = None,
         scale: SupportsIndex | None = None,
     ) -> Layout:
-        """`layout` with what it starts from; raises TypeError, ValueError and PhotographError."""
+        """`layout` with what it starts from.
+
+        Raises TypeError, ValueError, PhotographError, and BundleError where structures are of coordinates.
+        """
         if layout is not None and not isinstance(layout, Layout):
             raise TypeError(f"expected an ourgan_sdk.Layout, got {layout!r}")
         layout = ANY_LAYOUT if layout is None else layout
+        if layout != ANY_LAYOUT or start is not None or scale is not None:
+            self.check_photograph("what is asked of the layout")
         if start is not None or scale is not None:
             layout = self._starting(layout, start, scale)
         self._check(layout)
@@ -158,6 +175,8 @@ class Layouts:
 
     def describe(self, layout: Layout, mask: Mask | None) -> dict[str, object]:
         """What made a structure, and a picture of it, for a file's metadata."""
+        if self._bundle.manifest.coordinates is not None:
+            return {"structure": "coordinates"}
         start = layout.start
         begun: dict[str, object] = {}
         if start is not None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ._core import Box
 from .arrays import Picture
 from .bundle import Upscaler
+from .coordinates import CoordinatesPicture, Placement
 from .detail import DetailPicture, DetailPlan, OriginalPicture, PhotographSource, check_structure
 from .engines import WindowRules
 from .errors import BudgetError, OurganError, RenderMemoryError
@@ -32,6 +33,7 @@ __all__ = [
     "Renderer",
     "RendererAround",
     "Share",
+    "coordinates_renderer",
     "detail_renderer",
     "enlarging_renderer",
     "network_renderer",
@@ -151,6 +153,16 @@ def enlarging_renderer(
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
 
 
+def coordinates_renderer(
+    networks: Networks, placement: Placement, *, seed: int, dtype: np.dtype[Any], memory_limit: int
+) -> "Renderer":
+    """A renderer of a picture that a network makes of where its pixels lie."""
+    record = placement.record
+    first = CoordinatesPicture(placement, functools.partial(networks.on_cpu, record.file), seed)
+    chain = Chain(placement.size, [placement.size], [], placement.levels)
+    return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)
+
+
 class Renderer:
     """Renders a picture as `dtype`: `first`, as the passes of `chain` enlarge it; noise is drawn by `seed`.
 
@@ -189,7 +201,7 @@ class Renderer:
         """Bytes that a render takes, with `keep` the tiles that are kept included."""
         plan = self.plan
         own, shared = self.first.need(self._first_dtype)
-        return Need(own + plan.bytes, shared, plan.cache if keep and plan.passes else None)
+        return Need(own + plan.bytes, shared, plan.cache if keep and plan.windows else None)
 
     def close(self) -> None:
         """Let go of what is kept; nothing is rendered any more."""
@@ -304,7 +316,10 @@ class Renderer:
                 rows += len(band)
 
     def _route(self, level: int, target: Box, *, keep: bool) -> "_Route":
-        return _Route(self._networks, self.first, self.plan, self._seed, self._dtype, level, target, keep)
+        plan, first = self.plan, self.first
+        if isinstance(first, CoordinatesPicture):
+            first = first.planned(plan.first_grids, plan.cache if keep else None)
+        return _Route(self._networks, first, plan, self._seed, self._dtype, level, target, keep)
 
     def _make_plan(self, memory_limit: int) -> Plan:
         return make_plan(self._chain, memory_limit, self._rules)

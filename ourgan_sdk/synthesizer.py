@@ -1,6 +1,7 @@
 """Rendering pictures from a bundle."""
 
 import functools
+import logging
 import math
 import operator
 import os
@@ -19,6 +20,7 @@ from .arrays import Picture
 from .blending import BlendedRenderer
 from .bundle import Bundle
 from .canvas import Canvas, check_dtype, check_seed
+from .coordinates import place
 from .detail import (
     EXTENTS,
     DetailPlan,
@@ -45,6 +47,7 @@ from .reducing import ReducedRenderer
 from .rendering import (
     Renderer,
     RendererAround,
+    coordinates_renderer,
     detail_renderer,
     enlarging_renderer,
     network_renderer,
@@ -68,6 +71,8 @@ from .system.processors import available_processors, engine_threads
 from .thumbnails import thumbnail_size
 
 __all__ = ["MOST_THREADS", "DetailMode", "StructureMode", "Synthesizer", "sample_bundle"]
+
+_log = logging.getLogger(__name__)
 
 MOST_THREADS = 1024
 
@@ -98,6 +103,10 @@ class Synthesizer:
     either.
     What networks make depends on the engine too, and another memory limit makes other tiles, which may change
     values by one 8-bit level; that is why the default is the same on all machines with 3 GiB to spare.
+
+    Where a bundle's structure is of coordinates, one network, in ONNX Runtime on the CPU, makes pictures at
+    any scale: `engine`, `precision` and `device` do not matter to it. There is no photograph to make layouts,
+    films or enlargements of; asking for these raises BundleError.
 
     In a notebook it shows its photograph, and what the first seeds make of it.
 
@@ -185,7 +194,7 @@ class Synthesizer:
             if wanted and manifest.photograph is None:
                 raise BundleError(f"{self.bundle.path}: holds no photograph to {purpose}: use {otherwise}")
         self._takes_detail = manifest.photograph is not None and detail != "network"
-        if structure == "network" and self.bundle.manifest.structure is None:
+        if structure == "network" and manifest.structure is None and manifest.coordinates is None:
             raise BundleError(
                 f"{self.bundle.path}: has no structure network, as nothing was trained: "
                 "use structure='patches' (--structure patches), or a bundle that trainers.fit made"
@@ -211,6 +220,10 @@ class Synthesizer:
         return functools.partial(type(self), self.bundle, **self._arguments), ()
 
     def __repr__(self) -> str:
+        manifest = self.bundle.manifest
+        if manifest.coordinates is not None:
+            learned = f"{manifest.coordinates.pictures.count} pictures"
+            return f"Synthesizer({self.bundle.path.name!r}, {learned}, of coordinates)"
         photo = self.bundle.photo
         detail = "the photograph" if self.takes_detail else "networks"
         layouts = "patches" if self.takes_patches else "a network"
@@ -224,10 +237,9 @@ class Synthesizer:
         return png_of(self, self._sheet)
 
     def _sheet(self) -> Picture:
-        photo = self.bundle.photo
-        size = thumbnail_size(photo.height, photo.width, SHOWN_EACH)
         pictures = []
-        if photo.file is not None:
+        if self.bundle.manifest.photograph is not None:
+            size = thumbnail_size(*self.bundle.manifest.natural_size, SHOWN_EACH)
             pictures.append(resample(self._photograph.pixels(), *size, threads=self._threads))
         pictures += [self.thumbnail(seed, size=SHOWN_EACH) for seed in range(_SHEET - len(pictures))]
         return side_by_side(pictures)
@@ -364,7 +376,8 @@ class Synthesizer:
                 half-written is left. `ourgan_sdk.to_thread` sets one when an await is cancelled.
             timeout: Seconds after which the render ends in the same way, waiting for its turn included.
             dtype: uint8 or uint16.
-            extent: How many photographs wide, by the long sides, the picture is, from 0.25 to 1024. By
+            extent: How many photographs wide, by the long sides, the picture is, from 0.25 to 1024 (of
+                coordinates: how many learned squares its shorter side is long, by default one). By
                 default one, or as many as avoid enlarging the photograph, up to two. Where networks make the
                 detail, they take the number of passes that comes nearest. Of the photograph's own layout
                 (`Layout.retarget`) by default as many as make it fit into the picture.
@@ -388,7 +401,7 @@ class Synthesizer:
             ClosedError: The synthesizer was closed.
             RenderMemoryError, EngineMemoryError: There is no room for even the smallest tiles.
             BudgetError: The memory limit is too small for any tile.
-            BundleError: A network in the bundle is damaged.
+            BundleError: A network in the bundle is damaged, or a layout is asked for that needs a photograph.
             EngineError: No engine can be used, or it failed.
             NonFiniteError: A network gave NaN or infinity.
             OutputError: The file cannot be written.
@@ -425,8 +438,8 @@ class Synthesizer:
     ) -> Canvas:
         """A picture that renders what is read of it: `canvas[y0:y1, x0:x1]`, `canvas.save(path)`.
 
-        Arguments as for `render`. Raises SizeError, TypeError, ValueError, PhotographError and BudgetError as
-        `render` does.
+        Arguments as for `render`. Raises SizeError, TypeError, ValueError, PhotographError, BundleError and
+        BudgetError as `render` does.
         """
         width, height = check_size(width, height)
         return self._canvas(
@@ -451,6 +464,7 @@ class Synthesizer:
             raise TypeError(f"expected the factor to be a number, got {factor!r}")
         if not 1 < factor <= MOST_ENLARGED:
             raise ValueError(f"expected a factor of more than 1, up to {MOST_ENLARGED}, got {factor!r}")
+        self._layouts.check_photograph("super-resolution")
         photo = self.bundle.photo
         if photo.file is None:
             raise BundleError(f"{self.bundle.path}: holds no photograph to enlarge")
@@ -520,6 +534,7 @@ class Synthesizer:
             SizeError, TypeError, ValueError: An argument is not allowed.
             BundleError: The bundle's network is of an earlier release, or damaged.
         """
+        self._layouts.check_photograph("a film")
         width, height = check_size(width, height)
         count = check_integer("the number of frames", frames, MOST_FRAMES)
         seed, extent = check_seed(seed), _check_extent(extent)
@@ -571,6 +586,7 @@ class Synthesizer:
         SinGAN's preparation of clip art. It has at most 1024 pixels on the long side, which is more than
         structures see. Raises TypeError, ValueError and PhotographError.
         """
+        self._layouts.check_photograph("a palette")
         count = check_integer("colors", colors, MOST_COLORS)
         picture = read_start(painting)
         height, width, _ = picture.shape
@@ -593,6 +609,8 @@ class Synthesizer:
     ) -> Picture:
         """The structure alone, (height, width, 3) uint8, by default at the size that it was trained at.
 
+        Of coordinates, the picture at the smallest scale that was learned.
+
         Of what is asked of the layout, `symmetric` is left out: it is done to whole pictures.
 
         Takes a moment, in which the whole picture is in memory. `cancel` and `timeout` as for `render`.
@@ -602,9 +620,13 @@ class Synthesizer:
         width, height = check_size(
             base_width if width is None else width, base_height if height is None else height
         )
-        structure = self._layouts.source(check_seed(seed), self._layouts.asked(layout, start, start_scale))
+        asked = self._layouts.asked(layout, start, start_scale)
         stats = RenderStats() if stats is None else stats
         self._networks.check_open()
+        if self.bundle.manifest.coordinates is not None:
+            canvas = self.canvas(width, height, seed)
+            return canvas.read(cancel=cancel, timeout=timeout, stats=stats)
+        structure = self._layouts.source(check_seed(seed), asked)
         check_structure((height, width))
         with stoppable(cancel, timeout), turn(Need(height * width * structure.bytes_per_pixel)):
             picture, stats.copied_share = structure.picture((height, width), np.dtype(np.uint8), stats)
@@ -631,9 +653,9 @@ class Synthesizer:
         `canvas(width, height, seed).resized(...)`, never enlarged. Width and height are by default the
         photograph's. `cancel` and `timeout` as for `render`. Raises what `render` raises.
         """
-        photo = self.bundle.photo
+        natural_height, natural_width = self.bundle.manifest.natural_size
         width, height = check_size(
-            photo.width if width is None else width, photo.height if height is None else height
+            natural_width if width is None else width, natural_height if height is None else height
         )
         size = check_integer("the size of a thumbnail", size, 1 << 31)
         seed, extent, kind = check_seed(seed), _check_extent(extent), np.dtype(np.uint8)
@@ -666,6 +688,10 @@ class Synthesizer:
         With `shown`, that picture at another size (height, width), made without what is finer.
         """
         self._networks.check_open()
+        if self.bundle.manifest.coordinates is not None:
+            if mask is not None:
+                self._layouts.check_photograph("a mask")
+            return self._of_coordinates(size, seed, dtype, extent, shown=shown)
         make = functools.partial(self._canvas, size, seed, dtype, extent, layout, mask=mask, source=source)
         structure = self._layouts.source(seed, layout) if source is None else source
         if mask is not None and layout.start is None:
@@ -685,6 +711,39 @@ class Synthesizer:
             seed=seed,
             dtype=dtype,
             layout=self._layouts.describe(layout, mask) | resized,
+            remake=functools.partial(make, shown=shown),
+            resize=functools.partial(_fitting, make, size),
+        )
+
+    def _of_coordinates(
+        self, size: Size, seed: int, dtype: np.dtype[Any], extent: float | None, *, shown: Size | None = None
+    ) -> Canvas:
+        """The canvas of `size` (height, width) of a bundle of coordinates, or that picture at size `shown`.
+
+        Either is the network at that scale; where that is less than the smallest learned, it is reduced.
+        """
+        record = self.bundle.manifest.coordinates
+        assert record is not None  # noqa: S101 - whoever calls has asked
+        asked = size if shown is None else shown
+        make = functools.partial(self._of_coordinates, size, seed, dtype, extent)
+        placement, doublings = place(record, asked, extent)
+        renderer = coordinates_renderer(
+            self._networks, placement, seed=seed, dtype=dtype, memory_limit=self._memory_limit
+        )
+        if placement.side > record.largest:
+            _log.info(
+                "a scale of %.0f pixels, where the network has seen up to %d: its coordinates grow finer, "
+                "what it draws there does not",
+                *(placement.side, record.largest),
+            )
+        return Canvas(
+            self._networks,
+            self._shown(renderer, halved_size(asked, -doublings), asked, dtype),
+            asked[::-1],
+            seed=seed,
+            dtype=dtype,
+            layout=self._layouts.describe(ANY_LAYOUT, None)
+            | ({} if asked == size else {"resized_from": [size[1], size[0]]}),
             remake=functools.partial(make, shown=shown),
             resize=functools.partial(_fitting, make, size),
         )

@@ -99,7 +99,7 @@ class Bundle:
 
     def _check_network(self, name: str) -> Network:
         where, entry = f"{self.path}: member {name!r}", self.manifest.files.get(name)
-        structure = self.manifest.structure
+        structure, coordinates = self.manifest.structure, self.manifest.coordinates
         if entry is not None and entry.size > LARGEST_NETWORK:
             raise BundleError(
                 f"{where}: has {entry.size} bytes, more than the {LARGEST_NETWORK} of a network"
@@ -109,6 +109,7 @@ class Bundle:
             self.read(name),
             structure if structure is not None and structure.file == name else None,
             [upscaler for upscaler in self.manifest.upscalers if upscaler.file == name],
+            coordinates if coordinates is not None and coordinates.file == name else None,
         )
 
     def read(self, name: str) -> bytes:

@@ -364,7 +364,7 @@ class Manifest(_Record):
 
     @property
     def natural_size(self) -> tuple[int, int]:
-        """(height, width) of a picture where nobody says: the photograph's; of coordinates, the largest seen."""
+        """(height, width) of a picture where nobody says: the photograph's, or the largest scale learned."""
         if self.coordinates is not None:
             return self.coordinates.largest, self.coordinates.largest
         assert self.photo is not None  # noqa: S101 - `_check_coordinates` says so

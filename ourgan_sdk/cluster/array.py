@@ -80,11 +80,10 @@ def chunk_sides(canvas: Canvas, level: int) -> tuple[tuple[int, ...], tuple[int,
     renders all tiles that it touches.
     """
     height, width, _ = canvas.levels[level].shape
-    plan = canvas.plan
-    if level >= plan.passes:
+    tiling = canvas.plan.tiling_of(level)
+    if tiling is None:
         return _grouped(range(_SIDE, height, _SIDE), height), _grouped(range(_SIDE, width, _SIDE), width)
-    made_by = plan.passes - 1 - level
-    grid, scale = plan.grids[made_by], plan.upscalers[made_by].scale
+    grid, scale = tiling
     downs = [grid.tile(row, 0).core.y1 * scale for row in range(grid.rows)]
     acrosses = [grid.tile(0, column).core.x1 * scale for column in range(grid.columns)]
     return _grouped(downs, height), _grouped(acrosses, width)

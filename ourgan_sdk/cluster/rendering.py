@@ -142,7 +142,7 @@ def _output(canvas: Canvas, path: Path, quality: int, dpi: float | None) -> Outp
     )
     check_output(path, properties)
     # Tiles of networks do not end where blocks do, and those that two share are rendered twice.
-    return kind(properties, _LEAF_OF_NETWORKS if canvas.plan.passes else 0)
+    return kind(properties, _LEAF_OF_NETWORKS if canvas.plan.tiling_of(0) else 0)
 
 
 def _check_workers(client: Any, job: Job) -> None:

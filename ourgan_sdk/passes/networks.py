@@ -60,6 +60,11 @@ class Networks:
             self.check_open()
             return self._opened()
 
+    @property
+    def cpu_name(self) -> str:
+        """What the pixels of networks `on_cpu` depend on; raises EngineUnavailableError without a runtime."""
+        return f"{OnnxRuntimeEngine.NAME} {OnnxRuntimeEngine.version()} {OnnxRuntimeEngine.DEVICE} fp32"
+
     def engine(self, upscaler: Upscaler, dtype: np.dtype[Any]) -> Engine:
         """The engine of `upscaler` whose results go into pictures of `dtype`, uint8 or uint16."""
         return self.opened.engine(upscaler, dtype)

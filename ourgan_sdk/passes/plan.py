@@ -1,7 +1,8 @@
 """How a picture of some size is made: the sizes it passes through, and how each pass is tiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ..sizes import picture_sizes
 from ..system.memory import LARGEST_MEMORY_LIMIT
 from .cache import TileCache
 
-__all__ = ["Chain", "Plan", "RulesOf", "Tiling", "from_detail", "from_structure", "make_plan"]
+__all__ = ["Chain", "FirstTiling", "Plan", "RulesOf", "Tiling", "from_detail", "from_structure", "make_plan"]
 
 RulesOf = Callable[[Upscaler, bool], WindowRules]
 """What rules hold for an upscaler in a pass that is, or is not, the last one."""
@@ -37,16 +38,32 @@ takes what is left. Each has a sixteenth of the pixels of the next, so that what
 there hardly counts; among such shares these recompute least at 4K to 16K."""
 
 
+class FirstTiling(Protocol):
+    """How a level of the first picture is tiled, where a network makes it of coordinates."""
+
+    def plan(self, budget: int) -> Grid:
+        """The grid whose windows take `budget` bytes at most; raises BudgetError."""
+
+    def bytes(self, window_height: int, window_width: int) -> int:
+        """Memory that such a window takes, with the bands that are made of it."""
+
+    @property
+    def scale(self) -> int:
+        """Pixels per side that a cell becomes."""
+
+
 @dataclass(frozen=True)
 class Chain:
     """The way to a picture of `size`: those that it passes through, smallest first, and upscalers between.
 
-    Sizes are (height, width); what the last one has beyond `size` is cut off.
+    Sizes are (height, width); what the last one has beyond `size` is cut off. `first` is there where the
+    first picture is made in tiles as well, for each of its levels.
     """
 
     size: tuple[int, int]
     sizes: list[tuple[int, int]]
     upscalers: list[Upscaler]
+    first: Sequence[FirstTiling] = ()
 
 
 def from_structure(manifest: Manifest, height: int, width: int, extent: float | None = None) -> Chain:
@@ -79,16 +96,30 @@ class Plan:
     bytes: int
     """Of its windows and bands, at most the memory limit."""
     cache: TileCache = field(compare=False)
+    first_grids: list[Grid] = field(default_factory=list)
+    """Of the first picture's levels, finest first, where a network makes them of coordinates."""
+    first_scale: int = 1
+    """Pixels per side that a cell of those grids becomes."""
 
     @property
     def passes(self) -> int:
         """The number of passes."""
         return len(self.grids)
 
+    def tiling_of(self, level: int) -> tuple[Grid, int] | None:
+        """The grid by which a network makes a level, and how many pixels per side a pixel of it becomes.
+
+        None where no network makes it in tiles.
+        """
+        index = self.passes - 1 - level
+        if index >= 0:
+            return self.grids[index], self.upscalers[index].scale
+        return (self.first_grids[-1 - index], self.first_scale) if self.first_grids else None
+
     @property
     def windows(self) -> list[tuple[int, int]]:
-        """(height, width) of every pass's windows."""
-        return [(grid.window_height, grid.window_width) for grid in self.grids]
+        """(height, width) of the windows of every pass, and of the first picture's levels."""
+        return [(grid.window_height, grid.window_width) for grid in (*self.grids, *self.first_grids)]
 
 
 def make_plan(chain: Chain, memory_limit: int, rules_of: RulesOf) -> Plan:
@@ -143,8 +174,17 @@ def _plan_within(memory_limit: int, chain: Chain, rules_of: RulesOf) -> Plan:
         grid = tiling.plan(budget, tiling.least_rows if index == passes - 1 else 1)
         left -= tiling.bytes(grid.window_height, grid.window_width)
         grids.append(grid)
+    firsts = [tiling.plan(left) for tiling in chain.first]
+    left -= max(  # one level at a time is read
+        (
+            tiling.bytes(grid.window_height, grid.window_width)
+            for tiling, grid in zip(chain.first, firsts, strict=True)
+        ),
+        default=0,
+    )
     cache = TileCache(memory_limit // 4)
-    return Plan(chain.sizes, chain.upscalers, grids, memory_limit, memory_limit - left, cache)
+    taken, scale = memory_limit - left, chain.first[0].scale if chain.first else 1
+    return Plan(chain.sizes, chain.upscalers, grids, memory_limit, taken, cache, firsts, scale)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ class Outline:
     """A network without its weights: what its work is worked out from."""
 
     inputs: Mapping[str, int]
+    codes: Mapping[str, tuple[int, ...]]
     output: str
     nodes: Sequence[Node]
     weights: Mapping[str, Value]
@@ -37,7 +38,7 @@ class Outline:
             for name, weight in graph.weights.items()
         }
         last_uses = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
-        return cls(graph.inputs, graph.output, graph.nodes, weights, last_uses)
+        return cls(graph.inputs, graph.codes, graph.output, graph.nodes, weights, last_uses)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Work:
 def work(outline: Outline, sizes: Sequence[Size], *, tiled: bool) -> Work:
     """What a run on inputs of such sizes, (height, width) of each, takes; raises NetworkError, with the node.
 
-    `tiled`: of an upscaler.
+    `tiled`: of an upscaler, or of coordinates.
     """
     values: dict[str, Value] = {}
     live = peak = multiplications = folded = 0
@@ -78,7 +79,8 @@ def work(outline: Outline, sizes: Sequence[Size], *, tiled: bool) -> Work:
 
 def calls(outline: Outline, sizes: Sequence[Size], *, tiled: bool) -> Iterator[tuple[Call, Value]]:
     """Every node with what is known of its inputs, and of its output; as for `work`."""
-    values: dict[str, Value | None] = {"": None, **outline.weights}
+    codes = {name: Value(FLOAT, shape, Origin.CODE) for name, shape in outline.codes.items()}
+    values: dict[str, Value | None] = {"": None, **outline.weights, **codes}
     for (name, channels), size in zip(outline.inputs.items(), sizes, strict=True):
         values[name] = Value(FLOAT, (1, channels, *size), Origin.PICTURE, place=Place() if tiled else None)
     for node in outline.nodes:

@@ -1,8 +1,9 @@
 """The operators that a network may have, with which attributes and inputs, and what shapes come of them.
 
-A table, so that what is not in it does not run. Upscalers are computed in tiles: what they do to pictures has
-to be the same wherever a pixel lies, and to heed its neighbourhood alone. Their operators therefore keep
-pictures in place (`values.Place`); structures, which are computed whole, may do more.
+A table, so that what is not in it does not run. Upscalers and networks of coordinates are computed in tiles:
+what they do to pictures has to be the same wherever a pixel lies, and to heed its neighbourhood alone. Their
+operators therefore keep pictures in place (`values.Place`); structures, which are computed whole, may do
+more, and so may be done to codes, which lie nowhere.
 """
 
 import math
@@ -23,6 +24,7 @@ Ints: TypeAlias = tuple[int, ...]
 Numbers: TypeAlias = npt.NDArray[Any]
 Check: TypeAlias = Callable[[Attribute], bool]
 
+_ORIGINS = (Origin.PICTURE, Origin.CODE, Origin.SIZES, Origin.WEIGHTS)
 _LARGEST_AXIS = 1 << 31
 _MOST_PADDING = 64
 _MOST_AXES = 5
@@ -30,7 +32,10 @@ _MOST_AXES = 5
 
 @dataclass(frozen=True)
 class Call:
-    """A node with what is known of its inputs; None for those left out. `tiled`: in an upscaler."""
+    """A node with what is known of its inputs; None for those left out.
+
+    `tiled`: in an upscaler, or of coordinates.
+    """
 
     node: Node
     inputs: Sequence[Value | None]
@@ -81,7 +86,7 @@ class Call:
     def origin(self) -> Origin:
         """Of the output: a picture if any input is one."""
         origins = {value.origin for value in self.present}
-        return next(one for one in (Origin.PICTURE, Origin.SIZES, Origin.WEIGHTS) if one in origins)
+        return next(one for one in _ORIGINS if one in origins)
 
 
 @dataclass(frozen=True)
@@ -265,7 +270,7 @@ def _common_place(call: Call, shape: Ints) -> Place | None:
     first = pictures[0]
     for value in call.present:
         if value.place is None:
-            is_uniform = value.origin is Origin.WEIGHTS and set(value.shape[-2:]) <= {1}
+            is_uniform = value.origin in (Origin.WEIGHTS, Origin.CODE) and set(value.shape[-2:]) <= {1}
         else:
             is_uniform = value.shape[2:] == shape[2:] and _aligned(value.place, first.place)
         if not is_uniform:
@@ -579,6 +584,18 @@ def _reshaped(value: Value, shape: Ints) -> Value:
     return replace(value, shape=shape, numbers=numbers)
 
 
+def _renumbered(call: Call) -> Value:
+    """Reshape: of codes."""
+    value, wanted = call[0], call.ints(1)
+    sides = [value.shape[index] if side == 0 else side for index, side in enumerate(wanted)]
+    if sides.count(-1) == 1:
+        known = -math.prod(sides)
+        sides[sides.index(-1)] = value.size // known if known else 0
+    if math.prod(sides) != value.size or min(sides, default=1) < 1:
+        raise NetworkError(f"cannot make {wanted} of {value}")
+    return _reshaped(value, tuple(sides))
+
+
 def _expanded(call: Call) -> Value:
     _expect_float(call, 0)
     shape = _broadcast(call[0].shape, tuple(call.ints(1)))
@@ -680,6 +697,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Clip": Operator((1, 3), _NONE, _clipped),
     "Concat": Operator((1, 64), {"axis": _integer(-_MOST_AXES, _MOST_AXES)}, _joined),
     "Conv": Operator((2, 3), _CONV, _convolved),
+    "Cos": Operator((1, 1), _NONE, _same, work=16),
     "ConvTranspose": Operator((2, 3), _CONV_TRANSPOSE, _spread),
     "DepthToSpace": Operator((1, 1), {"blocksize": _integer(2, 4), "mode": _one_of("DCR", "CRD")}, _shuffled),
     "Div": Operator((2, 2), _NONE, _combined),
@@ -688,6 +706,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Identity": Operator((1, 1), _NONE, _identity),
     "InstanceNormalization": Operator((3, 3), {"epsilon": _number(1e-12, 1)}, _normalised, on_pictures=False),
     "LeakyRelu": Operator((1, 1), {"alpha": _number(-1e4, 1e4)}, _same),
+    "Log": Operator((1, 1), _NONE, _same, work=16),
     "Max": Operator((2, 2), _NONE, _combined),
     "Min": Operator((2, 2), _NONE, _combined),
     "Mul": Operator((2, 2), _NONE, _combined),
@@ -697,11 +716,13 @@ OPERATORS: Mapping[str, Operator] = {
     "ReduceMean": Operator((2, 2), _REDUCE, _reduced, on_pictures=False),
     "ReduceSum": Operator((2, 2), _REDUCE, _reduced, on_pictures=False),
     "Relu": Operator((1, 1), _NONE, _same),
+    "Reshape": Operator((2, 2), {"allowzero": _integer(0, 0)}, _renumbered, on_pictures=False),
     "Resize": Operator((3, 4), _RESIZE, _resized, work=16),
     "Shape": Operator(
         (1, 1), {"start": _integer(-_MOST_AXES, _MOST_AXES), "end": _integer(-_MOST_AXES, _MOST_AXES)}, _shape
     ),
     "Sigmoid": Operator((1, 1), _NONE, _same, work=16),
+    "Sin": Operator((1, 1), _NONE, _same, work=16),
     "Slice": Operator((3, 5), _NONE, _cut),
     "Sqrt": Operator((1, 1), _NONE, _same, work=4),
     "Squeeze": Operator((1, 2), _NONE, _squeezed, on_pictures=False),

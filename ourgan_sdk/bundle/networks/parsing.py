@@ -51,6 +51,7 @@ _LONGEST_NAME = 512
 _MOST_AXES = 5
 _MOST_CHANNELS = 4096
 _LARGEST_AXIS = 1 << 31
+_CODE_AXES = (1, 2)
 _OPSETS = range(18, 21)
 """From the first in which the operators allowed have one form to the latest that bundles were written in."""
 _IR_VERSIONS = range(8, 11)
@@ -132,10 +133,14 @@ class Weight:
 
 @dataclass(frozen=True)
 class Graph:
-    """All of a network: the channels of its inputs, float32 (1, channels, any, any), and what is done."""
+    """All of a network: the channels of its inputs, float32 (1, channels, any, any), and what is done.
+
+    `codes` are inputs that lie nowhere in a picture, float32, with their shapes: (n,) or (1, n).
+    """
 
     opset: int
     inputs: Mapping[str, int]
+    codes: Mapping[str, tuple[int, ...]]
     output: str
     weights: Mapping[str, Weight]
     nodes: Sequence[Node]
@@ -163,8 +168,10 @@ def serialise(graph: Graph) -> bytes:
     whole = model.graph
     whole.name = "network"
     for name, channels in graph.inputs.items():
-        _write_picture(whole.input.add(name=name), channels)
-    _write_picture(whole.output.add(name=graph.output), COLORS)
+        _write_input(whole.input.add(name=name), (1, channels, None, None))
+    for name, shape in graph.codes.items():
+        _write_input(whole.input.add(name=name), shape)
+    _write_input(whole.output.add(name=graph.output), (1, COLORS, None, None))
     for name, weight in graph.weights.items():
         whole.initializer.add(name=name, data_type=weight.dtype, dims=weight.shape, raw_data=weight.data)
     for node in graph.nodes:
@@ -245,7 +252,9 @@ def _graph(model: "ModelProto") -> Graph:
     graph = model.graph
     _check_fields(graph, "the graph")
     _check_counts(graph)
-    inputs = {_name(end, "an input"): _channels(end) for end in graph.input}
+    ends = {_name(end, "an input"): end for end in graph.input}
+    inputs = {name: _channels(end) for name, end in ends.items() if _rank(end) not in _CODE_AXES}
+    codes = {name: _code(end) for name, end in ends.items() if _rank(end) in _CODE_AXES}
     outputs = {_name(end, "an output"): _channels(end) for end in graph.output}
     if len(outputs) != 1 or {*outputs.values()} - {COLORS, None}:
         raise NetworkError(f"expected one output of {COLORS} channels, found {list(outputs.values())}")
@@ -254,9 +263,9 @@ def _graph(model: "ModelProto") -> Graph:
     known = {name: channels for name, channels in inputs.items() if channels is not None}
     if len(known) < len(inputs):
         raise NetworkError("has an input that does not say its number of channels")
-    if len(known.keys() | weights.keys()) < len(graph.input) + len(graph.initializer):
+    if len(ends.keys() | weights.keys()) < len(graph.input) + len(graph.initializer):
         raise NetworkError("has two inputs or weights of one name")
-    parsed = Graph(opsets[0], known, next(iter(outputs)), weights, nodes)
+    parsed = Graph(opsets[0], known, codes, next(iter(outputs)), weights, nodes)
     _check_names(parsed)
     return parsed
 
@@ -269,7 +278,7 @@ def _check_counts(graph: "GraphProto") -> None:
 
 def _check_names(graph: Graph) -> None:
     """Raise NetworkError unless every name is given once, before it is read, and is read."""
-    given = {*graph.inputs, *graph.weights}
+    given = {*graph.inputs, *graph.codes, *graph.weights}
     for node in graph.nodes:
         for name in node.inputs:
             if name and name not in given:
@@ -281,7 +290,7 @@ def _check_names(graph: Graph) -> None:
     for node in graph.nodes:
         if node.output not in read:
             raise NetworkError(f"{node}: gives {node.output!r}, which nothing reads")
-    for name in (*graph.inputs, *graph.weights):
+    for name in (*graph.inputs, *graph.codes, *graph.weights):
         if name not in read:
             raise NetworkError(f"has {name!r}, which nothing reads")
     if graph.output not in {node.output for node in graph.nodes}:
@@ -332,6 +341,31 @@ def _channels(end: "ValueInfoProto") -> int | None:
             f"{end.type.tensor_type.elem_type} {tuple(shape)}"
         )
     return shape[1]
+
+
+def _rank(end: "ValueInfoProto") -> int:
+    return len(end.type.tensor_type.shape.dim)
+
+
+def _code(end: "ValueInfoProto") -> tuple[int, ...]:
+    """The shape of an input that is float32 (n,) or (1, n)."""
+    where = f"{_shown(end.name)}, an input"
+    for message in (end, end.type, end.type.tensor_type, end.type.tensor_type.shape):
+        _check_fields(message, where)
+    dimensions = end.type.tensor_type.shape.dim
+    for dimension in dimensions:
+        _check_fields(dimension, where)
+    shape = tuple(dimension.dim_value for dimension in dimensions)  # 0 where it does not say
+    if (
+        end.type.tensor_type.elem_type != FLOAT
+        or shape[:-1] not in ((), (1,))
+        or not 1 <= shape[-1] <= _MOST_CHANNELS
+    ):
+        raise NetworkError(
+            f"{where}: expected float32 (n,) or (1, n), n from 1 to {_MOST_CHANNELS}, found type "
+            f"{end.type.tensor_type.elem_type} {shape}"
+        )
+    return shape
 
 
 def _weight(tensor: "TensorProto") -> Weight:
@@ -388,10 +422,10 @@ def _decoded(text: bytes, where: str) -> str:
         raise NetworkError(f"{where}: is no UTF-8: {_shown(text)}") from error
 
 
-def _write_picture(end: "ValueInfoProto", channels: int) -> None:
+def _write_input(end: "ValueInfoProto", shape: Sequence[int | None]) -> None:
     tensor = end.type.tensor_type
     tensor.elem_type = FLOAT
-    for length in (1, channels, None, None):
+    for length in shape:
         tensor.shape.dim.add(**({} if length is None else {"dim_value": length}))
 
 

@@ -20,12 +20,13 @@ class Origin(Enum):
 
     WEIGHTS = "weights"
     SIZES = "sizes"
+    CODE = "a code"  # which lies nowhere in a picture: it says the same of all of it
     PICTURE = "a picture"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor of an upscaler lies with respect to the whole picture it is computed from.
+    """Where a tensor of a network in tiles lies with respect to the whole picture it is computed from.
 
     It holds the rows from `top` and the columns from `left` on of that picture, enlarged `scale` times, and
     every pixel of it depends on inputs that are at most `radius` input pixels away.

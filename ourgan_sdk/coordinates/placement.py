@@ -1,0 +1,175 @@
+"""Where a canvas lies with respect to a picture's square, level by level, and how its cells are tiled.
+
+The square is [0, 1] x [0, 1], y pointing down and x to the right: what every learned picture showed. How many
+pixels of a canvas its side has is the canvas's scale. It lies in the middle of the canvas; along the longer
+side, and where the extent is more than 1, the network goes on beyond what it has seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._core import Box, Grid, plan_grid
+from ..arrays import Tensor
+from ..bundle import Coordinates
+from ..errors import SizeError
+from ..system.lazy import lazy
+
+__all__ = ["CellLevel", "Placement", "place"]
+
+_CHANNELS = 3
+_AXES = 2
+
+_BAND_BYTES = 12
+"""Bytes of bands per pixel: as behind a pass."""
+
+_LARGEST_WINDOW = 1 << 20
+"""Pixels of a window at most, so that a small part of a picture never takes very many more."""
+
+_LEAST_BANDS = 4
+_HALOS_PER_BAND = 32
+"""Of a level in its file: as of a pass."""
+
+_LARGEST_REACH = 1 << 22
+"""Pixels from the square's corner to the farthest that is made: float32 tells quarters of them apart."""
+
+_LARGEST_REDUCED = 1 << 14
+"""Pixels per side of what is made in order to be reduced: at scales below those that a network has seen."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CellLevel:
+    """A level of a canvas of `canvas` (height, width), of whose pixels one here covers `step` per side.
+
+    `side` is that of the square, in pixels of the canvas. Cells of `record.stride` pixels per side are
+    counted from the level's upper left corner on.
+    """
+
+    record: Coordinates
+    canvas: Size
+    side: float
+    step: int
+
+    @property
+    def size(self) -> Size:
+        """(height, width) in pixels; what the last ones have beyond the canvas is made as well."""
+        height, width = (-(-length // self.step) for length in self.canvas)
+        return height, width
+
+    @property
+    def scale(self) -> int:
+        """Pixels per side that a cell becomes."""
+        return self.record.stride
+
+    @property
+    def cells(self) -> Size:
+        """(height, width) in cells."""
+        height, width = (-(-length // self.record.stride) for length in self.size)
+        return height, width
+
+    @property
+    def square_side(self) -> float:
+        """Of the square, in pixels of the level: the scale that the network is told."""
+        return self.side / self.step
+
+    def coordinates(self, window: Box) -> Tensor:
+        """(1, 2, h, w) float32: y and x of the centres of the cells in `window`, which may leave the picture.
+
+        Computed in float64 from each cell's own number and rounded once: a cell has the same bits in every
+        window.
+        """
+        y = self._centres(0, window.y0, window.y1)
+        x = self._centres(1, window.x0, window.x1)
+        grid = np.empty((1, _AXES, window.height, window.width), np.float32)
+        grid[0, 0], grid[0, 1] = y[:, np.newaxis], x
+        return grid
+
+    def _centres(self, axis: int, first: int, last: int) -> npt.NDArray[np.float64]:
+        cells = np.arange(first, last, dtype=np.float64)
+        begins = (self.canvas[axis] - self.side) / 2
+        return ((cells + 0.5) * (self.record.stride * self.step) - begins) / self.side
+
+    def plan(self, budget: int) -> Grid:
+        """The grid of cells whose windows take `budget` bytes at most; raises BudgetError."""
+        height, width = self.cells
+        halo = self.record.halo
+        rows = max(1, min(_LEAST_BANDS, height // (_HALOS_PER_BAND * max(1, halo))))
+        largest = max(_LARGEST_WINDOW // self.record.stride**2, (2 * halo + 1) ** 2)
+        return plan_grid(
+            height,
+            width,
+            halo,
+            budget,
+            pixel_bytes=self._cell_bytes,
+            row_bytes=self._row_bytes,
+            max_pixels=largest,
+            least_rows=rows,
+        )
+
+    def bytes(self, window_height: int, window_width: int) -> int:
+        """Memory that a window of so many cells takes, with the bands that are made of it."""
+        return window_height * (window_width * self._cell_bytes + self._row_bytes)
+
+    @property
+    def _cell_bytes(self) -> int:
+        """Of activations, input and output."""
+        pixel = self.record.bytes_per_pixel + 4 * _CHANNELS
+        return self.record.stride**2 * pixel + 4 * _AXES
+
+    @property
+    def _row_bytes(self) -> int:
+        """Of the bands that a row of cells becomes."""
+        return _BAND_BYTES * self.record.stride**2 * self.cells[1]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A canvas of `size` (height, width) whose shorter side is `extent` squares long."""
+
+    record: Coordinates
+    size: Size
+    extent: float
+
+    @property
+    def side(self) -> float:
+        """Of the square, in pixels: the scale."""
+        return min(self.size) / self.extent
+
+    @lazy
+    def levels(self) -> Sequence[CellLevel]:
+        """The canvas and, each half as large, its coarser levels, down to the smallest scale learned."""
+        steps = [1]
+        while self.side / (2 * steps[-1]) >= self.record.patch:
+            steps.append(2 * steps[-1])
+        return [CellLevel(self.record, self.size, self.side, step) for step in steps]
+
+
+def place(record: Coordinates, size: Size, extent: float | None) -> tuple[Placement, int]:
+    """Where a canvas of `size` (height, width) lies, by default one square across; how often it is halved.
+
+    At scales below the smallest one that the network has seen, a canvas is made twice as large, or four
+    times, ..., and reduced: the placement is that of the larger one. Raises SizeError where that, or the
+    canvas, is too large.
+    """
+    extent = 1.0 if extent is None else extent
+    placement, doublings = Placement(record, size, extent), 0
+    while placement.side < record.patch:
+        doublings += 1
+        height, width = (length << doublings for length in size)
+        placement = Placement(record, (height, width), extent)
+    height, width = placement.size
+    if doublings and max(height, width) > _LARGEST_REDUCED:
+        raise SizeError(
+            f"{size[1]} x {size[0]} at an extent of {extent:g} would be reduced from {width} x {height}: the "
+            f"network makes at least {record.patch} pixels of a square; give more pixels, or less extent"
+        )
+    if (max(height, width) + placement.side) / 2 > _LARGEST_REACH:
+        raise SizeError(
+            f"coordinates of float32 do not tell the pixels of {width} x {height} apart: expected at most "
+            f"{_LARGEST_REACH} from a corner of the picture's square"
+        )
+    return placement, doublings
