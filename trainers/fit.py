@@ -4,6 +4,7 @@ python -m trainers.fit photo.jpg                      -> photo.ourgan
 python -m trainers.fit photo.jpg --preset draft -o sunset.ourgan
 python -m trainers.fit photo.jpg --family singan      a structure of SinGAN's, by the preset singan
 python -m trainers.fit photo.jpg --preset highres     the same, by another of its presets
+python -m trainers.fit photo.jpg --family consingan   a structure of ConSinGAN's
 python -m trainers.fit --resume runs/photo-standard   goes on where a run was stopped
 python -m trainers.fit photo.jpg --init RealESRGAN_x4plus.pth   fine-tunes its upscalers (Algorithm 3)
 """
@@ -66,7 +67,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="what kind of structure (default: the preset's; else ourgan)",
     )
     parser.add_argument(
-        "--preset", choices=sorted(PRESETS), help="default: standard; with --family singan: singan"
+        "--preset",
+        choices=sorted(PRESETS),
+        help="default: standard; with another --family: its own, of the same name",
     )
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"

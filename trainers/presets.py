@@ -1,12 +1,15 @@
 """The presets: every number that training uses, in one place.
 
 ``paper`` holds OUR-GAN's Tables 3 and 4 (arXiv 2202.13799), and HP-VAE-GAN's and ESRGAN's public defaults
-where those tables are silent. ``standard`` and ``draft`` say what they change and why. The other family of
-structures is SinGAN's (Shaham, Dekel, Michaeli, ICCV 2019): ``singan`` holds that paper's values and its
-code's, ``highres`` High-Res-SinGAN's (Son, Rehman, Solzbacher), ``singan-draft`` takes minutes.
+where those tables are silent. ``standard`` and ``draft`` say what they change and why. ``hpvaegan`` is
+HP-VAE-GAN itself (Gur, Benaim, Wolf, NeurIPS 2020), which the paper's structure is made from.
 
-What even these do otherwise than their sources stands in :mod:`trainers.structures.ourgan` and
-:mod:`trainers.structures.singan`, for structures; for upscalers:
+Other families of structures are SinGAN's (Shaham, Dekel, Michaeli, ICCV 2019): ``singan`` holds that paper's
+values and its code's, ``highres`` High-Res-SinGAN's (Son, Rehman, Solzbacher); and ConSinGAN's (Hinz, Fisher,
+Wang, Wermter, WACV 2021): ``consingan``. What ends in ``-draft`` takes minutes.
+
+What even these do otherwise than their sources stands in :mod:`trainers.structures.ourgan`,
+:mod:`trainers.structures.singan` and :mod:`trainers.structures.consingan`, for structures; for upscalers:
 
 - Algorithm 2's two phases share the 100,000 iterations of Table 4, half each: the paper has no other number.
   From pre-trained weights on (``--init``, Algorithm 3) there is the second alone, 50,000, and the rate is
@@ -27,11 +30,12 @@ from typing import Any, ClassVar, Literal, TypeVar
 from .networks.coordinates import Padding
 from .networks.rrdb import SCALE
 from .networks.singan import NoisePadding
-from .networks.structure import Upsampling
+from .networks.structure import Normalisation, Upsampling
 from .networks.upscalers import UpscalerSize
-from .pyramid import scale_sizes, singan_sizes
+from .pyramid import consingan_sizes, scale_sizes, singan_sizes
 
-Family = Literal["ourgan", "singan"]
+Family = Literal["ourgan", "singan", "consingan"]
+NoiseSource = Literal["enlarged", "generated"]
 Precision = Literal["fp32", "bf16"]
 T = TypeVar("T")
 
@@ -56,6 +60,8 @@ class StructureConfig:
     vertical_coordinates: bool = True  # off for textures, which have no above and below
     padding: Padding = "zeros"
     upsampling: Upsampling = "bilinear"  # between scales (HP-VAE-GAN)
+    tanh: bool = False  # on what every scale makes (HP-VAE-GAN)
+    normalisation: Normalisation = "sample"  # over each sample, or over a step's batch (HP-VAE-GAN)
     precision: Precision = "fp32"  # in which the patch-GAN scales' convolutions compute
     vae_steps: int = 5000
     gan_steps: int = 5000
@@ -74,6 +80,9 @@ class StructureConfig:
     adversarial: float = 1.0
     gradient_penalty: float = 0.1  # (HP-VAE-GAN)
     noise: float = 0.1  # z_m's deviation per RMSE of the scale's reconstruction and sample (HP-VAE-GAN)
+    # Which reconstruction that is: the one that a patch-GAN scale starts from; or the one that any scale
+    # makes before its first step, so that patch-VAE scales have noise in samples as well (HP-VAE-GAN's code).
+    noise_source: NoiseSource = "enlarged"
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """(height, width) of every scale for a photograph of these, coarsest first."""
@@ -139,7 +148,49 @@ class SinganConfig:
         return round(self.steps(scale) * (1 - self.final_share))
 
 
-AnyStructureConfig = StructureConfig | SinganConfig
+@dataclass(frozen=True)
+class ConsinganConfig:
+    """A structure of ConSinGAN's. Values are the paper's, and its code's where the paper has none."""
+
+    family: ClassVar[Family] = "consingan"
+
+    long_side: int = 250  # pixels of the finest stage
+    short_side: int = 25  # pixels of the coarsest
+    stages: int = 6
+    together: int = 3  # stages that are trained at a time, the newest of them
+    older_rate: float = 0.1  # times the learning rate, per stage that one is older than the newest
+    channels: int = 64  # of all stages, and of the critic
+    layers: int = 3  # convolutions of a stage
+    stage_steps: int = 2000
+    critic_steps: int = 3  # of each training step, and then
+    generator_steps: int = 3  # along one gradient
+    learning_rate: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    final_share: float = 0.2  # of a stage's steps, at their end, that are taken at
+    final_rate: float = 0.1  # times the learning rate
+    reconstruction: float = 10.0
+    gradient_penalty: float = 0.1
+    noise: float = 0.1  # z_m's deviation per RMSE of the reconstruction that the new stage makes
+
+    @property
+    def smallest_side(self) -> int:
+        """Pixels that the short side of every stage has at least."""
+        return self.short_side
+
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """(height, width) of every stage for a photograph of these, coarsest first."""
+        return consingan_sizes(height, width, self.long_side, self.short_side, self.stages)
+
+    def steps(self, scale: int) -> int:  # noqa: ARG002 - as other families have them
+        """Training steps of one stage."""
+        return self.stage_steps
+
+    def final_step(self, scale: int) -> int:
+        """The first of a stage's steps that are taken at ``final_rate``."""
+        return round(self.steps(scale) * (1 - self.final_share))
+
+
+AnyStructureConfig = StructureConfig | SinganConfig | ConsinganConfig
 
 
 @dataclass(frozen=True)
@@ -249,7 +300,11 @@ def _make(kind: type[T], values: object) -> T:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-STRUCTURES: dict[Family, type[AnyStructureConfig]] = {"ourgan": StructureConfig, "singan": SinganConfig}
+STRUCTURES: dict[Family, type[AnyStructureConfig]] = {
+    "ourgan": StructureConfig,
+    "singan": SinganConfig,
+    "consingan": ConsinganConfig,
+}
 
 PAPER_STRUCTURE = StructureConfig()
 PAPER = Preset("paper", PAPER_STRUCTURE, UpscalerConfig())
@@ -327,6 +382,32 @@ DRAFT = Preset(
     replace(STANDARD.upscaler, l1_steps=800, tuning_l1_steps=0, gan_steps=100, averaging=50),
 )
 
+# What OUR-GAN's structure is made from, and compared with (Table 2): Table 3 without vertical coordinates,
+# and with what else the public code does. There the coarsest scale has 32 pixels; here 26, as in Table 3.
+HPVAEGAN_STRUCTURE = replace(
+    PAPER_STRUCTURE,
+    vertical_coordinates=False,
+    tanh=True,
+    normalisation="batch",
+    noise_source="generated",
+)
+HPVAEGAN = Preset("hpvaegan", HPVAEGAN_STRUCTURE, STANDARD.upscaler)
+
+# The draft's sizes, channels and steps, and otherwise as HP-VAE-GAN.
+HPVAEGAN_DRAFT_STRUCTURE = replace(
+    HPVAEGAN_STRUCTURE,
+    long_side=DRAFT_STRUCTURE.long_side,
+    scales=DRAFT_STRUCTURE.scales,
+    channels=DRAFT_STRUCTURE.channels,
+    latent=DRAFT_STRUCTURE.latent,
+    encoder_blocks=DRAFT_STRUCTURE.encoder_blocks,
+    vae_steps=DRAFT_STRUCTURE.vae_steps,
+    gan_steps=DRAFT_STRUCTURE.gan_steps,
+    decay=DRAFT_STRUCTURE.decay,
+    precision=DRAFT_STRUCTURE.precision,
+)
+HPVAEGAN_DRAFT = Preset("hpvaegan-draft", HPVAEGAN_DRAFT_STRUCTURE, DRAFT.upscaler)
+
 # For a GPU: on one CPU core a step takes 0.08 to 7.3 s, coarsest to finest scale; all take some nine hours.
 SINGAN_STRUCTURE = SinganConfig()
 SINGAN = Preset("singan", SINGAN_STRUCTURE, STANDARD.upscaler)
@@ -352,8 +433,29 @@ HIGHRES_STRUCTURE = replace(
 )
 HIGHRES = Preset("highres", HIGHRES_STRUCTURE, STANDARD.upscaler)
 
-PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER, SINGAN_DRAFT, SINGAN, HIGHRES)}
-DEFAULTS: dict[Family, str] = {"ourgan": "standard", "singan": "singan"}
+# For a GPU.
+CONSINGAN_STRUCTURE = ConsinganConfig()
+CONSINGAN = Preset("consingan", CONSINGAN_STRUCTURE, STANDARD.upscaler)
+
+CONSINGAN_DRAFT_STRUCTURE = replace(
+    CONSINGAN_STRUCTURE,
+    long_side=96,  # as much as standard's structure has
+    stages=4,  # six would lie 1.1 to 1.4 apart
+    channels=32,
+    stage_steps=500,
+    critic_steps=1,  # a third of the time per step
+)
+CONSINGAN_DRAFT = Preset("consingan-draft", CONSINGAN_DRAFT_STRUCTURE, DRAFT.upscaler)
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        *(DRAFT, STANDARD, PAPER, HPVAEGAN_DRAFT, HPVAEGAN),
+        *(SINGAN_DRAFT, SINGAN, HIGHRES),
+        *(CONSINGAN_DRAFT, CONSINGAN),
+    )
+}
+DEFAULTS: dict[Family, str] = {"ourgan": "standard", "singan": "singan", "consingan": "consingan"}
 """The name of each family's preset where none is asked for."""
 
 

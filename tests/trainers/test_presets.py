@@ -1,6 +1,7 @@
 """The presets against their sources, value by value, and how a command chooses among them.
 
-`paper`: OUR-GAN's Tables 3 and 4 (arXiv 2202.13799). `singan`: SinGAN (ICCV 2019) and its code.
+`paper`: OUR-GAN's Tables 3 and 4 (arXiv 2202.13799). `singan`: SinGAN (ICCV 2019) and its code. `consingan`:
+ConSinGAN (WACV 2021) and its code. `hpvaegan`: in test_hpvaegan.
 """
 
 import json
@@ -12,6 +13,8 @@ import pytest
 from trainers import fit
 from trainers.networks import UpscalerSize, size_of
 from trainers.presets import (
+    CONSINGAN,
+    CONSINGAN_DRAFT,
     DEFAULTS,
     DRAFT,
     HIGHRES,
@@ -76,6 +79,24 @@ SINGAN_VALUES = {
     "layers": 5,
     "padding": "zeros",
     "scale_steps": 2000,
+    "critic_steps": 3,
+    "generator_steps": 3,
+    "learning_rate": 5e-4,
+    "betas": (0.5, 0.999),
+    "final_rate": 0.1,
+    "reconstruction": 10,
+    "gradient_penalty": 0.1,
+    "noise": 0.1,
+}
+CONSINGAN_VALUES = {
+    "long_side": 250,
+    "short_side": 25,
+    "stages": 6,
+    "together": 3,
+    "older_rate": 0.1,
+    "channels": 64,
+    "layers": 3,
+    "stage_steps": 2000,
     "critic_steps": 3,
     "generator_steps": 3,
     "learning_rate": 5e-4,
@@ -188,6 +209,17 @@ def test_singan_lowers_the_rate_after_1600_of_2000_steps() -> None:
     }
 
 
+@pytest.mark.parametrize(("name", "value"), CONSINGAN_VALUES.items())
+def test_consingan(name: str, value: Any) -> None:
+    assert getattr(CONSINGAN.structure, name) == value
+
+
+def test_consingan_lowers_the_rate_at_four_fifths() -> None:
+    assert {CONSINGAN.structure.final_step(m) for m in range(6)} == {1600}
+    structure = CONSINGAN_DRAFT.structure
+    assert structure.final_step(0) == round(0.8 * structure.steps(0))
+
+
 def test_what_high_res_singan_does_otherwise() -> None:
     structure = HIGHRES.structure
     assert (structure.long_side, structure.layers, structure.decay) == (500, 10, 0.1)
@@ -202,7 +234,8 @@ def test_what_high_res_singan_does_otherwise() -> None:
 
 
 def test_families() -> None:
-    assert names_of("ourgan") == ["draft", "paper", "standard"]
+    assert names_of("ourgan") == ["draft", "hpvaegan", "hpvaegan-draft", "paper", "standard"]
+    assert names_of("consingan") == ["consingan", "consingan-draft"]
     assert names_of("singan") == ["highres", "singan", "singan-draft"]
     assert {PRESETS[name].family for name in DEFAULTS.values()} == set(DEFAULTS)
     assert all(PRESETS[name].family == family for family, name in DEFAULTS.items())
@@ -212,7 +245,7 @@ def test_families() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
-def test_presets_of_either_family_survive_json(preset: Preset) -> None:
+def test_presets_of_all_families_survive_json(preset: Preset) -> None:
     assert Preset.from_dict(json.loads(json.dumps(preset.as_dict()))) == preset
 
 
@@ -220,7 +253,7 @@ def test_presets_of_either_family_survive_json(preset: Preset) -> None:
     ("change", "message"),
     [
         ({"family": None}, "Preset lacks family"),
-        ({"family": "consingan"}, "Preset has an unknown family 'consingan'"),
+        ({"family": "sivgan"}, "Preset has an unknown family 'sivgan'"),
         ({"family": ["singan"]}, "Preset has an unknown family"),
         ({"family": "ourgan"}, "StructureConfig lacks"),
         ({"author": "me"}, "Preset has an unknown author"),
@@ -238,6 +271,7 @@ def test_families_of_other_versions_are_refused(change: dict[str, Any], message:
         ("", "standard"),
         ("--family ourgan", "standard"),
         ("--family singan", "singan"),
+        ("--family consingan", "consingan"),
         ("--preset highres", "highres"),
         ("--family singan --preset singan-draft", "singan-draft"),
         ("--family ourgan --preset draft", "draft"),
@@ -256,7 +290,8 @@ def test_the_family_is_the_presets_and_the_preset_the_familys(options: str, name
         ),
         (
             "photo.jpg --family ourgan --preset singan",
-            "--preset singan is of the family singan; ourgan has draft, paper, standard",
+            "--preset singan is of the family singan; "
+            "ourgan has draft, hpvaegan, hpvaegan-draft, paper, standard",
         ),
         ("photo.jpg --family singan --texture", "structures of the family singan have none"),
         ("photo.jpg --preset highres --texture", "structures of the family singan have none"),

@@ -138,14 +138,14 @@ def describe_structure(model: Model) -> bundle.Structure:
         file="structure.onnx",
         scales=scales,
         margin=model.network.margin,
-        starts=True,
+        starts=model.network.takes_starts,
         reconstruction=RECONSTRUCTION,
     )
 
 
 @torch.no_grad()
 def reconstruction(model: Model, photo: Photo) -> bytes:
-    """The noise of scale 0 that makes the photograph: the posterior's mean, or SinGAN's z*."""
+    """The noise of scale 0 that makes the photograph: the posterior's mean, SinGAN's z*, ConSinGAN's x_0."""
     pyramid = [one.to(model.device) for one in structure_pyramid(photo, model.sizes)]
     (noise,) = model.reconstruction_noises(pyramid, 1)
     return noise[0].cpu().numpy().astype("<f4").tobytes()

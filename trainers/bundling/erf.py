@@ -30,7 +30,7 @@ from ourgan_sdk.system.atomic import atomic_file
 from ourgan_sdk.system.parser import Parser
 from ourgan_sdk.system.streams import say, steady_streams, warn
 
-from ..networks import SinganStructure, Structure
+from ..networks import ResidualNet, RRDBNet
 from ..networks.rrdb import SCALE
 from ..photo import load_photo
 from ..runs.restore import RestoreError, restore_network
@@ -121,7 +121,7 @@ def measure_run(run: Run) -> None:
     photo = load_photo(run.config["photo"]["path"])
     for role in roles(preset.upscaler, preset.structure.long_side):
         network = restore_network(run.checkpoint_path(role.name)).network
-        if isinstance(network, (Structure, SinganStructure)):
+        if not isinstance(network, (ResidualNet, RRDBNet)):
             raise RestoreError(f"{run.checkpoint_path(role.name)} holds no upscaler")
         theoretical = theoretical_radius(export_upscaler(network))
         pictures = [pair.low.numpy() for pair in role.pairs(photo)]

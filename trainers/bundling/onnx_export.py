@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ourgan_sdk.engines.runtimes import import_onnxruntime
 
-from ..networks import AnyStructure, RRDBNet, SinganStructure, Structure, Upscaler
+from ..networks import AnyStructure, ResidualNet, RRDBNet, Upscaler
 from ..networks.structure import Start
 from ..runs.restore import restore_network
 from .strips import STRIPS, run_tail_in_strips
@@ -61,6 +61,7 @@ def export_structure(network: AnyStructure, sizes: Sequence[tuple[int, int]]) ->
     module = StructureForExport(network).eval()
     device = next(network.parameters()).device
     around, last = 2 * network.margin, len(sizes) - 1
+    starting = last if network.takes_starts else 0
 
     def example(grow: int) -> tuple[list[Tensor], list[Start]]:
         grown = [(h + grow, w + 2 * grow) for h, w in sizes]
@@ -70,7 +71,7 @@ def export_structure(network: AnyStructure, sizes: Sequence[tuple[int, int]]) ->
         ]
         starts = [
             (torch.rand(1, 3, *size, device=device), torch.rand(1, 1, *size, device=device))
-            for size in grown[:last]
+            for size in grown[:starting]
         ]
         return noises, starts
 
@@ -78,17 +79,17 @@ def export_structure(network: AnyStructure, sizes: Sequence[tuple[int, int]]) ->
         return [*noises, *(tensor for start in starts for tensor in start)]
 
     names = [f"noise_{m}" for m in range(last + 1)]
-    names += [f"{what}_{m}" for m in range(last) for what in ("given", "share")]
+    names += [f"{what}_{m}" for m in range(starting) for what in ("given", "share")]
     sides = [{2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}] * (last + 1)
-    shapes = [sides, [(side, side) for side in sides[:last]]]
-    model = _export(module, example(0), names, "picture", shapes)
+    shapes = [sides, [(side, side) for side in sides[:starting]]]
+    model = export(module, example(0), names, "picture", shapes)
     _unsqueeze_sizes(model)
     data: bytes = model.SerializeToString()
     for grow in (0, 3):
         noises, starts = example(grow)
         with torch.no_grad():
             expected = module(noises, starts)
-        _compare("structure", data, dict(zip(names, flat(noises, starts), strict=True)), expected)
+        compare("structure", data, dict(zip(names, flat(noises, starts), strict=True)), expected)
     return data
 
 
@@ -106,7 +107,7 @@ def export_upscaler(network: Upscaler, strips: int = STRIPS) -> bytes:
     network = network.eval()
     device = next(network.parameters()).device
     example = torch.rand(1, 3, 40, 56, device=device)
-    model = _export(network, (example,), ["picture"], "upscaled", [{2: "height", 3: "width"}])
+    model = export(network, (example,), ["picture"], "upscaled", [{2: "height", 3: "width"}])
     if isinstance(network, RRDBNet):
         run_tail_in_strips(model, strips)
     data: bytes = model.SerializeToString()
@@ -114,13 +115,14 @@ def export_upscaler(network: Upscaler, strips: int = STRIPS) -> bytes:
         example = torch.rand(1, 3, *size, device=device)
         with torch.no_grad():
             expected = network(example)
-        _compare("upscaler", data, {"picture": example}, expected)
+        compare("upscaler", data, {"picture": example}, expected)
     return data
 
 
-def _export(
+def export(
     module: nn.Module, arguments: tuple[object, ...], inputs: list[str], output: str, dynamic: list[object]
 ) -> onnx.ModelProto:
+    """``module`` as ONNX, its weights halved where float16 holds them; nothing of this machine is in it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
@@ -161,7 +163,8 @@ def _unsqueeze_sizes(model: onnx.ModelProto) -> None:
         model.graph.initializer.remove(one)
 
 
-def _compare(name: str, data: bytes, feeds: dict[str, Tensor], expected: Tensor) -> None:
+def compare(name: str, data: bytes, feeds: dict[str, Tensor], expected: Tensor) -> None:
+    """Raises ExportError where ONNX Runtime makes something else of ``feeds`` than ``expected``."""
     session = import_onnxruntime().InferenceSession(data, providers=["CPUExecutionProvider"])
     (got,) = session.run(None, {key: value.cpu().numpy() for key, value in feeds.items()})
     difference = float(np.abs(got - expected.cpu().numpy()).max())
@@ -176,6 +179,6 @@ def _compare(name: str, data: bytes, feeds: dict[str, Tensor], expected: Tensor)
 def export_checkpoint(path: Path) -> bytes:
     """ONNX bytes of the network in a checkpoint of ``trainers.fit``."""
     restored = restore_network(path)
-    if isinstance(restored.network, (Structure, SinganStructure)):
-        return export_structure(restored.network, restored.sizes)
-    return export_upscaler(restored.network)
+    if isinstance(restored.network, (RRDBNet, ResidualNet)):
+        return export_upscaler(restored.network)
+    return export_structure(restored.network, restored.sizes)

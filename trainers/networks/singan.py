@@ -131,6 +131,8 @@ class SinganStructure(nn.Module):
     border is, so that borders vary as much as the rest (SinGAN's code, for animations).
     """
 
+    takes_starts = True
+
     def __init__(self, widths: Sequence[int], layers: int = 5, padding: NoisePadding = "zeros") -> None:
         super().__init__()
         self.layers, self.padding = layers, padding

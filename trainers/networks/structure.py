@@ -3,10 +3,10 @@
     x_0 = G_0(z_0)
     x_m = up(x_{m-1}) + G_m(up(x_{m-1}) + z_m)
 
-There is no tanh on the sums, which HP-VAE-GAN has: this is OUR-GAN's formula; pictures are clamped once, at
-the end. ``z_0`` is a spatial latent map; ``z_m`` is zero at patch-VAE scales and noise at patch-GAN scales.
-Every scale has the same form, so that one list of noise maps describes a picture: its sizes, its aspect,
-its seed.
+There is no tanh on the sums, which HP-VAE-GAN has (``tanh``): this is OUR-GAN's formula; pictures are clamped
+once, at the end. ``z_0`` is a spatial latent map; ``z_m`` is zero at patch-VAE scales and noise at patch-GAN
+scales. Every scale has the same form, so that one list of noise maps describes a picture: its sizes, its
+aspect, its seed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .coordinates import CoordConv2d, Padding
 SLOPE = 0.2  # of every LeakyReLU (HP-VAE-GAN)
 
 Upsampling = Literal["bilinear", "bicubic"]
+Normalisation = Literal["sample", "batch"]
 
 Start = tuple[Tensor, Tensor]
 """What a scale is given: a picture (N, 3, H, W) in [-1, 1], and its share (N, 1, H, W) in [0, 1]."""
@@ -37,15 +38,19 @@ class SampleNorm(nn.Module):
     is normalised by its own statistics. With running statistics the same weights give
     washed-out, nearly equal pictures. Statistics per sample have one meaning for any batch size, and
     export to ONNX as what they are.
+
+    With ``normalisation`` "batch" the samples of a batch share their statistics, as in HP-VAE-GAN's training;
+    for one sample, as at synthesis, it is the same.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, normalisation: Normalisation = "sample") -> None:
         super().__init__()
+        self.is_shared = normalisation == "batch"
         self.weight = nn.Parameter(torch.empty(channels).normal_(1.0, 0.02))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[0] == 1:
+        if x.shape[0] == 1 or self.is_shared:
             return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, 1e-5)
         # F.instance_norm leaves the channels-last layout: a step in float32 takes a tenth longer.
         return torch.cat([self(sample[None]) for sample in x])
@@ -62,6 +67,7 @@ class Generator(nn.Module):
         *,
         vertical: bool = True,
         padding: Padding = "replicate",
+        normalisation: Normalisation = "sample",
     ) -> None:
         super().__init__()
         conv = partial(CoordConv2d, vertical=vertical, padding=padding)
@@ -69,7 +75,7 @@ class Generator(nn.Module):
         for i in range(layers + 1):
             blocks += [
                 conv(in_channels if i == 0 else channels, channels),
-                SampleNorm(channels),
+                SampleNorm(channels, normalisation),
                 nn.LeakyReLU(SLOPE),
             ]
         self.blocks = nn.Sequential(*blocks)
@@ -130,10 +136,11 @@ class Structure(nn.Module):
     """All generators G_0 .. G_M as one network: noise maps in, picture in [-1, 1] out.
 
     Pictures are float32. ``dtype`` is what generators compute in, which bfloat16 makes faster while training;
-    what is sampled and exported is float32 throughout.
+    what is sampled and exported is float32 throughout. ``tanh``: on what every scale makes.
     """
 
     margin = 0  # pixels by which a noise map is larger than its scale, on every side
+    takes_starts = True
 
     def __init__(
         self,
@@ -145,19 +152,22 @@ class Structure(nn.Module):
         vertical: bool = True,
         padding: Padding = "replicate",
         upsampling: Upsampling = "bilinear",
+        normalisation: Normalisation = "sample",
+        tanh: bool = False,
     ) -> None:
         super().__init__()
         self.noise_channels = [latent] + [3] * (scales - 1)
-        self.upsampling = upsampling
+        self.upsampling, self.tanh = upsampling, tanh
+        alike = {"vertical": vertical, "padding": padding, "normalisation": normalisation}
         self.generators = nn.ModuleList(
-            Generator(latent if m == 0 else 3, channels, layers, vertical=vertical, padding=padding)
+            Generator(latent if m == 0 else 3, channels, layers, **alike)  # type: ignore[arg-type]
             for m in range(scales)
         )
 
     def start(self, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """x_0 from z_0 (N, latent, H_0, W_0)."""
         x: Tensor = self.generators[0](noise.to(dtype))
-        return x.float()
+        return self._bounded(x.float())
 
     def step(self, m: int, previous: Tensor, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """x_m from x_{m-1} (``previous``, any size) and z_m (N, 3, H_m, W_m)."""
@@ -170,7 +180,10 @@ class Structure(nn.Module):
     def refine(self, m: int, up: Tensor, noise: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """x_m from up(x_{m-1}) and z_m, both (N, 3, H_m, W_m)."""
         residual: Tensor = self.generators[m]((up + noise).to(dtype))
-        return up + residual
+        return self._bounded(up + residual)
+
+    def _bounded(self, x: Tensor) -> Tensor:
+        return x.tanh() if self.tanh else x
 
     def forward(
         self,

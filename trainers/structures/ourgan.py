@@ -3,15 +3,17 @@
 What the paper leaves open is taken from HP-VAE-GAN. Where every preset departs from them, and why:
 
 - Normalisation takes each sample's own statistics, not the batch's (:class:`SampleNorm`): a picture must not
-  depend on what it is rendered together with.
-- No tanh on the sum of a scale, as in the paper's formula (HP-VAE-GAN has one).
+  depend on what it is rendered together with. ``hpvaegan`` trains on the batch's; rendered one by one,
+  samples have their own.
+- No tanh on the sum of a scale, as in the paper's formula (HP-VAE-GAN has one, and ``hpvaegan``).
 - Patch-GAN scales reconstruct from the posterior's mean, not from a fresh draw: the scales below are frozen,
   so that what they reconstruct is the same at every step and computed once.
 - The photograph is one picture, so the critic scores it once per step, not once per sample of the batch, and
   its spectral norms turn once per update: the mean, and so the loss, is the same.
 - The noise's amplitude is measured on the enlarged reconstruction that a scale starts from (SinGAN's
   definition); HP-VAE-GAN's code measures it behind the new generator, which is a copy of the one below and
-  has not learned its scale. Like there it is divided by the batch size.
+  has not learned its scale. Like there it is divided by the batch size. ``hpvaegan`` has that code's noise
+  (``noise_source``), of the posterior's mean and not of a draw.
 - Biases of convolutions start at zero; their weights as there (normal, deviation 0.02).
 - The scale factor is Table 3's 0.75, so that the coarsest scale of 256 pixels has 26 (26 x 17 for 3 : 2);
   HP-VAE-GAN bends its factor until the coarsest has 32.
@@ -103,6 +105,8 @@ def make_structure(config: StructureConfig) -> Structure:
     return Structure(
         *(config.scales, config.channels, config.layers, config.latent),
         upsampling=config.upsampling,
+        normalisation=config.normalisation,
+        tanh=config.tanh,
         **convolutions(config),
     )
 
@@ -140,6 +144,8 @@ class VaeScale:
         for generator in (generators[0], generators[scale]):
             generator.requires_grad_(True)
         self.optimizers = {"optimizer": adam(groups, config, config.clip)}
+        if scale > 0 and config.noise_source == "generated":
+            model.deviations[scale] = noise_deviation(model, generated(model, pyramid, scale), self.real)
 
     def step(self) -> Metrics:
         model, config = self.model, self.model.config
@@ -161,9 +167,11 @@ class VaeScale:
         """After the last step: nothing to do."""
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        return {"deviation": self.model.deviations[self.scale], **optimizers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.deviations[self.scale] = state["deviation"]  # not of what has been trained since
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state[name])
 
@@ -192,8 +200,10 @@ class GanScale:
         with torch.no_grad():
             below = model.network(model.reconstruction_noises(pyramid, scale))
             self.reconstruction_below = model.network.upsample(below, self.real)
-        rmse = F.mse_loss(self.reconstruction_below, self.real).sqrt()
-        model.deviations[scale] = config.noise * float(rmse) / config.batch
+        measured = self.reconstruction_below
+        if config.noise_source == "generated":
+            measured = generated(model, pyramid, scale)
+        model.deviations[scale] = noise_deviation(model, measured, self.real)
 
     def step(self) -> Metrics:
         reconstructed, fake = self._generate()
@@ -204,14 +214,18 @@ class GanScale:
         return {**critic_metrics, **generator_metrics}
 
     def _generate(self) -> tuple[Tensor, Tensor]:
-        """The reconstruction (1, 3, H, W) and random samples (batch, 3, H, W), run together."""
+        """The reconstruction (1, 3, H, W) and random samples (batch, 3, H, W)."""
         model, network = self.model, self.model.network
         with torch.no_grad():
             *lower, noise = model.noises(self.scale + 1, model.config.batch)
             samples_below = network.upsample(network(lower, self.dtype), noise)
-            below = torch.cat([self.reconstruction_below, samples_below])
-            noise = torch.cat([torch.zeros_like(self.real), noise])
-        pictures = network.refine(self.scale, below, noise, self.dtype)
+            nothing = torch.zeros_like(self.real)
+        parts = [(self.reconstruction_below, nothing), (samples_below, noise)]
+        if model.config.normalisation == "batch":  # each has its own statistics
+            reconstructed, fake = (network.refine(self.scale, *part, self.dtype) for part in parts)
+            return reconstructed, fake
+        below, noises = (torch.cat(both) for both in zip(*parts, strict=True))
+        pictures = network.refine(self.scale, below, noises, self.dtype)
         return pictures[:1], pictures[1:]
 
     def _train_critic(self, fake: Tensor) -> Metrics:
@@ -252,6 +266,7 @@ class GanScale:
             "critic": self.critic.state_dict(),
             "average": self.average.state_dict(),
             "done": self.done,
+            "deviation": self.model.deviations[self.scale],
             **optimizers,
         }
 
@@ -259,11 +274,24 @@ class GanScale:
         self.critic.load_state_dict(state["critic"])
         self.average.load_state_dict(state["average"])
         self.done = state["done"]
+        self.model.deviations[self.scale] = state["deviation"]  # not of what has been trained since
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state[name])
 
 
 Scale = VaeScale | GanScale
+
+
+@torch.no_grad()
+def generated(model: StructureModel, pyramid: list[Tensor], scale: int) -> Tensor:
+    """The reconstruction (1, 3, H_m, W_m) that a scale makes as it is."""
+    return model.network(model.reconstruction_noises(pyramid, scale + 1))
+
+
+def noise_deviation(model: StructureModel, reconstruction: Tensor, real: Tensor) -> float:
+    """Of z_m, where a scale's ``reconstruction`` is what it is measured on; both (1, 3, H_m, W_m)."""
+    rmse = F.mse_loss(reconstruction, real).sqrt()
+    return model.config.noise * float(rmse) / model.config.batch
 
 
 def train_structure(run: Run, photo: Photo, config: StructureConfig) -> StructureModel:
