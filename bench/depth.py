@@ -47,7 +47,7 @@ from trainers.upscalers.patches import later_sizes, make_pairs
 
 DEPTHS = (2, 4, 8, 16, 23)
 FEATURES, GROWTH = 16, 8
-BATCH = 4  # patches a step
+BATCH, PATCH = 2, 96  # patches a step, and their pixels, high resolution
 SHARES = (0.9545, 0.999)
 RADII = ("95.45 %", "99.9 %", "root mean square")
 
@@ -76,7 +76,7 @@ def main() -> None:
     )
     parser.add_argument("photo", type=Path)
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, metavar="BLOCKS")
-    parser.add_argument("--steps", type=int, default=600, help="of L1, for each network (default: 600)")
+    parser.add_argument("--steps", type=int, default=400, help="of L1, for each network (default: 400)")
     parser.add_argument("--runs", type=Path, default=Path("runs/depth"))
     parser.add_argument("--output", type=Path, default=Path("docs"), help="a folder (default: docs)")
     options = parser.parse_args()
@@ -95,7 +95,7 @@ def main() -> None:
 
 def trained_look(photo: Photo, depth: int, options: argparse.Namespace) -> Look:
     """Of the network of ``depth`` blocks, trained as far as it is not yet."""
-    config = replace(STANDARD.upscaler, batch=BATCH, precision="fp32")
+    config = replace(STANDARD.upscaler, batch=BATCH, patch=PATCH, precision="fp32")
     sizes = photograph_sizes(photo)
     directory = options.runs / f"{photo.sha256[:12]}-{options.steps}-{depth}"
     size = UpscalerSize("rrdb", FEATURES, depth, GROWTH)
