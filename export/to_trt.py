@@ -333,6 +333,8 @@ def _memory(text: str) -> int:
 def run(options: argparse.Namespace) -> None:
     """Builds, writes and reports."""
     bundle, target = pick_bundle(options.bundle, options.output)
+    if not bundle.manifest.upscalers:
+        raise OurganError(f"{bundle.path}: has no upscaler to build an engine of: it is of coordinates")
     if options.output is not None:
         trained = bundle.manifest.training is not None
         check_replaceable_bundle(target, bundle.manifest.learned, trained=trained, force=options.force)

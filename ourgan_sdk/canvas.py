@@ -198,6 +198,14 @@ class Canvas:
         return self._renderer.plan
 
     @property
+    def engine_name(self) -> str | None:
+        """What the pixels depend on that networks make in tiles; None where none does."""
+        plan = self._renderer.plan
+        if plan.passes:
+            return self._networks.opened.name
+        return self._networks.cpu_name if plan.windows else None
+
+    @property
     def description(self) -> str:
         """What it is made of, as JSON: of its file's metadata."""
         return json.dumps(self._provenance())
@@ -595,10 +603,6 @@ class Canvas:
             for grid in (*plan.grids, *plan.first_grids[:1])
         ]
 
-    def _engine_name(self) -> str:
-        """What the pixels depend on that networks make."""
-        return self._networks.opened.name if self._renderer.plan.passes else self._networks.cpu_name
-
     def _open_finished(self, path: Path, box: Box) -> contextlib.AbstractContextManager[Finished]:
         begun = begun_with(path) if self._networks.memory_limit is None else None
         if begun is not None:  # another default, when more memory was free or less
@@ -608,7 +612,7 @@ class Canvas:
         memory_limit, grids = self._begun
         picture = self._provenance(box) | {
             "dtype": self.dtype.name,
-            "engine": self._engine_name() if grids else None,
+            "engine": self.engine_name,
             "grids": grids,
         }
         shape = (box.height, box.width, _CHANNELS)

@@ -64,10 +64,10 @@ class Layouts:
         """The structure network's record, where one makes layouts."""
         return None if self.takes_patches else self._bundle.manifest.structure
 
-    def check_photograph(self, what: str) -> None:
-        """Raise BundleError where structures are of coordinates, of which `what` cannot be made."""
+    def check_photograph(self, what: str, error: type[Exception] = BundleError) -> None:
+        """Raise `error` where structures are of coordinates, of which `what` cannot be made."""
         if self._bundle.manifest.coordinates is not None:
-            raise BundleError(
+            raise error(
                 f"{self._bundle.path}: its structure is of coordinates, learned from many pictures; it takes "
                 f"a size, an extent and a seed alone: {what} needs a bundle of one photograph"
             )
@@ -127,15 +127,12 @@ class Layouts:
         start: StartingPicture | None = None,
         scale: SupportsIndex | None = None,
     ) -> Layout:
-        """`layout` with what it starts from.
-
-        Raises TypeError, ValueError, PhotographError, and BundleError where structures are of coordinates.
-        """
+        """`layout` with what it starts from; raises TypeError, ValueError and PhotographError."""
         if layout is not None and not isinstance(layout, Layout):
             raise TypeError(f"expected an ourgan_sdk.Layout, got {layout!r}")
         layout = ANY_LAYOUT if layout is None else layout
         if layout != ANY_LAYOUT or start is not None or scale is not None:
-            self.check_photograph("what is asked of the layout")
+            self.check_photograph("what is asked of the layout", ValueError)
         if start is not None or scale is not None:
             layout = self._starting(layout, start, scale)
         self._check(layout)

@@ -106,7 +106,7 @@ class Synthesizer:
 
     Where a bundle's structure is of coordinates, one network, in ONNX Runtime on the CPU, makes pictures at
     any scale: `engine`, `precision` and `device` do not matter to it. There is no photograph to make layouts,
-    films or enlargements of; asking for these raises BundleError.
+    films or enlargements of; asking for these raises BundleError, and ValueError where it is an argument.
 
     In a notebook it shows its photograph, and what the first seeds make of it.
 
@@ -401,7 +401,7 @@ class Synthesizer:
             ClosedError: The synthesizer was closed.
             RenderMemoryError, EngineMemoryError: There is no room for even the smallest tiles.
             BudgetError: The memory limit is too small for any tile.
-            BundleError: A network in the bundle is damaged, or a layout is asked for that needs a photograph.
+            BundleError: A network in the bundle is damaged.
             EngineError: No engine can be used, or it failed.
             NonFiniteError: A network gave NaN or infinity.
             OutputError: The file cannot be written.
@@ -438,8 +438,8 @@ class Synthesizer:
     ) -> Canvas:
         """A picture that renders what is read of it: `canvas[y0:y1, x0:x1]`, `canvas.save(path)`.
 
-        Arguments as for `render`. Raises SizeError, TypeError, ValueError, PhotographError, BundleError and
-        BudgetError as `render` does.
+        Arguments as for `render`. Raises SizeError, TypeError, ValueError, PhotographError and BudgetError as
+        `render` does.
         """
         width, height = check_size(width, height)
         return self._canvas(
@@ -690,7 +690,7 @@ class Synthesizer:
         self._networks.check_open()
         if self.bundle.manifest.coordinates is not None:
             if mask is not None:
-                self._layouts.check_photograph("a mask")
+                self._layouts.check_photograph("a mask", ValueError)
             return self._of_coordinates(size, seed, dtype, extent, shown=shown)
         make = functools.partial(self._canvas, size, seed, dtype, extent, layout, mask=mask, source=source)
         structure = self._layouts.source(seed, layout) if source is None else source

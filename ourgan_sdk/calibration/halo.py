@@ -17,7 +17,7 @@ from ..progress import Progress, reporting
 __all__ = ["TOLERANCE", "Calibration", "Network", "calibrate", "cut_windows", "seam_error", "tiled_output"]
 
 Network = Callable[[Tensor], Tensor]
-"""A x4 network: (1, C, h, w) float32 -> (1, C, 4h, 4w) float32."""
+"""A network in tiles: (1, C, h, w) float32 -> (1, K, s h, s w) float32, of one s; 4 for upscalers."""
 
 TOLERANCE = 0.5
 """Levels of 8 bits: what a tile may differ by, at any value, from the same place rendered whole."""
@@ -28,7 +28,6 @@ SIDES = (128, 256, 512)
 WINDOWS = 6
 """Windows of one side."""
 
-_SCALE = 4
 _LEVELS = 255
 
 
@@ -82,20 +81,22 @@ def calibrate(
 
 
 def tiled_output(network: Network, window: Tensor, halo: int) -> Tensor:
-    """`window` (1, C, h, w) enlarged as four tiles that meet in its middle; (1, C, 4h, 4w) float32.
+    """`window` (1, C, h, w) through `network` as four tiles that meet in its middle, float32.
 
     Each quarter is run with `halo` more pixels towards the middle, and its own part of the output is kept.
     """
     height, width = window.shape[2:]
-    result = np.empty((*window.shape[:2], _SCALE * height, _SCALE * width), np.float32)
+    rows = []
     for y, y_read in _halves(height, halo):
+        parts = []
         for x, x_read in _halves(width, halo):
             tile = network(np.ascontiguousarray(window[:, :, y_read, x_read]))
-            rows = slice(_SCALE * (y.start - y_read.start), _SCALE * (y.stop - y_read.start))
-            columns = slice(_SCALE * (x.start - x_read.start), _SCALE * (x.stop - x_read.start))
-            target = (..., slice(_SCALE * y.start, _SCALE * y.stop), slice(_SCALE * x.start, _SCALE * x.stop))
-            result[target] = tile[:, :, rows, columns]
-    return result
+            scale = tile.shape[2] // (y_read.stop - y_read.start)
+            down = slice(scale * (y.start - y_read.start), scale * (y.stop - y_read.start))
+            across = slice(scale * (x.start - x_read.start), scale * (x.stop - x_read.start))
+            parts.append(tile[:, :, down, across])
+        rows.append(np.concatenate(parts, 3))
+    return np.concatenate(rows, 2)
 
 
 def _halves(length: int, halo: int) -> Iterator[tuple[slice, slice]]:

@@ -2,19 +2,22 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Picture, Tensor
-from ..bundle import Erf, Manifest, Upscaler, write_bundle
+from ..bundle import Bundle, Coordinates, Erf, Manifest, Upscaler, write_bundle
 from ..bundle.replacing import FORCE_HELP, check_replaceable_bundle
+from ..calibration.coordinates import calibrate_coordinates
 from ..calibration.halo import Calibration, Network, calibrate, cut_windows
 from ..calibration.receptive_field import ERF_WINDOWS, impulse_energy, measured_erf
+from ..coordinates import place
 from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
 from ..engines.graphs.reach import theoretical_radius
+from ..engines.onnxruntime import OnnxRuntimeEngine
 from ..errors import BudgetError, OurganError, OutputError
 from ..learning import is_photograph
 from ..passes.plan import from_structure, make_plan
@@ -53,7 +56,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure every upscaler, print a table of each, and write a bundle if one was asked for.
+    """Measure every network in tiles, print a table of each, and write a bundle if one was asked for.
 
     Raises OurganError if the bundle, the photograph or the engine is not usable or a network not tileable.
     """
@@ -82,8 +85,10 @@ def run(options: argparse.Namespace) -> None:
         check_replaceable_bundle(
             output, bundle.manifest.learned, trained=trained, force=options.force or options.write
         )
-    opened = open_first(bundle, candidates(options.engine, asked), asked)
+    tell = show if output is None else say  # the table is what the command was run for, or a bundle
+    coordinates = _measured_coordinates(bundle, options, memory, tell)
     upscalers = []
+    opened = open_first(bundle, candidates(options.engine, asked), asked)
     for index, upscaler in enumerate(bundle.manifest.upscalers):
         data = bundle.network(upscaler.file).data
         if photograph is None:
@@ -94,13 +99,29 @@ def run(options: argparse.Namespace) -> None:
         calibration, erf = _measure(upscaler, network, pictures, theoretical_radius(data))
         update = {"halo": calibration.halo, "seam_error": calibration.error, "erf": erf}
         upscalers.append(upscaler.model_copy(update=update))
-        tell = show if output is None else say  # the table is what the command was run for, or a bundle
         for line in _table(bundle.manifest, index, calibration, erf, memory):
             tell(line)
     if output is not None:
-        manifest = bundle.manifest.model_copy(update={"upscalers": upscalers})
+        update = {"upscalers": upscalers, "coordinates": coordinates}
+        manifest = bundle.manifest.model_copy(update=update)
         write_bundle(output, manifest, {name: bundle.read(name) for name in manifest.files})
         say(f"written: {output}")
+
+
+def _measured_coordinates(
+    bundle: Bundle, options: argparse.Namespace, memory: int, tell: Callable[[str], None]
+) -> Coordinates | None:
+    """What the bundle says of its network of coordinates, with the halo that was measured; tells a table."""
+    record = bundle.manifest.coordinates
+    if record is None:
+        return None
+    if options.photo is not None:
+        raise OurganError("--photo: a network of coordinates sees no photograph: leave it out")
+    engine = OnnxRuntimeEngine.of(bundle.network(record.file), engine_threads(options.threads))
+    calibration = calibrate_coordinates(record.file, engine.run, record, progress=True)
+    for line in _coordinates_table(record, calibration, memory):
+        tell(line)
+    return record.model_copy(update={"halo": calibration.halo, "seam_error": calibration.error})
 
 
 def _measure(
@@ -169,6 +190,25 @@ def _table(
         row = f"  {mark + str(halo):>6}{error.maximum:12.3f}{error.p9999:14.3f}{error.share_different:14.4%}"
         for size in _COSTS_AT:
             row += f"{_recomputation(manifest, index, halo, size, memory_limit):>16}"
+        yield row
+
+
+def _coordinates_table(record: Coordinates, calibration: Calibration, memory_limit: int) -> Iterator[str]:
+    cells = f"cells of {record.stride} pixels (in the bundle: {record.halo})"
+    yield f"{record.file}: halo {calibration.halo} {cells}"
+    yield f"  {'':>6}{'seam error, 8-bit levels':>26}{'differ after':>14}{'pixels computed again at':>32}"
+    costs = [f"{width} x {height}" for width, height in _COSTS_AT]
+    yield f"  {'halo':>6}{'max':>12}{'99.99th pct.':>14}{'rounding':>14}{costs[0]:>16}{costs[1]:>16}"
+    for halo, error in calibration.errors.items():
+        mark = "*" if halo == calibration.halo else ""
+        row = f"  {mark + str(halo):>6}{error.maximum:12.3f}{error.p9999:14.3f}{error.share_different:14.4%}"
+        for width, height in _COSTS_AT:
+            placement, _ = place(record.model_copy(update={"halo": halo}), (height, width), None)
+            try:
+                cost = f"{placement.levels[0].plan(memory_limit).recomputation:.1%}"
+            except BudgetError:
+                cost = "too large"
+            row += f"{cost:>16}"
         yield row
 
 

@@ -60,6 +60,11 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print what is here and how each engine fared; raises OurganError if none can render."""
     bundle = open_source(options.bundle)
+    if not bundle.manifest.upscalers:
+        raise OurganError(
+            f"{bundle.path}: has no upscaler to try engines with: its structure is of coordinates, which "
+            "ONNX Runtime renders on the CPU"
+        )
     threads = engine_threads(options.threads)
     asked = Options(options.device, options.precision, threads, allow_plans=options.allow_plans)
     _print_machine()

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..bundle import Bundle, EngineRecord, Manifest
+from ..bundle import Bundle, Coordinates, EngineRecord, Manifest
 from ..learning import open_source
 from ..progress import RenderStats
 from ..synthesizer import Synthesizer
@@ -33,6 +33,8 @@ def run(options: argparse.Namespace) -> None:
     }
     if manifest.photograph is not None:
         lines["copied"] = _copied(bundle)
+    if manifest.coordinates is not None:
+        lines[manifest.coordinates.file] = _coordinates(manifest.coordinates)
     for upscaler in manifest.upscalers:
         seam, erf = upscaler.seam_error, upscaler.erf
         lines[upscaler.file] = (
@@ -76,7 +78,21 @@ def _training(manifest: Manifest) -> str:
     )
 
 
+def _coordinates(one: Coordinates) -> str:
+    seam = one.seam_error
+    return (
+        f"cells of {one.stride} x {one.stride} pixels, halo {one.halo} cells, code of {one.latent}, "
+        f"seam error at most {seam.maximum:g} levels, {100 * seam.share_different:.4f} % of values differ"
+    )
+
+
 def _structure(manifest: Manifest) -> str:
+    if manifest.coordinates is not None:
+        one = manifest.coordinates
+        return (
+            f"of coordinates, learned at scales of {one.patch} to {one.largest} pixels of a picture's "
+            "shorter side; at larger ones its coordinates grow finer, what it draws does not"
+        )
     if manifest.structure is None:
         height, width = manifest.base_size
         return f"of the photograph's patches, {width} x {height}"
@@ -102,6 +118,8 @@ def _copied(bundle: Bundle) -> str:
 
 
 def _detail(manifest: Manifest) -> str:
+    if manifest.coordinates is not None:
+        return "by the network of coordinates, at any scale"
     if manifest.photograph is None:
         return "by networks: the bundle does not hold the photograph"
     return (

@@ -101,16 +101,21 @@ def _size(synthesizer: Synthesizer, options: argparse.Namespace) -> tuple[int, i
     return size
 
 
+def _takes_any_size(synthesizer: Synthesizer) -> bool:
+    """Whether small pictures cost little: of the photograph's detail, or of coordinates."""
+    return synthesizer.takes_detail or synthesizer.bundle.manifest.coordinates is not None
+
+
 def _cell(synthesizer: Synthesizer, options: argparse.Namespace) -> tuple[int, int]:
     """(height, width) of one picture: of a structure alone, where networks would have to make detail."""
-    if not synthesizer.takes_detail:
+    if not _takes_any_size(synthesizer):
         return synthesizer.bundle.manifest.base_size
     width, height = _size(synthesizer, options)
     return thumbnail_size(height, width, options.cell)
 
 
 def _picture(synthesizer: Synthesizer, seed: int, layout: Layout, options: argparse.Namespace) -> Picture:
-    if not synthesizer.takes_detail:
+    if not _takes_any_size(synthesizer):
         return synthesizer.preview(seed, layout=layout)
     width, height = _size(synthesizer, options)
     return synthesizer.thumbnail(

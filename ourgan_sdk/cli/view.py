@@ -41,8 +41,8 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--size",
         type=argument(parse_size),
-        default=SIZE,
-        help=f"WIDTHxHEIGHT, 4k, 8k or 16k (default: {SIZE[0]}x{SIZE[1]})",
+        help=f"WIDTHxHEIGHT, 4k, 8k or 16k (default: {SIZE[0]}x{SIZE[1]}; of coordinates, twice the largest "
+        "scale learned)",
     )
     add_seed(parser)
     add_start_scale(parser)
@@ -60,7 +60,10 @@ def run(options: argparse.Namespace) -> None:
             "the viewer's part from npm, OpenSeadragon, is missing: run `make viewer` in the checkout"
         )
     path = sample_bundle() if options.bundle is None else options.bundle
-    open_source(path)  # what cannot be learned is said here, not in the browser
+    manifest = open_source(path).manifest  # what cannot be learned is said here, not in the browser
+    if options.size is None:
+        side = 0 if manifest.coordinates is None else 2 * manifest.coordinates.largest
+        options.size = (side, side) if side else SIZE
     name = path.stem if SOURCE_NAME.fullmatch(path.stem) else "photograph"
     with refused_values():
         identifier = _identifier(name, options)

@@ -102,8 +102,7 @@ def _decided(canvas: Canvas) -> dict[str, Any]:
 
 
 def _tiling(canvas: Canvas) -> tuple[str | None, tuple[tuple[int, int], ...]]:
-    plan = canvas.plan
-    return canvas.networks.opened.name if plan.passes else None, tuple(plan.windows)
+    return canvas.engine_name, tuple(canvas.plan.windows)
 
 
 class _Pickler(pickle.Pickler):

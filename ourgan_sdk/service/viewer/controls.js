@@ -3,6 +3,7 @@
 import { LAST_SEED, OPTIONS, usual } from "./state.js";
 
 const PATCHES = ["vertical", "tileable", "retarget"]; // what layouts of patches alone can do, with variety
+const STARTS = ["symmetric", "start-scale"]; // what takes one photograph, of which pictures of coordinates have none
 const SIZES = [[3840, 2160], [7680, 4320], [15360, 8640], [100000, 60000]];
 
 export class Controls {
@@ -66,6 +67,7 @@ export class Controls {
     const isOfPatches = this.#isOfPatches(this.#canvas.options);
     for (const name of PATCHES) fields[name].disabled = !isOfPatches;
     fields.variety.disabled = !isOfPatches && !this.#canvas.options["start-scale"];
+    for (const name of STARTS) fields[name].disabled = source.structures.includes("coordinates");
     fields.tileable.disabled ||= this.#canvas.options.detail === "network" || Boolean(this.#canvas.options.retarget);
     this.#form.querySelector("#patches-only").hidden = isOfPatches;
   }
@@ -73,7 +75,8 @@ export class Controls {
   /** Whether structures are made of patches: of a bundle's network, if there is one, unless somebody says. */
   #isOfPatches(options) {
     const source = this.#sources.get(this.#canvas.source);
-    return options.structure === "patches" || !source?.structures.includes("network");
+    if (options.structure === "patches") return true;
+    return !source?.structures.some((one) => one === "network" || one === "coordinates");
   }
 
   #showVariety() {
@@ -120,6 +123,7 @@ export class Controls {
     for (const [name, offered] of [["structure", source.structures], ["detail", source.detail]]) {
       if (!offered.includes(options[name])) delete options[name];
     }
+    if (source.structures.includes("coordinates")) for (const key of STARTS) delete options[key];
     if (!this.#isOfPatches(options)) {
       for (const key of PATCHES) delete options[key];
       if (!options["start-scale"]) delete options.variety;
