@@ -70,7 +70,7 @@ def _learned(manifest: Manifest) -> dict[str, str]:
 def _training(manifest: Manifest) -> str:
     training = manifest.training
     if training is None:
-        return "none: the photograph alone was learned"
+        return "none: the photograph alone was learned" if manifest.photo else "nothing is told of it"
     steps = "+".join(map(str, training.structure_steps))
     return (
         f"preset {training.preset}, seed {training.seed}, {training.seconds:.0f} s; "
