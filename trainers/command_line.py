@@ -14,6 +14,7 @@ from ourgan_sdk import OurganError
 from ourgan_sdk.system.processors import available_processors
 from ourgan_sdk.system.streams import log_to_stderr, warn
 
+from .any_resolution.presets import AnyPreset
 from .bundling.onnx_export import ExportError
 from .presets import Preset
 from .runs.restore import RestoreError
@@ -73,7 +74,7 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
-def unused_directory(name: str, preset: Preset) -> Path:
+def unused_directory(name: str, preset: Preset | AnyPreset) -> Path:
     """runs/NAME-PRESET, with a number where that exists."""
     base = Path("runs") / f"{name}-{preset.name}"
     candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 10_000))]

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
+from ourgan_sdk.engines.runtimes import import_onnxruntime
 
-__all__ = ["measure_bytes_per_pixel"]
+__all__ = ["measure_bytes_per_pixel", "measure_coordinates"]
 
 SHAPES = ((256, 256), (160, 352))
 """Heights and widths of the example inputs: activations of a convolutional network grow with the area, but
@@ -33,8 +34,19 @@ def measure_bytes_per_pixel(network: bytes, shapes: Sequence[tuple[int, int]] = 
     return max(_measure(network, height, width) for height, width in shapes)
 
 
-def _measure(network: bytes, height: int, width: int) -> int:
-    command = [sys.executable, "-m", "trainers.bundling.activation_memory", str(height), str(width)]
+def measure_coordinates(network: bytes, latent: int, stride: int) -> int:
+    """The same per output pixel, for a network of coordinates whose cells have ``stride`` pixels per side.
+
+    Raises:
+        RuntimeError: The network cannot be run.
+    """
+    sizes = [(height // stride, width // stride) for height, width in SHAPES]
+    return max(_measure(network, *cells, latent, stride) for cells in sizes)
+
+
+def _measure(network: bytes, *numbers: int) -> int:
+    """What a process of its own prints: the growth for these arguments of its."""
+    command = [sys.executable, "-m", "trainers.bundling.activation_memory", *map(str, numbers)]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, input=network, capture_output=True, cwd=root, check=False)  # noqa: S603
     if done.returncode:
@@ -62,5 +74,21 @@ def _growth(network: bytes, height: int, width: int) -> int:
     return math.ceil((process.memory_info().rss - before) / (height * width))
 
 
+def _growth_of_coordinates(network: bytes, height: int, width: int, latent: int, stride: int) -> int:
+    """Bytes per output pixel by which this process grows for ``height`` x ``width`` cells."""
+    import psutil  # noqa: PLC0415 - only in the process that measures
+
+    session = import_onnxruntime().InferenceSession(network, providers=["CPUExecutionProvider"])
+    feeds = {"scale": np.ones(1, np.float32), "latent": np.ones((1, latent), np.float32)}
+    session.run(None, {"coordinates": np.zeros((1, 2, 4, 4), np.float32), **feeds})
+    feeds["coordinates"] = np.ones((1, 2, height, width), np.float32)
+    process = psutil.Process()
+    before = process.memory_info().rss
+    session.run(None, feeds)
+    session.run(None, feeds)
+    return math.ceil((process.memory_info().rss - before) / (height * width * stride**2))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(f"{_growth(sys.stdin.buffer.read(), int(sys.argv[1]), int(sys.argv[2]))}\n")
+    _measured = _growth if len(sys.argv) == 3 else _growth_of_coordinates
+    sys.stdout.write(f"{_measured(sys.stdin.buffer.read(), *map(int, sys.argv[1:]))}\n")
