@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from ourgan_sdk import Bundle, Synthesizer
+from ourgan_sdk.bundle import SeamError, Upscaler
+from tests.conftest import HALO, upscaler_network
 from tests.reconstruction import check_reconstruction
 from tests.tiny import TINY, write_photo
 from trainers import fit
+from trainers.bundling import assemble
+from trainers.photo import Photo
 from trainers.presets import CONSINGAN_DRAFT, PRESETS
+from trainers.runs.run import Run
+from trainers.upscalers.passes import Role
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -28,13 +34,27 @@ def run(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = ["--run", str(directory), "-o", str(directory.with_suffix(".ourgan"))]
     common = ["--preset", "consingan-draft", "--device", "cpu", "--seed", "3", "--quiet"]
     structure = replace(CONSINGAN_DRAFT.structure, long_side=60, stages=3, channels=8, stage_steps=8)
-    upscaler = replace(TINY.upscaler, second=None)  # a network less to export
+    upscaler = replace(TINY.upscaler, second=None)
+    networks = iter([upscaler_network(2), upscaler_network(3)])
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assemble, "export_upscaler", lambda _: next(networks))  # theirs are tests of their own
+        patch.setattr(assemble, "describe_upscaler", described)
         patch.setitem(
             PRESETS, "consingan-draft", replace(CONSINGAN_DRAFT, structure=structure, upscaler=upscaler)
         )
         assert fit.main([str(photo), *common, *output]) == 0
     return directory
+
+
+def described(_run: Run, _photo: Photo, role: Role, *_: object) -> Upscaler:
+    """What it is, without measuring it."""
+    return Upscaler(
+        file=assemble.member(role),
+        halo=HALO,
+        noise_deviation=role.noise,
+        bytes_per_pixel=1024,
+        seam_error=SeamError(maximum=0, p9999=0, share_different=0),
+    )
 
 
 def test_what_reconstructs_gives_the_trainers_error(run: Path, photo: Path) -> None:
