@@ -21,7 +21,8 @@ is finished is not trained again. Then
 (3) pictures at 128 px, reduced to 32 px, against the teacher's of the same latents: L1 in levels. Wanted:
     lower with the teacher's loss than without;
 (4) the distance of patches (trainers.metrics.patch_distance) at the folder's scales, without the scale input
-    and with it, beside that of other real patches. Wanted: higher without, at every seed.
+    and with it, beside that of other real patches. Wanted: higher without, at every seed. It is pFID where
+    --inception gives the weights.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from trainers.any_resolution.pictures import PictureFolder
 from trainers.any_resolution.presets import DRAFT, AnyConfig, AnyPreset
 from trainers.any_resolution.views import Band, coordinates
 from trainers.command_line import limit_threads
+from trainers.metrics.inception import WEIGHTS, InceptionFeatures
 from trainers.metrics.patch_distance import PatchDistance
 from trainers.photo import reduce
 from trainers.runs.run import Run, grid
@@ -394,7 +396,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = options.folder / "data"
     write_pictures(data, 0, options.small, options.large)
     pictures = PictureFolder(data, PATCH, band=BAND)
-    distance = PatchDistance(PictureFolder(data, PATCH).patches, options.patches)
+    inception = InceptionFeatures.load(options.inception) if options.inception else None
+    distance = PatchDistance(PictureFolder(data, PATCH).patches, options.patches, inception=inception)
     results = {}
     for seed in range(options.seeds):
         base = options.folder / f"{seed}-meant"
@@ -448,6 +451,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--r1", type=float, default=draft.r1, help="weight of the gradient penalty (default: %(default)s)")
     add("--compared", type=int, default=TRUE_PICTURES, help="pictures (default: %(default)s)")
     add("--patches", type=int, default=PATCHES, help="of a distance (default: %(default)s)")
+    add("--inception", type=Path, metavar="FILE", help=WEIGHTS)
     add("--threads", type=int, help="torch's (default: all processors; on busy ones a single one is faster)")
     options = parser.parse_args(arguments)
     if min(options.seeds, options.large, options.compared) < 1 or options.patches < 2:

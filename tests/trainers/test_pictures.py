@@ -195,17 +195,26 @@ def test_a_small_cache_reads_again_and_gives_the_same(folder: Path, monkeypatch:
     read: list[Path] = []
     genuine = module.read_photograph
     monkeypatch.setattr(module, "read_photograph", lambda path: (read.append(path), genuine(path))[1])
-    large, limit = PictureFolder(folder, 16), 64 * 64 * 4 + 1000  # room for one of the pictures or two
+    large, limit = PictureFolder(folder, 16), 2 * 64 * 64 * 4  # room for one of the pictures or two
     small = PictureFolder(folder, 16, cache_bytes=limit)
     assert len(read) == 8
     for seed in range(5):
         assert same(small.patches(8, generator(seed)), large.patches(8, generator(seed)))
         assert same(small.whole(8, generator(seed)), large.whole(8, generator(seed)))
-        assert 0 < small._cache.bytes <= limit
+        assert 0 < small._pictures.bytes + small._reduced.bytes <= limit
     again = len(read) - 8
     assert again > 10
     large.patches(50, generator())
     assert len(read) - 8 == again  # the large cache has never read anything twice
+
+
+def test_whole_views_do_not_read_large_pictures_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = PictureFolder(folder, 16, cache_bytes=2 * 4 * 90 * 40)  # room for all reduced ones
+    small.patches(50, generator())
+    monkeypatch.setattr(module, "read_photograph", None)
+    assert small.whole(50, generator()).patches.shape == (50, 3, 16, 16)
+    with pytest.raises(TypeError):  # as patches do
+        small.patches(50, generator())
 
 
 def test_pictures_that_change_are_noticed(folder: Path) -> None:

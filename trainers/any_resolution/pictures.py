@@ -85,9 +85,9 @@ class PictureFolder:
         quiet: bool = False,
     ) -> None:
         self.path, self.patch, self.band = path, patch, band
-        self._cache = _Cache(
-            min(MOST_CACHED, available_memory() // 4) if cache_bytes is None else cache_bytes
-        )
+        limit = min(MOST_CACHED, available_memory() // 4) if cache_bytes is None else cache_bytes
+        # Apart: large pictures, of which few fit, would drive out all the reduced ones.
+        self._reduced, self._pictures = _Cache(limit // 2), _Cache(limit - limit // 2)
         self._threads = ThreadPoolExecutor(available_processors(), thread_name_prefix="pictures")
         self.entries = self._read_all(photographs_below(path), quiet=quiet)
         sides = [entry.side for entry in self.entries]
@@ -150,10 +150,10 @@ class PictureFolder:
     def _whole(self, index: int, along: float) -> Image.Image:
         """The square at ``along`` in [0, 1) of the way along the longer side, of the reduced picture."""
         entry = self.entries[index]
-        reduced = self._cache.get((entry.path, True))
+        reduced = self._reduced.get(entry.path)
         if reduced is None:
-            reduced = reduce_whole(self._picture(entry), self.patch)
-            self._cache.put((entry.path, True), reduced)
+            reduced = reduce_whole(self._pictures.get(entry.path) or _read(entry), self.patch)
+            self._reduced.put(entry.path, reduced)
         left, top = (int(along * (side - self.patch + 1)) for side in reduced.size)
         return reduced.crop((left, top, left + self.patch, top + self.patch))
 
@@ -166,13 +166,10 @@ class PictureFolder:
 
     def _picture(self, entry: Entry) -> Image.Image:
         """A picture, decoded."""
-        picture = self._cache.get((entry.path, False))
+        picture = self._pictures.get(entry.path)
         if picture is None:
-            photograph = read_photograph(entry.path)
-            if photograph.sha256 != entry.sha256:
-                raise PhotographError(f"{entry.path} has changed since the folder was read: start a new run")
-            picture = Image.fromarray(photograph.pixels)
-            self._cache.put((entry.path, False), picture)
+            picture = _read(entry)
+            self._pictures.put(entry.path, picture)
         return picture
 
     def _read_all(self, files: Sequence[Path], *, quiet: bool) -> list[Entry]:
@@ -206,9 +203,17 @@ class PictureFolder:
                 f"{path} has {width} x {height} pixels, fewer than {self.patch} on the shorter side"
             )
         picture = Image.fromarray(photograph.pixels)
-        self._cache.put((path, True), reduce_whole(picture, self.patch))
-        self._cache.put((path, False), picture)
+        self._reduced.put(path, reduce_whole(picture, self.patch))
+        self._pictures.put(path, picture)
         return Entry(path, photograph.sha256, height, width)
+
+
+def _read(entry: Entry) -> Image.Image:
+    """A picture, decoded; raises PhotographError where its file is no longer what it was."""
+    photograph = read_photograph(entry.path)
+    if photograph.sha256 != entry.sha256:
+        raise PhotographError(f"{entry.path} has changed since the folder was read: start a new run")
+    return Image.fromarray(photograph.pixels)
 
 
 def reduce_whole(picture: Image.Image, side: int) -> Image.Image:
@@ -241,21 +246,21 @@ def _resize(
 class _Cache:
     """Pictures within a limit of bytes, the least recently used leaving first; for several threads.
 
-    Keys are a picture's file and whether it is reduced.
+    Keys are the pictures' files.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit, self.bytes = limit, 0
-        self._pictures: OrderedDict[tuple[Path, bool], Image.Image] = OrderedDict()
+        self._pictures: OrderedDict[Path, Image.Image] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[Path, bool]) -> Image.Image | None:
+    def get(self, key: Path) -> Image.Image | None:
         with self._lock:
             if key in self._pictures:
                 self._pictures.move_to_end(key)
             return self._pictures.get(key)
 
-    def put(self, key: tuple[Path, bool], picture: Image.Image) -> None:
+    def put(self, key: Path, picture: Image.Image) -> None:
         with self._lock:
             replaced = self._pictures.pop(key, None)
             self.bytes += _bytes(picture) - (_bytes(replaced) if replaced else 0)
