@@ -144,10 +144,10 @@ class Filtered(nn.Module):
         super().__init__()
         self.channels, self.radius, self.settled = channels, radius, False
         row = low_pass(radius)
-        kernels = torch.outer(row, row), phases(radius, enlarging=True), phases(radius, enlarging=False)
-        for name, kernel in zip(("kernel", "finer", "coarser"), kernels, strict=True):
-            shaped = kernel[:, None] if name == "finer" else kernel.view(1, -1, *kernel.shape[-2:])
-            self.register_buffer(name, shaped.repeat(channels, 1, 1, 1), persistent=False)
+        finer, coarser = phases(radius, enlarging=True)[:, None], phases(radius, enlarging=False)[None]
+        kernels = {"kernel": torch.outer(row, row)[None, None], "finer": finer, "coarser": GAIN * coarser}
+        for name, kernel in kernels.items():
+            self.register_buffer(name, kernel.repeat(channels, 1, 1, 1), persistent=False)
 
     def settle(self) -> None:
         """To the form for runtimes."""
@@ -161,10 +161,10 @@ class Filtered(nn.Module):
         return F.conv_transpose2d(x, kernel, stride=2, padding=2 * self.radius, groups=self.channels)
 
     def reduce(self, x: Tensor) -> Tensor:
-        """The inverse, of what :meth:`enlarge` makes."""
+        """The inverse, of what :meth:`enlarge` makes; times GAIN, which would cost more at the finer grid."""
         if self.settled:
             return F.conv2d(x, self.coarser, padding=self.radius, groups=self.channels)
-        kernel = self.kernel.to(x.dtype)
+        kernel = GAIN * self.kernel.to(x.dtype)
         return F.conv2d(x, kernel, stride=2, padding=2 * self.radius, groups=self.channels)
 
 
@@ -176,7 +176,7 @@ class FilteredLeakyReLU(Filtered):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.reduce(GAIN * F.leaky_relu(self.enlarge(x), SLOPE))
+        return self.reduce(F.leaky_relu(self.enlarge(x), SLOPE))
 
 
 class Enlarge(Filtered):
