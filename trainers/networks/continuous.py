@@ -82,11 +82,16 @@ class ContinuousSize:
 class FourierFeatures(nn.Module):
     """(N, 2, h, w) coordinates, (N, 1, 1, 1) scale, (N, latent, 1, 1) code -> (N, features, h, w).
 
-    The frequencies are fixed, uniform in direction and in the logarithm of their length; the code moves each.
+    The frequencies are fixed, uniform in direction and in the logarithm of their length. Half of the waves
+    lie where they are, and tell where in the square something is; the code moves the others, each by itself,
+    and so gives every picture texture of its own. Those that phase 1 never sees are weaker the finer they are,
+    as a photograph's details: at full strength phase 2 would begin with noise.
     """
 
     frequencies: Tensor
     phases: Tensor
+    moved: Tensor
+    strengths: Tensor
 
     def __init__(self, size: ContinuousSize) -> None:
         super().__init__()
@@ -97,6 +102,10 @@ class FourierFeatures(nn.Module):
         frequencies = torch.stack([lengths * directions.sin(), lengths * directions.cos()])
         self.register_buffer("frequencies", frequencies[:, :, None, None])  # (2, features, 1, 1): y, x
         self.register_buffer("phases", torch.rand(1, size.features, 1, 1))  # cycles
+        moved = (torch.arange(size.features) % 2).float()
+        self.register_buffer("moved", moved.view(1, -1, 1, 1), persistent=False)
+        strengths = (size.patch / (2 * size.stride) / lengths).clamp(max=1).sqrt()
+        self.register_buffer("strengths", GAIN * strengths.view(1, -1, 1, 1))
         self.shifts = EqualConv2d(size.latent, size.features)
         self.cells = 2 * size.stride  # pixels of a wave that the grid can just show
 
@@ -104,10 +113,11 @@ class FourierFeatures(nn.Module):
         # Products, not a convolution: those may compute in fewer bits, and of 100 cycles every bit counts.
         with torch.autocast(coordinates.device.type, enabled=False):
             y, x = self.frequencies
-            cycles = coordinates[:, :1] * y + coordinates[:, 1:] * x + (self.phases + self.shifts(code))
+            phases = self.phases + self.moved * self.shifts(code)
+            cycles = coordinates[:, :1] * y + coordinates[:, 1:] * x + phases
             lengths = (y * y + x * x).sqrt()
             strength = (2 - 2 * self.cells * lengths / scale).clamp(0, 1)
-            return (2 * math.pi * cycles).sin() * (GAIN * strength)
+            return (2 * math.pi * cycles).sin() * (self.strengths * strength)
 
 
 class Layer(nn.Module):
