@@ -24,6 +24,8 @@ Progress = bool | Callable[[int, int], object] | None
 class RenderStats:
     """What one render did: seconds in all and inside engines, tiles, passes, input pixels of all tiles.
 
+    Of a network of coordinates, which has none, `window_pixels` are those that it made.
+
     `structure_seconds` went into composing a structure of patches, `field_seconds` into preparing the
     photograph and finding where detail comes from, `gather_seconds` into gathering it. `copied_share` is the
     share of a structure of patches that is one piece of the photograph; None where there is no such

@@ -118,6 +118,8 @@ class CoordinatesPicture:
                 if tiles.cache is not None:
                     tiles.cache.put(tiles.key(tile), made)
                 tiles.place(tile, made, band)
+                stats.tiles += 1
+                stats.window_pixels += pixels
                 advance(pixels)
             yield band
 

@@ -25,7 +25,7 @@ _AXES = 2
 _BAND_BYTES = 12
 """Bytes of bands per pixel: as behind a pass."""
 
-_LARGEST_WINDOW = 1 << 20
+_LARGEST_WINDOW = 1 << 19
 """Pixels of a window at most, so that a small part of a picture never takes very many more."""
 
 _LEAST_BANDS = 4

@@ -74,7 +74,7 @@ def test_windows_are_those_that_memory_allows() -> None:
         grid = level.plan(budget)
         assert level.bytes(grid.window_height, grid.window_width) <= budget
         assert (grid.height, grid.width, grid.halo) == (1000, 1500, HALO)
-        assert grid.window_height * grid.window_width * STRIDE**2 <= 1 << 20
+        assert grid.window_height * grid.window_width * STRIDE**2 <= 1 << 19
     with pytest.raises(BudgetError):
         level.plan(10_000)
 

@@ -203,6 +203,9 @@ def test_statistics_and_the_memory_that_is_needed(little: Synthesizer) -> None:
     assert stats.seconds >= stats.engine_seconds > 0
     assert stats.copied_share is None
     plan = little.canvas(*SIZE).plan
+    grid = plan.first_grids[0]
+    assert stats.tiles == grid.rows * grid.columns
+    assert stats.window_pixels == stats.tiles * grid.window_height * grid.window_width * 4
     assert 0 < plan.bytes <= plan.memory_limit == 1200 * 1024
 
 

@@ -50,8 +50,10 @@ class StandIn:
     def __init__(self, make: Callable[[], Any] = Squares, bytes_: int = 0) -> None:
         """`bytes_`: that it says it keeps of its photograph."""
         self.kept = {object(): bytes_}
-        photo = SimpleNamespace(width=WHOLE, height=WHOLE, file="photograph.png")
-        self.bundle = SimpleNamespace(sha256="0", manifest=SimpleNamespace(photo=photo, structure=None))
+        manifest = SimpleNamespace(
+            natural_size=(WHOLE, WHOLE), photograph="photograph.png", structure=None, coordinates=None
+        )
+        self.bundle = SimpleNamespace(sha256="0", manifest=manifest)
         self._make = make
 
     def canvas(self, *_size: int, **_asked: object) -> Any:
