@@ -84,8 +84,8 @@ class FourierFeatures(nn.Module):
 
     The frequencies are fixed, uniform in direction and in the logarithm of their length. Half of the waves
     lie where they are, and tell where in the square something is; the code moves the others, each by itself,
-    and so gives every picture texture of its own. Those that phase 1 never sees are weaker the finer they are,
-    as a photograph's details: at full strength phase 2 would begin with noise.
+    and so gives every picture texture of its own. Those that phase 1 never sees are weaker the finer they
+    are, as a photograph's details: at full strength phase 2 would begin with noise.
     """
 
     frequencies: Tensor
