@@ -10,6 +10,7 @@ in tiles against in one window, both of 16 bits, in levels of 8.
 """
 
 import argparse
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import numpy as np
 
 from bench.processes import measure, report
 from ourgan_sdk import Box, RenderStats, Synthesizer
+from ourgan_sdk._core import Grid
+from ourgan_sdk.coordinates import CoordinatesPicture, place
 from ourgan_sdk.sizes import parse_size
 
 SIZES = ("1024x1024", "2048x2048", "4096x4096")
@@ -25,8 +28,6 @@ REGION = 256
 """Pixels a side of the part that is read by itself, in the middle."""
 SEAMS = 512
 """Pixels a side of canvases that are made in one window as well."""
-SMALLER = 4
-"""Times: a share of that window's memory, in which they are made in tiles."""
 
 
 def main() -> None:
@@ -96,19 +97,23 @@ def seam_scales(bundle: Path) -> list[int]:
 
 
 def seams(options: argparse.Namespace, scale: int) -> None:
-    """Print a row: a canvas of SEAMS pixels a side at a scale, in one tile and in some."""
-    pictures, tiles, memory = [], 0, 1 << 40
-    for _ in range(2):
-        synthesizer = Synthesizer(options.bundle, memory_limit=memory, threads=options.threads)
-        canvas = synthesizer.canvas(SEAMS, SEAMS, 1, extent=SEAMS / scale, dtype=np.uint16)
-        grid = canvas.plan.first_grids[0]
-        tiles, memory = grid.rows * grid.columns, canvas.plan.bytes // SMALLER
-        pictures.append(canvas[:].astype(np.int64))
-    difference = np.abs(pictures[1] - pictures[0]) / 257
-    whole, tiled = (np.rint(picture / 257) for picture in pictures)
+    """Print a row: a canvas of SEAMS pixels a side at a scale, in its tiles and in one."""
+    synthesizer = Synthesizer(options.bundle, memory_limit=options.memory, threads=options.threads)
+    extent, dtype = SEAMS / scale, np.dtype(np.uint16)
+    canvas = synthesizer.canvas(SEAMS, SEAMS, 1, extent=extent, dtype=dtype)
+    record = synthesizer.bundle.manifest.coordinates
+    assert record is not None
+    placement, _ = place(record, (SEAMS, SEAMS), extent)
+    grid, tiles = Grid(*placement.levels[0].cells, record.halo, 1, 1), canvas.plan.first_grids[0]
+    engine = functools.partial(canvas.networks.on_cpu, record.file)
+    first = CoordinatesPicture(placement, engine, 1).planned([grid], None)
+    bands = first.bands(0, Box(0, 0, SEAMS, SEAMS), dtype, RenderStats(), lambda _work: None)
+    whole, tiled = np.concatenate(list(bands)) / 257, canvas[:] / 257
+    difference = np.abs(tiled - whole)
+    differ = 100 * np.mean(np.rint(whole) != np.rint(tiled))
     print(
-        f"| {scale} | {tiles} | {difference.max():.3f} | {np.quantile(difference, 0.9999):.3f} "
-        f"| {100 * np.mean(whole != tiled):.4f} % |",
+        f"| {scale} | {tiles.rows} x {tiles.columns} | {difference.max():.3f} "
+        f"| {np.quantile(difference, 0.9999):.3f} | {differ:.4f} % |",
         flush=True,
     )
 

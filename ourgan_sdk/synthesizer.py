@@ -79,6 +79,9 @@ MOST_THREADS = 1024
 MOST_ENLARGED = 64
 """Times per side, that a photograph is enlarged: three passes."""
 
+_ELSEWHERE = {"cuda", "tensorrt", "tensorrt-rtx", "openvino", "fp16", "bf16"}
+"""What is asked of engines and networks of coordinates cannot do."""
+
 DetailMode = Literal["auto", "photograph", "network"]
 """Where detail comes from."""
 
@@ -105,7 +108,7 @@ class Synthesizer:
     values by one 8-bit level; that is why the default is the same on all machines with 3 GiB to spare.
 
     Where a bundle's structure is of coordinates, one network, in ONNX Runtime on the CPU, makes pictures at
-    any scale: `engine`, `precision` and `device` do not matter to it. There is no photograph to make layouts,
+    any scale: another `engine`, `precision` or `device` is warned of. There is no photograph to make layouts,
     films or enlargements of; asking for these raises BundleError, and ValueError where it is an argument.
 
     In a notebook it shows its photograph, and what the first seeds make of it.
@@ -198,6 +201,12 @@ class Synthesizer:
             raise BundleError(
                 f"{self.bundle.path}: has no structure network, as nothing was trained: "
                 "use structure='patches' (--structure patches), or a bundle that trainers.fit made"
+            )
+        asked = (device.partition(":")[0], engine, precision)
+        if manifest.coordinates is not None and not _ELSEWHERE.isdisjoint(asked):
+            _log.warning(
+                "%s: going on in ONNX Runtime on the CPU, in fp32, where networks of coordinates run",
+                self.bundle.path,
             )
         self._photograph = PhotographSource(self.bundle, self._threads)
         self._layouts = Layouts(

@@ -25,8 +25,11 @@ _AXES = 2
 _BAND_BYTES = 12
 """Bytes of bands per pixel: as behind a pass."""
 
-_LARGEST_WINDOW = 1 << 19
-"""Pixels of a window at most, so that a small part of a picture never takes very many more."""
+_HALOS_PER_WINDOW = 16
+"""Along a side, at most: such windows make 31 % more pixels than they keep, and larger ones not many fewer,
+while a small part of a picture has to wait for all of a window."""
+_WINDOWS = (1 << 16, 1 << 19)
+"""Pixels of the windows that are the largest, with small halos and large ones."""
 
 _LEAST_BANDS = 4
 _HALOS_PER_BAND = 32
@@ -98,7 +101,8 @@ class CellLevel:
         height, width = self.cells
         halo = self.record.halo
         rows = max(1, min(_LEAST_BANDS, height // (_HALOS_PER_BAND * max(1, halo))))
-        largest = max(_LARGEST_WINDOW // self.record.stride**2, (2 * halo + 1) ** 2)
+        least, most = (pixels // self.record.stride**2 for pixels in _WINDOWS)
+        largest = min(max((_HALOS_PER_WINDOW * halo) ** 2, least), most)
         return plan_grid(
             height,
             width,
@@ -106,7 +110,7 @@ class CellLevel:
             budget,
             pixel_bytes=self._cell_bytes,
             row_bytes=self._row_bytes,
-            max_pixels=largest,
+            max_pixels=max(largest, (2 * halo + 1) ** 2),
             least_rows=rows,
         )
 

@@ -74,7 +74,11 @@ def test_windows_are_those_that_memory_allows() -> None:
         grid = level.plan(budget)
         assert level.bytes(grid.window_height, grid.window_width) <= budget
         assert (grid.height, grid.width, grid.halo) == (1000, 1500, HALO)
-        assert grid.window_height * grid.window_width * STRIDE**2 <= 1 << 19
+        assert grid.window_height * grid.window_width * STRIDE**2 <= 1 << 16
+    for halo, pixels in ((0, 1 << 16), (20, (16 * 20 * STRIDE) ** 2), (100, 1 << 19), (500, 2003**2)):
+        level = place(coordinates_record(halo=halo), (2000, 3000), None)[0].levels[0]
+        grid = level.plan(1 << 40)
+        assert pixels // 2 < grid.window_height * grid.window_width * STRIDE**2 <= pixels
     with pytest.raises(BudgetError):
         level.plan(10_000)
 

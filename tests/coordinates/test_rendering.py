@@ -1,5 +1,6 @@
 """Canvases of a bundle whose structure is of coordinates."""
 
+import functools
 import json
 import logging
 import pickle
@@ -22,9 +23,18 @@ from ourgan_sdk import (
     RenderStats,
     Synthesizer,
 )
+from ourgan_sdk._core import Grid
+from ourgan_sdk.coordinates import CoordinatesPicture, place
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from ourgan_sdk.errors import EngineMemoryError
-from tests.coordinates.tiny import LARGEST, PATCH, coordinates_network, write_coordinates
+from tests.coordinates.tiny import (
+    HALO,
+    LARGEST,
+    PATCH,
+    coordinates_network,
+    coordinates_record,
+    write_coordinates,
+)
 
 SIZE = (301, 203)
 """Odd, so that the last cells leave the picture."""
@@ -60,23 +70,29 @@ def test_a_region_renders_its_own_tiles_alone(little: Synthesizer) -> None:
     assert asked[-1] == grid.window_height * grid.window_width * 4
 
 
-def test_tiles_join_and_do_not_without_their_halo(coordinates_path: Path, tmp_path: Path) -> None:
-    """Against one window, within half a level; without halo they differ by more than that."""
+def in_one_window(synthesizer: Synthesizer, dtype: type) -> np.ndarray:
+    """The picture of `SIZE` as its network makes it whole, far from where the window ends."""
+    placement, _ = place(coordinates_record(), SIZE[::-1], None)
+    engine = functools.partial(synthesizer.canvas(*SIZE).networks.on_cpu, "coordinates.onnx")
+    grid = Grid(*placement.levels[0].cells, 4 * HALO, 1, 1)
+    whole = CoordinatesPicture(placement, engine, 5).planned([grid], None)
+    box = Box(0, 0, SIZE[1], SIZE[0])
+    (band,) = whole.bands(0, box, np.dtype(dtype), RenderStats(), lambda _work: None)
+    return band
+
+
+def test_tiles_join_and_do_not_without_their_halo(little: Synthesizer, tmp_path: Path) -> None:
+    """Against one window, by rounding alone; without halo by more than half a level."""
     without = write_coordinates(tmp_path / "without.ourgan", halo=0)
-    pictures = {}
-    for path in (coordinates_path, without):
-        for memory in (LITTLE, None):
-            synthesizer = Synthesizer(path, memory_limit=memory)
-            canvas = synthesizer.canvas(*SIZE, 5, dtype=np.uint16)
-            tiles = sum(grid.rows * grid.columns for grid in canvas.plan.first_grids[:1])
-            assert (tiles > 4) == (memory is not None)
-            pictures[path, memory] = canvas[:].astype(np.int64)
-    levels = {
-        path: np.abs(pictures[path, LITTLE] - pictures[coordinates_path, None]).max() / 257
-        for path in (coordinates_path, without)
-    }
-    assert levels[coordinates_path] <= 0.02  # rounding alone, where the halo is the radius
-    assert levels[without] > 0.5
+    whole = in_one_window(little, np.uint16).astype(np.int64)
+    levels = []
+    for synthesizer in (little, Synthesizer(without, memory_limit=LITTLE)):
+        canvas = synthesizer.canvas(*SIZE, 5, dtype=np.uint16)
+        grid = canvas.plan.first_grids[0]
+        assert grid.rows * grid.columns > 4
+        levels.append(np.abs(canvas[:] - whole).max() / 257)
+    assert levels[0] <= 0.02  # the halo is the radius
+    assert levels[1] > 0.5
 
 
 def test_threads_and_memory_change_a_level_at_most(coordinates_path: Path) -> None:
@@ -123,6 +139,18 @@ def test_scales_are_the_same_picture(synthesizer: Synthesizer) -> None:
         assert difference(small, np.asarray(reduced)) < 12
     with pytest.raises(ValueError, match="expected a size in the ratio of 96 x 64"):
         canvas.resized(50, 50)
+
+
+@pytest.mark.parametrize("asked", [{"device": "cuda:1"}, {"engine": "openvino"}, {"precision": "bf16"}])
+def test_other_engines_are_warned_of(
+    coordinates_path: Path, synthesizer: Synthesizer, asked: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Synthesizer(coordinates_path, **asked)
+    assert "going on in ONNX Runtime on the CPU, in fp32" in caplog.text
+    assert (other.render(40, 40, 3) == synthesizer.render(40, 40, 3)).all()
+    caplog.clear()
+    Synthesizer(coordinates_path, device="cpu", engine="onnxruntime", precision="fp32")
+    assert caplog.text == ""
 
 
 def test_larger_scales_than_learned_are_told(
