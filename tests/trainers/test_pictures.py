@@ -138,7 +138,6 @@ def test_patches_are_of_larger_pictures_alone_as_long_as_there_are_any(tmp_path:
     both = PictureFolder(tmp_path, 16)
     scales = both.patches(500, generator()).scales
     assert (scales == 16).float().mean() < 0.1
-    assert (both.natives(50, generator()) == 64).all()
 
 
 def test_numbers_of_a_folder(folder: Path) -> None:

@@ -135,17 +135,10 @@ class PictureFolder:
         drawn = torch.randint(len(self._large), (count,), generator=generator).tolist()
         indices = [self._large[i] for i in drawn]
         along = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
-        origins, scales = draw_places(self._sides(indices), self.patch, generator, self.band)
+        natives = torch.tensor([self.entries[i].side for i in indices])
+        origins, scales = draw_places(natives, self.patch, generator, self.band)
         pictures = self._threads.map(self._part, indices, along, origins.tolist(), scales.tolist())
         return Views(_as_patches(list(pictures)), origins, scales)
-
-    def natives(self, count: int, generator: torch.Generator) -> Tensor:
-        """Sides (count,) int64 of pictures drawn as :meth:`patches` draws them: for ``draw_places``."""
-        drawn = torch.randint(len(self._large), (count,), generator=generator).tolist()
-        return self._sides([self._large[i] for i in drawn])
-
-    def _sides(self, indices: Sequence[int]) -> Tensor:
-        return torch.tensor([self.entries[i].side for i in indices])
 
     def _whole(self, index: int, along: float) -> Image.Image:
         """The square at ``along`` in [0, 1) of the way along the longer side, of the reduced picture."""
