@@ -1,7 +1,8 @@
 """Any-resolution training on pictures whose details only the larger ones show, and what it is accepted by.
 
-python -m bench.any_resolution                          three seeds
-python -m bench.any_resolution --seeds 1 --threads 1    one seed, on busy processors
+python -m bench.any_resolution                             three seeds
+python -m bench.any_resolution --seeds 0 2 --threads 1     two of them, beside which another process can train
+                                                           the third; then the first command shows all
 
 The data are made here, from a seed: 2000 small pictures of 32 px and 100 large ones of 64 to 256 px, with
 one soft disc or two on a gradient. Red discs have 24 waves a picture from top to bottom, blue ones from left
@@ -394,7 +395,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     inception = InceptionFeatures.load(options.inception) if options.inception else None
     distance = PatchDistance(PictureFolder(data, PATCH).patches, options.patches, inception=inception)
     results = {}
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         base = options.folder / f"{seed}-meant"
         directories = (base, options.folder / f"{seed}-free", options.folder / f"{seed}-scaleless")
         generators = {}
@@ -434,23 +435,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add, draft = parser.add_argument, DRAFT.any_resolution
     add("--folder", type=Path, default=Path("runs/any-resolution"), help="default: %(default)s")
-    add("--seeds", type=int, default=3, help="from 0 on (default: %(default)s)")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     add("--small", type=int, default=2000, help="pictures of 32 px (default: %(default)s)")
     add("--large", type=int, default=100, help="pictures of 64 to 256 px (default: %(default)s)")
     add("--whole-steps", type=int, default=draft.whole_steps, help="phase 1 (default: %(default)s)")
     add("--patch-steps", type=int, default=draft.patch_steps, help="phase 2 (default: %(default)s)")
     add("--channels", type=int, default=draft.channels, help="of both networks (default: %(default)s)")
     add("--stride", type=int, default=2, help="pixels per cell (default: %(default)s)")
-    add("--margin", type=int, default=4, help="cells around a patch in training (default: %(default)s)")
-    add("--batch", type=int, default=draft.batch, help="default: %(default)s")
+    add("--margin", type=int, default=2, help="cells around a patch in training (default: %(default)s)")
+    add("--batch", type=int, default=8, help="default: %(default)s")
     add("--r1", type=float, default=draft.r1, help="weight of the gradient penalty (default: %(default)s)")
     add("--compared", type=int, default=TRUE_PICTURES, help="pictures (default: %(default)s)")
     add("--patches", type=int, default=PATCHES, help="of a distance (default: %(default)s)")
     add("--inception", type=Path, metavar="FILE", help=WEIGHTS)
     add("--threads", type=int, help="torch's (default: all processors; on busy ones a single one is faster)")
     options = parser.parse_args(arguments)
-    if min(options.seeds, options.large, options.compared) < 1 or options.patches < 2:
-        parser.error("expected at least one seed, large picture and compared one, and two patches")
+    if min(options.large, options.compared) < 1 or options.patches < 2 or min(options.seeds) < 0:
+        parser.error("expected seeds from 0 on, a large picture, one to compare, and two patches at least")
     return options
 
 
