@@ -225,7 +225,8 @@ class Canvas:
         """The canvas and the coarser pictures that it is made of.
 
         Each is 4 times smaller per side than the one before where a pass enlarges it, and half as large where
-        detail is gathered. A level costs about as much less time as it has fewer pixels.
+        detail is gathered, or where a network of coordinates makes it, at that scale. A level costs about as
+        much less time as it has fewer pixels.
         """
         passes = self._renderer.plan.passes
         steps = [4**index for index in range(passes)]
@@ -374,7 +375,7 @@ class Canvas:
         what is finer. It is made of the smallest of its `levels`, or of those that it would have at twice,
         four times, ... its size (where networks make all of it, four times, sixteen times, ...), that has as
         many pixels, and reduced to the size. As the photograph is seen at other scales for each of them,
-        what they show differs in the finest detail.
+        what they show differs in the finest detail. (Of coordinates, their network makes it at its scale.)
 
         Args:
             width: Pixels, from 1 to 2^31 - 1.

@@ -201,7 +201,8 @@ def add_extent(parser: argparse.ArgumentParser) -> None:
         type=argument(between("an extent", *EXTENTS)),
         metavar="N",
         help="how many photographs wide (default: 1, up to 2 where that avoids enlarging the photograph; "
-        "where it starts from a picture, what fits)",
+        "where it starts from a picture, what fits); of coordinates: how many squares long the shorter side "
+        "is (default: 1)",
     )
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,20 @@ def test_resumed_as_if_nothing_had_happened(little: Synthesizer, tmp_path: Path)
     assert done[-1] < canvas.width * canvas.height
     assert (np.asarray(Image.open(path)) == little.render(*SIZE, 5)).all()
     assert [one.name for one in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_threads_share_a_canvas(little: Synthesizer) -> None:
+    """Each reads other parts first; what one has rendered others find."""
+    whole, canvas = little.render(*SIZE, 5), little.canvas(*SIZE, 5)
+    places = [(y, x) for y in range(0, 200, 50) for x in range(0, 300, 75)]
+
+    def read(first: int) -> list[bool]:
+        turned = places[first:] + places[:first]
+        parts = ((slice(y, y + 60), slice(x, x + 90)) for y, x in turned)
+        return [bool((canvas[part] == whole[part]).all()) for part in parts]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(all(same) for same in pool.map(read, (0, 4, 9, 13)))
 
 
 def test_statistics_and_the_memory_that_is_needed(little: Synthesizer) -> None:
