@@ -128,7 +128,31 @@ REFUSED: dict[str, tuple[bytes, str]] = {
                 ones=np.array([1, 1, 1, 1], np.int64),
             )
         ),
-        "combines .* which is not the same at every pixel",
+        "makes values of sizes: tiles would differ from the whole",
+    ),
+    "a code that counts pixels": (
+        changed(
+            inserted(
+                node("Shape", "before", output="size"),
+                node("Reshape", "scale", "ones", output="one"),
+                node("Expand", "one", "size", output="wide"),
+                node("ReduceSum", "wide", "axes", output="sum"),
+                node("Mul", "before", "sum"),
+                ones=np.array([1, 1, 1, 1], np.int64),
+                axes=np.array([1, 2, 3], np.int64),
+            )
+        ),
+        "makes values of sizes: tiles would differ from the whole",
+    ),
+    "a code of several pixels": (
+        changed(
+            inserted(
+                node("Reshape", "latent", "two", output="four"),
+                node("Concat", "before", "four", axis=1),
+                two=np.array([1, 1, 2, 4], np.int64),
+            )
+        ),
+        "joins",
     ),
     "cells that are one pixel": (
         coordinates_network(stride=1),

@@ -24,7 +24,7 @@ Ints: TypeAlias = tuple[int, ...]
 Numbers: TypeAlias = npt.NDArray[Any]
 Check: TypeAlias = Callable[[Attribute], bool]
 
-_ORIGINS = (Origin.PICTURE, Origin.CODE, Origin.SIZES, Origin.WEIGHTS)
+_ORIGINS = (Origin.PICTURE, Origin.SIZES, Origin.CODE, Origin.WEIGHTS)
 _LARGEST_AXIS = 1 << 31
 _MOST_PADDING = 64
 _MOST_AXES = 5
@@ -84,7 +84,7 @@ class Call:
 
     @property
     def origin(self) -> Origin:
-        """Of the output: a picture if any input is one."""
+        """Of the output: a picture if any input is one; what depends on sizes otherwise."""
         origins = {value.origin for value in self.present}
         return next(one for one in _ORIGINS if one in origins)
 
