@@ -8,6 +8,7 @@ import pytest
 
 from ourgan_sdk import Canvas, Synthesizer
 from ourgan_sdk.cluster import local_workers
+from tests.coordinates.tiny import write_coordinates
 
 pytest.importorskip("distributed")
 
@@ -30,3 +31,10 @@ def photographed(photograph_path: Path) -> Canvas:
 def enlarged(bundle_path: Path) -> Canvas:
     """Made by networks from a structure, in several tiles: 500 x 800 (h x w)."""
     return Synthesizer(bundle_path, memory_limit="4MiB", threads=2).canvas(800, 500, seed=3)
+
+
+@pytest.fixture(scope="session")
+def of_coordinates(tmp_path_factory: pytest.TempPathFactory) -> Canvas:
+    """Made by a network of coordinates, in several tiles: 500 x 800 (h x w)."""
+    path = write_coordinates(tmp_path_factory.mktemp("coordinates") / "folder.ourgan")
+    return Synthesizer(path, memory_limit="8MiB", threads=2).canvas(800, 500, seed=3)

@@ -42,7 +42,7 @@ def test_the_same_bytes(name: str, level: int, scheduler: str, request: pytest.F
         )
 
 
-@pytest.mark.parametrize("name", ["photographed", "enlarged"])
+@pytest.mark.parametrize("name", ["photographed", "enlarged", "of_coordinates"])
 def test_the_same_bytes_on_a_cluster(name: str, request: pytest.FixtureRequest, client: Any) -> None:
     canvas = request.getfixturevalue(name)
     array = canvas.to_dask(chunks=256)

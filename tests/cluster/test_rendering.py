@@ -133,6 +133,13 @@ def test_networks_and_sixteen_bits(bundle_path: Path, tmp_path: Path, client: An
     assert content(tmp_path / "many.zarr") == content(tmp_path / "one.zarr")
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_coordinates(of_coordinates: Canvas, tmp_path: Path, client: Any) -> None:
+    of_coordinates.save(tmp_path / "one.dzi")
+    save(of_coordinates, tmp_path / "many.dzi", client)
+    assert content(tmp_path / "many.dzi") == content(tmp_path / "one.dzi")
+
+
 @pytest.mark.parametrize("layout", [Layout(symmetric="x"), Layout(retarget=True)], ids=str)
 @pytest.mark.usefixtures("small_blocks")
 def test_layouts(photograph_path: Path, layout: Layout, tmp_path: Path, client: Any) -> None:
