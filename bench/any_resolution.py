@@ -441,10 +441,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--whole-steps", type=int, default=draft.whole_steps, help="phase 1 (default: %(default)s)")
     add("--patch-steps", type=int, default=draft.patch_steps, help="phase 2 (default: %(default)s)")
     add("--channels", type=int, default=draft.channels, help="of both networks (default: %(default)s)")
-    add("--stride", type=int, default=2, help="pixels per cell (default: %(default)s)")
-    add("--margin", type=int, default=2, help="cells around a patch in training (default: %(default)s)")
-    add("--batch", type=int, default=8, help="default: %(default)s")
-    add("--r1", type=float, default=draft.r1, help="weight of the gradient penalty (default: %(default)s)")
+    add("--stride", type=int, default=draft.stride, help="pixels per cell (default: %(default)s)")
+    add(
+        "--margin",
+        type=int,
+        default=draft.margin,
+        help="cells around a patch in training (default: %(default)s)",
+    )
+    add("--batch", type=int, default=draft.batch, help="default: %(default)s")
+    # any-draft's is ten times as much, for folders of a few dozen pictures.
+    add("--r1", type=float, default=0.1, help="weight of the gradient penalty (default: %(default)s)")
     add("--compared", type=int, default=TRUE_PICTURES, help="pictures (default: %(default)s)")
     add("--patches", type=int, default=PATCHES, help="of a distance (default: %(default)s)")
     add("--inception", type=Path, metavar="FILE", help=WEIGHTS)
