@@ -4,7 +4,8 @@ The generator makes any part of a picture at any scale: it is told where the cel
 square, and how many pixels the square's side has. Fourier features of the coordinates (StyleGAN3, Karras et
 al. 2021) go through modulated layers at that grid, whose cells have ``stride`` x ``stride`` pixels, and
 through enlargements to pixels. Their frequencies reach up to the highest that the grid can show at the
-largest scale; at a smaller scale those beyond its own highest one fade out, so that nothing aliases.
+largest scale. At every scale they are weaker the nearer they are to the highest that it can show there, and
+none is beyond it: nothing aliases, and pictures are no mere sums of fine waves.
 
 It is local: what it makes of a cell depends on the cells within ``radius`` alone, never on the picture's size
 or on statistics over it. So a picture can be made in tiles.
@@ -116,7 +117,7 @@ class FourierFeatures(nn.Module):
             phases = self.phases + self.moved * self.shifts(code)
             cycles = coordinates[:, :1] * y + coordinates[:, 1:] * x + phases
             lengths = (y * y + x * x).sqrt()
-            strength = (2 - 2 * self.cells * lengths / scale).clamp(0, 1)
+            strength = (1 - self.cells * lengths / scale).clamp(0, 1)
             return (2 * math.pi * cycles).sin() * (self.strengths * strength)
 
 
