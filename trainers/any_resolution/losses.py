@@ -81,5 +81,9 @@ def _all(mask: Tensor) -> Tensor:
 
 
 def masked_l1(one: Tensor, other: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute difference where ``mask`` is 1."""
-    return ((one - other).abs() * mask).sum() / (mask.sum() * one.shape[1]).clamp_min(1)
+    """Mean absolute difference where ``mask`` is 1, of each sample by itself, and the mean of these.
+
+    Of all together, a patch at a large scale, which covers little of the frame, would hardly count.
+    """
+    found = ((one - other).abs() * mask).mean(1).sum((1, 2)) / mask.sum((1, 2, 3)).clamp_min(1)
+    return found.mean()
