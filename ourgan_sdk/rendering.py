@@ -156,8 +156,12 @@ def enlarging_renderer(
 def coordinates_renderer(
     networks: Networks, placement: Placement, *, seed: int, dtype: np.dtype[Any], memory_limit: int
 ) -> "Renderer":
-    """A renderer of a picture that a network makes of where its pixels lie."""
+    """A renderer of a picture that a network makes of where its pixels lie.
+
+    Raises BundleError where that is not what the manifest says, by whose numbers windows are planned.
+    """
     record = placement.record
+    networks.bundle.network(record.file)
     first = CoordinatesPicture(placement, functools.partial(networks.on_cpu, record.file), seed)
     chain = Chain(placement.size, [placement.size], [], placement.levels)
     return Renderer(networks, first, chain, seed=seed, dtype=dtype, memory_limit=memory_limit)

@@ -59,6 +59,8 @@ LARGEST_MEMBER = (
 MOST_MEMBERS = 256
 MOST_SCALES = 255  # each draws its noise from a stream of its own; those from 256 on belong to the passes
 MOST_NOISE = 1 << 28  # a gigabyte of float32
+MOST_CELL_BYTES = 1 << 30  # of a window: more is nothing that grids are planned with
+BESIDE_ACTIVATIONS = 20  # bytes per pixel, at most: what it becomes, and a cell's two coordinates
 MEMBER_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 Count = Annotated[int, Field(ge=0)]
@@ -224,6 +226,16 @@ class Coordinates(_Record):
             raise ValueError("largest: expected it not to be less than patch")
         return self
 
+    @model_validator(mode="after")
+    def _check_cells(self) -> "Coordinates":
+        most = MOST_CELL_BYTES // self.stride**2 - BESIDE_ACTIVATIONS
+        if self.bytes_per_pixel > most:
+            raise ValueError(
+                f"bytes_per_pixel: expected at most {most} for cells of {self.stride} x {self.stride} "
+                f"pixels, got {self.bytes_per_pixel}"
+            )
+        return self
+
 
 class Window(_Record):
     """The size of an engine's input."""
@@ -287,7 +299,7 @@ class Manifest(_Record):
     training: Training | None = None  # None where nothing was trained, as the structure is made of patches
     structure: Structure | None = None
     coordinates: Coordinates | None = None
-    upscalers: list[Upscaler] = []  # at least one, unless there are coordinates
+    upscalers: list[Upscaler] = []  # at least one, or none beside coordinates
     engines: list[EngineRecord] = []
     files: Annotated[dict[str, FileEntry], Field(max_length=MOST_MEMBERS)] = {}
 
@@ -302,7 +314,7 @@ class Manifest(_Record):
 
     @model_validator(mode="after")
     def _check_coordinates(self) -> "Manifest":
-        """Of coordinates there is neither a photograph nor another structure; of others an upscaler, too."""
+        """Beside coordinates there is no photograph and no other network; of others there is an upscaler."""
         if self.coordinates is None:
             if self.photo is None:
                 raise ValueError("photo: expected where there are no coordinates")
@@ -312,8 +324,11 @@ class Manifest(_Record):
             raise ValueError(f"coordinates: expected none in schema version {self.schema_version}")
         elif self.photo is not None or self.structure is not None:
             raise ValueError("coordinates: expected neither a photo nor a structure beside them")
-        elif self.coordinates.file in {one.file for one in self.upscalers}:
-            raise ValueError("coordinates.file: expected it in a member of its own")
+        elif self.upscalers:
+            raise ValueError(
+                f"upscalers: expected none beside coordinates, found {len(self.upscalers)}: their "
+                "network makes pictures at any scale"
+            )
         return self
 
     @model_validator(mode="after")

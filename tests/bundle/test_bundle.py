@@ -687,6 +687,10 @@ PHOTO = {"width": 3, "height": 4, "sha256": "0" * 64}
         ({"coordinates": coordinates_record(stride=65)}, r"coordinates\.stride: .*less than"),
         ({"coordinates": coordinates_record(halo=4097)}, r"coordinates\.halo: .*less than"),
         ({"coordinates": coordinates_record(bytes_per_pixel=0)}, r"coordinates\.bytes_per_pixel: .*greater"),
+        (
+            {"coordinates": coordinates_record(bytes_per_pixel=1 << 30)},
+            r"a\.ourgan: .*coordinates: .*bytes_per_pixel: expected at most",
+        ),
         ({"coordinates": coordinates_record(file="b.onnx")}, r"names network 'b\.onnx', which is not among"),
         (
             {
@@ -706,7 +710,8 @@ def test_coordinates_that_are_none(
         Bundle.open(changed(path, **change))
 
 
-def test_coordinates_do_not_share_a_member_with_an_upscaler(tmp_path: Path, small: Manifest) -> None:
-    upscaler = small.upscalers[0].model_copy(update={"file": "coordinates.onnx"})
-    with pytest.raises(BundleError, match=r"coordinates\.file: expected it in a member of its own"):
-        write_bundle(tmp_path / "a.ourgan", of_coordinates(small, upscalers=[upscaler]), COORDINATES)
+def test_nothing_renders_with_upscalers_beside_coordinates(tmp_path: Path, small: Manifest) -> None:
+    path = write_bundle(tmp_path / "a.ourgan", of_coordinates(small), COORDINATES).path
+    upscalers = [upscaler.model_dump() for upscaler in small.upscalers]
+    with pytest.raises(BundleError, match=r"a\.ourgan: .*upscalers: expected none beside coordinates, found"):
+        Bundle.open(changed(path, upscalers=upscalers))

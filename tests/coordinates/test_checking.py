@@ -8,10 +8,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, helper, numpy_helper
+from pydantic import ValidationError
 
-from ourgan_sdk import Bundle, BundleError, Synthesizer
-from ourgan_sdk.bundle import Network
+from ourgan_sdk import BudgetError, Bundle, BundleError, Synthesizer
+from ourgan_sdk.bundle import Coordinates, Network
 from ourgan_sdk.bundle.networks import check_network
+from ourgan_sdk.coordinates import place
 from ourgan_sdk.engines.onnxruntime import OnnxRuntimeEngine
 from tests.conftest import make_manifest, structure_network, upscaler_network
 from tests.coordinates.tiny import LATENT, coordinates_network, coordinates_record, write_coordinates
@@ -181,6 +183,34 @@ def test_refused(name: str) -> None:
 def test_numbers_of_the_manifest_without_sense(changes: dict[str, int], words: str) -> None:
     with pytest.raises(BundleError, match=words):
         checked(coordinates_network(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"halo": 4096}, "needs a halo of 4096; no more than 3 cells away matter"),
+        ({"bytes_per_pixel": 1 << 20}, "says that it takes 1048576 bytes_per_pixel"),
+    ],
+)
+def test_numbers_without_sense_are_told_before_any_plan(
+    changes: dict[str, int], words: str, tmp_path: Path
+) -> None:
+    """Not as more memory than there is to allow."""
+    path = write_coordinates(tmp_path / "a.ourgan", **changes)
+    with pytest.raises(BundleError, match=rf"a\.ourgan: member 'coordinates\.onnx': .*{words}"):
+        Synthesizer(path).canvas(64, 64)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 64])
+def test_cells_that_no_window_could_hold(stride: int) -> None:
+    """In bytes: grids are planned with 2^30 a cell at most."""
+    most = (1 << 30) // stride**2 - 20
+    record = coordinates_record(stride=stride, bytes_per_pixel=most)
+    with pytest.raises(BudgetError):
+        place(record, (64, 64), None)[0].levels[0].plan(1 << 20)
+    data = record.model_dump() | {"bytes_per_pixel": most + 1}
+    with pytest.raises(ValidationError, match=f"bytes_per_pixel: expected at most {most} for cells of"):
+        Coordinates(**data)
 
 
 def test_others_have_no_codes() -> None:
