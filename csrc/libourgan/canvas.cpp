@@ -132,6 +132,7 @@ Canvas::Canvas(std::shared_ptr<const Source> source, const Picturing& asked)
 }
 
 double Canvas::extent() const {
+    if (is_same(half_, asked_.size)) return plan_.extent;
     return plan_.extent * static_cast<double>(longest(asked_.size)) / static_cast<double>(longest(half_));
 }
 

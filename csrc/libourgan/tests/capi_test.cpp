@@ -27,8 +27,8 @@ using Source = std::unique_ptr<ourgan_source, SourceFree>;
 using Canvas = std::unique_ptr<ourgan_canvas, CanvasFree>;
 using Cancel = std::unique_ptr<ourgan_cancel, CancelFree>;
 
-constexpr int kHeight = 72, kWidth = 96;  // of the photograph
-constexpr int kRows = 40, kColumns = 60, kRow = 3 * kColumns;  // of canvases: searching takes long under sanitizers
+constexpr int kHeight = 64, kWidth = 66;  // of the photograph
+constexpr int kRows = 24, kColumns = 36, kRow = 3 * kColumns;  // of canvases: searching takes long under sanitizers
 constexpr ourgan_box kBox{0, 0, kRows, kColumns};
 
 const Bytes& photograph() {
@@ -169,7 +169,7 @@ TEST(errors_say_what_is_wrong) {
     CHECK(refused([](Options& o) { o.vertical = 5; }, OURGAN_VALUE_ERROR, "vertical"));
     CHECK(refused([](Options& o) { o.tileable = 7; }, OURGAN_VALUE_ERROR, "tileable"));
     CHECK(refused([](Options& o) { o.tileable = OURGAN_X, o.retarget = 1; }, OURGAN_VALUE_ERROR, "no tileable with it"));
-    CHECK(refused([](Options& o) { o.tileable = OURGAN_X, o.width = 121; o.height = 80; }, OURGAN_SIZE_ERROR, "in place of 121"));
+    CHECK(refused([](Options& o) { o.tileable = OURGAN_X, o.width = 121, o.extent = 1.3; }, OURGAN_SIZE_ERROR, "in place of 121"));
     CHECK(refused([](Options& o) { o.width = 4000; }, OURGAN_ENGINE_ERROR, "an extent of at least"));
     CHECK(refused([](Options& o) { o.width = o.height = 2000000000, o.extent = 1024; }, OURGAN_ENGINE_ERROR, "extent"));
     std::uint8_t pixel[8] = {};
@@ -218,10 +218,10 @@ TEST(bundles_are_checked) {
     CHECK(refused(bundle_with(R"({"schema_version": 8})", photograph()), "use a later one"));
     CHECK(refused(bundle_with(R"({"schema_version": 4, "photo": {"file": null}, "files": {"photograph.jpg":
                                 {"size": @SIZE@, "sha256": "@SHA@"}}})", photograph()), "holds no photograph"));
-    const std::string photo = R"({"schema_version": 4, "photo": {"width": 96, "height": 72.5, "file": "photograph.jpg"},)";
+    const std::string photo = R"({"schema_version": 4, "photo": {"width": 66, "height": 64.5, "file": "photograph.jpg"},)";
     CHECK(refused(bundle_with(photo + R"("files": {"photograph.jpg": {"size": @SIZE@, "sha256": "@SHA@"}}})", photograph()),
                   "photo.height: expected an integer"));
-    CHECK(refused(bundle_with(R"({"schema_version": 4, "photo": {"width": 96, "height": 72, "file": "photograph.jpg"},
+    CHECK(refused(bundle_with(R"({"schema_version": 4, "photo": {"width": 66, "height": 64, "file": "photograph.jpg"},
                                 "files": {"photograph.jpg": {"size": @SIZE@, "sha256": "00"}}})", photograph()), "SHA-256"));
     CHECK(refused(zip({{"manifest.json", {}}, {"../photograph.jpg", photograph()}}), "plain relative path"));
     CHECK(refused(zip({{"photograph.jpg", photograph()}}), "no member 'manifest.json'"));
@@ -232,7 +232,7 @@ TEST(regions_are_parts_of_the_whole) {
     const Canvas whole = canvas(source, kColumns, kRows, 3);
     const Bytes pixels = read(whole, kBox);
     const Canvas again = canvas(source, kColumns, kRows, 3);  // which begins with a region
-    constexpr ourgan_box part{7, 11, 33, 51};
+    constexpr ourgan_box part{5, 7, 21, 31};
     constexpr std::size_t rows = part.y1 - part.y0, columns = part.x1 - part.x0, row = 7 * columns, margin = 64;
     std::vector<std::uint8_t> memory(2 * margin + rows * row, 0xA5);
     // From the bottom upwards, as bitmaps of some systems are.
@@ -310,9 +310,9 @@ TEST(threads_read_one_canvas) {
     std::atomic<int> same{0};
     for (int n = 0; n < 4; ++n) {
         threads.emplace_back([&, n] {
-            const std::int64_t top = 5 * n;
-            Bytes rows(20 * kRow);
-            const ourgan_status status = ourgan_canvas_read(shared.get(), 0, {top, 0, top + 20, kColumns}, OURGAN_RGB8,
+            const std::int64_t top = 3 * n;
+            Bytes rows(15 * kRow);
+            const ourgan_status status = ourgan_canvas_read(shared.get(), 0, {top, 0, top + 15, kColumns}, OURGAN_RGB8,
                                                             rows.data(), kRow, nullptr, nullptr, nullptr);
             same += status == OURGAN_OK && std::memcmp(rows.data(), expected.data() + kRow * top, rows.size()) == 0;
         });
@@ -381,9 +381,9 @@ TEST(threads_open_and_free_sources) {
                 return;
             }
             Source source(opened);
-            const Canvas kept = canvas(source, 30, 20, static_cast<std::uint64_t>(n));
+            const Canvas kept = canvas(source, 20, 16, static_cast<std::uint64_t>(n));
             source.reset();  // canvases go on without it
-            good += read(kept, {0, 0, 20, 30}).size() == 1800;
+            good += read(kept, {0, 0, 16, 20}).size() == 960;
         });
     }
     for (std::thread& thread : threads) thread.join();

@@ -1,0 +1,126 @@
+"""The library under sanitizers, as C and Rust programs find it, and what it exports."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.building import ROOT, built, call, run, tool, why_no_c
+
+pytestmark = pytest.mark.skipif(bool(why_no_c()), reason=why_no_c())
+
+CASES = 40
+"""Of the fuzz, here; bench/capi.py runs as many as are asked for."""
+
+SIZE = "150", "101"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the library, its header and its packages were installed."""
+    prefix = tmp_path_factory.mktemp("installed")
+    build = built(tmp_path_factory)
+    run(tool("cmake"), "--install", build, "--prefix", prefix, "--component", "c")
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def picture(installed: Path, tmp_path_factory: pytest.TempPathFactory, photograph_file: Path) -> bytes:
+    """What the C example renders."""
+    folder = tmp_path_factory.mktemp("c")
+    cmake, ninja = tool("cmake"), tool("ninja")
+    run(
+        cmake, "-S", ROOT / "examples" / "c", "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}",
+        f"-DCMAKE_PREFIX_PATH={installed}", "-DCMAKE_C_FLAGS=-Wall -Wextra -pedantic -Werror",
+    )  # fmt: skip
+    run(cmake, "--build", folder)
+    run(folder / "render", photograph_file, *SIZE, folder / "whole.ppm", "3")
+    run(folder / "render", photograph_file, *SIZE, folder / "part.ppm", "3", "20", "30", "90", "131")
+    whole, part = (pixels_of((folder / f"{name}.ppm").read_bytes()) for name in ("whole", "part"))
+    assert part == b"".join(whole[3 * (150 * y + 30) : 3 * (150 * y + 131)] for y in range(20, 90))
+    refused = call(folder / "render", photograph_file, "90000", "90000", folder / "large.ppm")
+    assert refused.returncode == 1
+    assert "give an extent of at least" in refused.stderr
+    assert not (folder / "large.ppm").exists()
+    return (folder / "whole.ppm").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def photograph_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny import write_photo  # noqa: PLC0415 - which needs torch
+
+    return write_photo(tmp_path_factory.mktemp("photograph") / "hills.png", 100, 150)
+
+
+def pixels_of(ppm: bytes) -> bytes:
+    return ppm.split(b"\n", 3)[3]
+
+
+def test_exports_its_functions_alone(installed: Path) -> None:
+    library = next(installed.rglob("libourgan.so"))
+    symbols = [line.split()[-1] for line in run("nm", "-D", "--defined-only", library).splitlines()]
+    declared = {
+        word.split("(")[0].lstrip("*")
+        for line in (installed / "include" / "ourgan.h").read_text().splitlines()
+        if line.startswith("OURGAN_API")
+        for word in line.split()
+        if "(" in word
+    }
+    assert {symbol.split("@")[0] for symbol in symbols} - {"OURGAN_1"} == declared
+    assert "libourgan.so.1" in run("readelf", "-d", library)
+
+
+def test_c_example(picture: bytes, photograph_file: Path) -> None:
+    from ourgan_sdk import Synthesizer  # noqa: PLC0415
+
+    with Synthesizer(photograph_file, threads=1) as synthesizer:
+        expected = synthesizer.render(*map(int, SIZE), seed=3)
+    assert picture == b"P6\n150 101\n255\n" + expected.tobytes()
+
+
+def test_rust_example(installed: Path, picture: bytes, photograph_file: Path, tmp_path: Path) -> None:
+    """By two threads that share a canvas."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        pytest.skip("needs cargo")
+    folder = next(installed.rglob("ourgan.pc")).parent
+    shutil.copytree(
+        ROOT / "examples" / "rust", tmp_path / "rust", ignore=shutil.ignore_patterns("target", "Cargo.lock")
+    )
+    manifest = tmp_path / "rust" / "Cargo.toml"
+    run(cargo, "build", "--offline", "--quiet", "--manifest-path", manifest, PKG_CONFIG_PATH=str(folder))
+    run(tmp_path / "rust" / "target" / "debug" / "render", photograph_file, *SIZE, tmp_path / "r.ppm", "3")
+    assert (tmp_path / "r.ppm").read_bytes() == picture
+
+
+def test_header_is_for_c_and_cpp(installed: Path, tmp_path: Path) -> None:
+    for name, compiler in (("a.c", "cc"), ("a.cpp", "c++")):
+        source = tmp_path / name
+        source.write_text(
+            "#include <ourgan.h>\nint main(void) { return ourgan_abi_version() != OURGAN_ABI_VERSION; }\n"
+        )
+        standard = "-std=c99" if name == "a.c" else "-std=c++11"
+        flags = [standard, "-Wall", "-Wextra", "-pedantic", "-Werror", f"-I{installed / 'include'}"]
+        done = subprocess.run([compiler, *flags, "-fsyntax-only", source], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("sanitizers", "words"), [("address,undefined", []), ("thread", ["thread"])])
+def test_under_sanitizers(
+    sanitizers: str, words: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Errors, nulls, limits, and threads that read, wait and are cancelled; for races those of threads."""
+    program = built(tmp_path_factory, sanitizers) / "csrc" / "libourgan" / "tests" / "capi_test"
+    # What GLib and libvips do among themselves would be misunderstood: they are built without it.
+    run(program, *words, TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1")
+
+
+def test_fuzz(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Damaged bundles and photographs, odd arguments: a status each time, and no bad access."""
+    program = built(tmp_path_factory, "address,undefined") / "csrc" / "libourgan" / "tests" / "capi_fuzz"
+    told = dict(line.split() for line in run(program, "1", str(CASES)).splitlines())
+    assert {"OK", "BundleError", "PhotographError"} <= told.keys()
+    assert "InternalError" not in told
