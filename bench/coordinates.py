@@ -103,7 +103,7 @@ def seams(options: argparse.Namespace, scale: int) -> None:
     canvas = synthesizer.canvas(SEAMS, SEAMS, 1, extent=extent, dtype=dtype)
     record = synthesizer.bundle.manifest.coordinates
     assert record is not None
-    placement, _ = place(record, (SEAMS, SEAMS), extent)
+    placement = place(record, (SEAMS, SEAMS), extent)
     grid, tiles = Grid(*placement.levels[0].cells, record.halo, 1, 1), canvas.plan.first_grids[0]
     engine = functools.partial(canvas.networks.on_cpu, record.file)
     first = CoordinatesPicture(placement, engine, 1).planned([grid], None)

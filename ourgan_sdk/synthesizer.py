@@ -735,7 +735,7 @@ class Synthesizer:
         assert record is not None  # noqa: S101 - whoever calls has asked
         asked = size if shown is None else shown
         make = functools.partial(self._of_coordinates, size, seed, dtype, extent)
-        placement, doublings = place(record, asked, extent)
+        placement = place(record, asked, extent, size)
         renderer = coordinates_renderer(
             self._networks, placement, seed=seed, dtype=dtype, memory_limit=self._memory_limit
         )
@@ -747,7 +747,7 @@ class Synthesizer:
             )
         return Canvas(
             self._networks,
-            self._shown(renderer, halved_size(asked, -doublings), asked, dtype),
+            self._shown(renderer, placement.size, asked, dtype),
             asked[::-1],
             seed=seed,
             dtype=dtype,

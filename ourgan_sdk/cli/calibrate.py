@@ -18,7 +18,7 @@ from ..coordinates import place
 from ..engines import Engine, HostEngine, Options, WindowRules, candidates, open_first
 from ..engines.graphs.reach import theoretical_radius
 from ..engines.onnxruntime import OnnxRuntimeEngine
-from ..errors import BudgetError, OurganError, OutputError
+from ..errors import BudgetError, OurganError, OutputError, SizeError
 from ..learning import is_photograph
 from ..passes.plan import from_structure, make_plan
 from ..photograph import read_photograph
@@ -203,10 +203,10 @@ def _coordinates_table(record: Coordinates, calibration: Calibration, memory_lim
         mark = "*" if halo == calibration.halo else ""
         row = f"  {mark + str(halo):>6}{error.maximum:12.3f}{error.p9999:14.3f}{error.share_different:14.4%}"
         for width, height in _COSTS_AT:
-            placement, _ = place(record.model_copy(update={"halo": halo}), (height, width), None)
             try:
+                placement = place(record.model_copy(update={"halo": halo}), (height, width), None)
                 cost = f"{placement.levels[0].plan(memory_limit).recomputation:.1%}"
-            except BudgetError:
+            except (BudgetError, SizeError):
                 cost = "too large"
             row += f"{cost:>16}"
         yield row

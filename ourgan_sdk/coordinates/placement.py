@@ -36,10 +36,11 @@ _HALOS_PER_BAND = 32
 """Of a level in its file: as of a pass."""
 
 _LARGEST_REACH = 1 << 22
-"""Pixels from the square's corner to the farthest that is made: float32 tells quarters of them apart."""
+"""Pixels from the square's corner to the farthest that is made: float32 has places up to there to a quarter
+of a pixel, as its numbers lie at most half a one apart."""
 
-_LARGEST_REDUCED = 1 << 14
-"""Pixels per side of what is made in order to be reduced: at scales below those that a network has seen."""
+_MOST_REDUCED = 1 << 24
+"""Pixels of what is made in order to be reduced: at scales below those that a network has seen."""
 
 Size = tuple[int, int]
 
@@ -132,16 +133,12 @@ class CellLevel:
 
 @dataclass(frozen=True)
 class Placement:
-    """A canvas of `size` (height, width) whose shorter side is `extent` squares long."""
+    """A canvas of `size` (height, width), of an `extent`; `side` is the square's, in pixels: the scale."""
 
     record: Coordinates
     size: Size
+    side: float
     extent: float
-
-    @property
-    def side(self) -> float:
-        """Of the square, in pixels: the scale."""
-        return min(self.size) / self.extent
 
     @lazy
     def levels(self) -> Sequence[CellLevel]:
@@ -152,28 +149,33 @@ class Placement:
         return [CellLevel(self.record, self.size, self.side, step) for step in steps]
 
 
-def place(record: Coordinates, size: Size, extent: float | None) -> tuple[Placement, int]:
-    """Where a canvas of `size` (height, width) lies, by default one square across; how often it is halved.
+def place(record: Coordinates, size: Size, extent: float | None, of: Size | None = None) -> Placement:
+    """Where a canvas of `size` (height, width) lies, whose shorter side is `extent` squares long, or 1.
+
+    With `of`, it is a canvas of that size, shown at another one: its extent is as long, and the scale goes by
+    the longer side, as the shorter one may be rounded to another ratio.
 
     At scales below the smallest one that the network has seen, a canvas is made twice as large, or four
-    times, ..., and reduced: the placement is that of the larger one. Raises SizeError where that, or the
-    canvas, is too large.
+    times, ..., and reduced: the placement is that of the larger one, which has the ratio of `of`. Raises
+    SizeError where that, or the canvas, is too large.
     """
     extent = 1.0 if extent is None else extent
-    placement, doublings = Placement(record, size, extent), 0
-    while placement.side < record.patch:
-        doublings += 1
-        height, width = (length << doublings for length in size)
-        placement = Placement(record, (height, width), extent)
-    height, width = placement.size
-    if doublings and max(height, width) > _LARGEST_REDUCED:
+    of = size if of is None else of
+    side, made, doublings = min(of) * max(size) / max(of) / extent, size, 0
+    while side < record.patch:
+        side, doublings = 2 * side, doublings + 1
+    if doublings:
+        height, width = (max(1, round(one * (max(size) << doublings) / max(of))) for one in of)
+        made = height, width
+    height, width = made
+    if doublings and height * width > _MOST_REDUCED:
         raise SizeError(
             f"{size[1]} x {size[0]} at an extent of {extent:g} would be reduced from {width} x {height}: the "
             f"network makes at least {record.patch} pixels of a square; give more pixels, or less extent"
         )
-    if (max(height, width) + placement.side) / 2 > _LARGEST_REACH:
+    if (max(height, width) + side) / 2 > _LARGEST_REACH:
         raise SizeError(
-            f"coordinates of float32 do not tell the pixels of {width} x {height} apart: expected at most "
-            f"{_LARGEST_REACH} from a corner of the picture's square"
+            f"float32 has the pixels of {width} x {height} to a quarter of one up to {_LARGEST_REACH} from a "
+            "corner of the picture's square: give fewer, or less extent"
         )
-    return placement, doublings
+    return Placement(record, made, side, extent)

@@ -207,7 +207,7 @@ def test_cells_that_no_window_could_hold(stride: int) -> None:
     most = (1 << 30) // stride**2 - 20
     record = coordinates_record(stride=stride, bytes_per_pixel=most)
     with pytest.raises(BudgetError):
-        place(record, (64, 64), None)[0].levels[0].plan(1 << 20)
+        place(record, (64, 64), None).levels[0].plan(1 << 20)
     data = record.model_dump() | {"bytes_per_pixel": most + 1}
     with pytest.raises(ValidationError, match=f"bytes_per_pixel: expected at most {most} for cells of"):
         Coordinates(**data)

@@ -73,7 +73,7 @@ def test_a_region_renders_its_own_tiles_alone(little: Synthesizer) -> None:
 
 def in_one_window(synthesizer: Synthesizer, dtype: type) -> np.ndarray:
     """The picture of `SIZE` as its network makes it whole, far from where the window ends."""
-    placement, _ = place(coordinates_record(), SIZE[::-1], None)
+    placement = place(coordinates_record(), SIZE[::-1], None)
     engine = functools.partial(synthesizer.canvas(*SIZE).networks.on_cpu, "coordinates.onnx")
     grid = Grid(*placement.levels[0].cells, 4 * HALO, 1, 1)
     whole = CoordinatesPicture(placement, engine, 5).planned([grid], None)
@@ -181,6 +181,21 @@ def test_previews_and_thumbnails(synthesizer: Synthesizer) -> None:
     assert synthesizer.canvas(300, 200, 5).thumbnail(100).shape == (67, 100, 3)
     assert synthesizer._repr_png_()
     assert repr(synthesizer) == "Synthesizer('folder.ourgan', 60 pictures, of coordinates)"
+
+
+@pytest.mark.parametrize(("size", "long"), [((3000, 70), 64), ((1000, 66), 40), ((700, 20), 50)])
+def test_thumbnails_show_what_the_canvas_shows(
+    synthesizer: Synthesizer, size: tuple[int, int], long: int
+) -> None:
+    """Where their shorter side is rounded, too: as near to the canvas's reduction as its own level is."""
+    canvas = synthesizer.canvas(*size, 5)
+    thumbnail = synthesizer.thumbnail(5, width=size[0], height=size[1], size=long)
+    reduced = Image.fromarray(canvas[:]).resize(thumbnail.shape[1::-1], Image.Resampling.BOX)
+    other = synthesizer.thumbnail(6, width=size[0], height=size[1], size=long)
+    assert difference(thumbnail, np.asarray(reduced)) < 0.4 * difference(other, np.asarray(reduced))
+    shown = canvas.resized(*thumbnail.shape[1::-1])
+    assert (shown[:] == thumbnail).all()
+    assert json.loads(shown.description)["extent"] == 1.0
 
 
 def test_views_join(synthesizer: Synthesizer) -> None:
