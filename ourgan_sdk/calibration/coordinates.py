@@ -26,40 +26,40 @@ def calibrate_coordinates(
     or the network gives values that are not finite.
     """
     generator = np.random.default_rng(seed)
+    codes: list[Mapping[str, Tensor]] = []
 
     def network(window: Tensor) -> Tensor:
-        return run(
-            {
-                "coordinates": np.ascontiguousarray(window[:, :_AXES]),
-                "scale": np.array(window[0, _AXES, 0, :1]),
-                "latent": np.ascontiguousarray(window[:, _AXES + 1 :, 0, 0]),
-            }
-        )
+        code = codes[int(window[0, _AXES, 0, 0])]
+        return run({"coordinates": np.ascontiguousarray(window[:, :_AXES]), **code})
 
     def cut(side: int) -> Sequence[Tensor]:
-        return coordinate_windows(record, side, generator)
+        windows, codes[:] = coordinate_windows(record, side, generator)
+        return windows
 
     return calibrate(name, network, cut, progress=progress)
 
 
 def coordinate_windows(
     record: Coordinates, side: int, generator: np.random.Generator, count: int = WINDOWS
-) -> list[Tensor]:
-    """Windows of `side` x `side` cells, float32 (1, 2 + 1 + latent, side, side), in and around the square.
+) -> tuple[list[Tensor], list[Mapping[str, Tensor]]]:
+    """Windows of `side` cells a side, float32 (1, 3, side, side), in and around the square, and their codes.
 
-    Channels are y, x, and, the same everywhere, the scale and the code: so a part of a window is a window.
-    Scales go from the smallest to the largest in equal ratios.
+    Channels are y, x, and, the same everywhere, the window's number, so that a part of a window is a window:
+    that of its `scale` and `latent` among the codes. Scales go from the smallest to the largest in equal
+    ratios.
     """
     octaves = math.log(record.largest / record.patch)
-    windows = []
+    windows: list[Tensor] = []
+    codes: list[Mapping[str, Tensor]] = []
     for index in range(count):
         scale = record.patch * math.exp(octaves * index / max(1, count - 1))
         room = 1 - side * record.stride / scale
         origin = generator.uniform(min(0, room), max(0, room), _AXES)
         places = (np.arange(side) + 0.5) * record.stride / scale
-        window = np.empty((1, _AXES + 1 + record.latent, side, side), np.float32)
+        window = np.empty((1, _AXES + 1, side, side), np.float32)
         window[0, 0], window[0, 1] = (origin[0] + places)[:, np.newaxis], origin[1] + places
-        window[0, _AXES] = scale
-        window[0, _AXES + 1 :] = generator.normal(size=(record.latent, 1, 1))
+        window[0, _AXES] = index
         windows.append(window)
-    return windows
+        latent = generator.normal(size=(1, record.latent)).astype(np.float32)
+        codes.append({"scale": np.array([scale], np.float32), "latent": latent})
+    return windows, codes
