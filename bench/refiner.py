@@ -46,7 +46,7 @@ from trainers.upscalers.refiner import Crops, RefinerConfig, RefinerTraining, tr
 from trainers.upscalers.upscaler import UpscalerTraining, train_upscaler
 
 from .quality import Results
-from .refining import DETAIL, Contender, Subject, by_bicubic, by_passes, by_refiner, make_subject
+from .refining import DETAIL, Contender, Subject, by_bicubic, by_passes, by_refiner
 
 CPU = torch.device("cpu")
 FACTORS = (2.0, 3.0, 4.0, 6.0)
@@ -78,6 +78,7 @@ class Plan:
     refiner: RefinerConfig
     upscaler: UpscalerConfig
     scale: int
+    tasks: tuple[str, ...]
     factors: tuple[float, ...]
     runs: Path
 
@@ -92,7 +93,7 @@ class Case:
     @cached_property
     def subject(self) -> Subject:
         """What is measured."""
-        return make_subject(self.photo, self.plan.scale, self.plan.refiner.held_out, find_lpips(None, CPU))
+        return Subject(self.photo, self.plan.scale, self.plan.refiner.held_out, find_lpips(None, CPU))
 
     @cached_property
     def refiner(self) -> Refiner:
@@ -161,6 +162,7 @@ def main() -> None:
     add("--preset", choices=("draft", "standard"), default="standard", help="of passes (default: standard)")
     add("--consistency", type=float, default=usual.consistency, help="weight of the inverse teacher's loss")
     add("--factors", type=float, nargs="+", default=FACTORS, help="(default: 2 3 4 6)")
+    add("--tasks", nargs="+", choices=TASKS, default=TASKS, help="(default: all)")
     add("--scale", type=int, default=SCALE, help=f"long side of the photograph's pictures (default: {SCALE})")
     add("--runs", type=Path, default=Path("runs/refiner"), help="what is kept (default: runs/refiner)")
     add("--crops", type=Path, help="a PNG: parts held out at 100 %%, made by each, and the photograph")
@@ -169,15 +171,20 @@ def main() -> None:
     torch.set_flush_denormal(True)
     refiner = replace(usual, steps=options.steps, consistency=options.consistency)
     plan = Plan(
-        refiner, PRESETS[options.preset].upscaler, options.scale, tuple(options.factors), options.runs
+        refiner=refiner,
+        upscaler=PRESETS[options.preset].upscaler,
+        scale=options.scale,
+        tasks=tuple(options.tasks),
+        factors=tuple(options.factors),
+        runs=options.runs,
     )
     plan.runs.mkdir(parents=True, exist_ok=True)
     results = Results(plan.runs / "results.jsonl")
     cases = [Case(path, plan) for path in options.photos]
     measured = [measure(case, results) for case in cases]
-    for task in TASKS:
+    for task in plan.tasks:
         print("\n".join(table(task, plan.factors, {c.name: m for c, m in zip(cases, measured, strict=True)})))
-    print("\n".join(verdict(plan.factors, measured)))
+    print("\n".join(verdict(plan.factors, measured, plan.tasks)))
     if options.crops:
         save_crops(options.crops, cases)
 
@@ -188,7 +195,9 @@ Measured = dict[tuple[str, float, str], Numbers]
 
 def measure(case: Case, results: Results) -> Measured:
     """All numbers about one photograph."""
-    wanted = [(task, factor, name) for factor in case.plan.factors for task in TASKS for name in NAMES]
+    wanted = [
+        (task, factor, name) for task in case.plan.tasks for factor in case.plan.factors for name in NAMES
+    ]
     numbers: Measured = {}
     with progress_bar(len(wanted), case.name, unit="picture") as bar:
         for task, factor, name in wanted:
@@ -221,11 +230,13 @@ def table(task: str, factors: tuple[float, ...], measured: Mapping[str, Measured
                 yield f"{photo}, x{factor:g}, {name} | {' | '.join(cells)}"
 
 
-def verdict(factors: tuple[float, ...], measured: list[Measured]) -> Iterator[str]:
+def verdict(
+    factors: tuple[float, ...], measured: list[Measured], tasks: tuple[str, ...] = TASKS
+) -> Iterator[str]:
     """What the refiner has won: a line for every metric at a factor, and a word where there is none."""
     yield "\nWon by the refiner (beats passes and detail on most photographs):"
     count = 0
-    for task in TASKS:
+    for task in tasks:
         for factor in factors:
             for metric in METRICS[task]:
                 wins, over_bicubic, of = score(measured, task, factor, metric)
@@ -241,7 +252,7 @@ def score(measured: list[Measured], task: str, factor: float, metric: str) -> tu
     """On how many photographs the refiner beats passes and detail; bicubic; of how many with this metric."""
     wins = over_bicubic = of = 0
     for numbers in measured:
-        rows = {name: numbers[task, factor, name] for name in NAMES}
+        rows = {name: numbers.get((task, factor, name), {}) for name in NAMES}
         if not all(metric in row for row in rows.values()):
             continue
         badness = {name: how_bad(metric, row[metric]) for name, row in rows.items()}

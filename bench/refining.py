@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ourgan_sdk import Synthesizer
+from ourgan_sdk import Canvas, Synthesizer
 from trainers.metrics.canvases import sources_of
-from trainers.metrics.full_resolution import FullResolution, Numbers, Sources, photograph_at
+from trainers.metrics.full_resolution import FullResolution, Numbers, photograph_at
 from trainers.metrics.octaves import OctaveAmplitudes, Pixels
 from trainers.metrics.restoration import Upscale, score_picture
 from trainers.metrics.restoration import enlarge as by_pass
@@ -36,7 +36,7 @@ from trainers.networks.rrdb import SCALE
 from trainers.photo import Photo, reduce, to_float
 from trainers.upscalers.refiner import refine
 
-__all__ = ["Contender", "Subject", "by_bicubic", "by_passes", "by_refiner", "make_subject"]
+__all__ = ["Contender", "Subject", "by_bicubic", "by_passes", "by_refiner", "measure_part"]
 
 DETAIL = "detail"
 SEED = 0
@@ -69,18 +69,42 @@ def by_refiner(network: Refiner) -> Contender:
     return lambda low, height, width: refine(network, low, height, width, SEED)
 
 
-@dataclass(frozen=True)
 class Subject:
-    """One photograph at one scale, and what it is measured with."""
+    """One photograph at one scale, and what it is measured with: made when it is first asked for.
 
-    part: Tensor  # (1, 3, h, w) in [0, 1], held out
-    whole: Pixels
-    compare: FullResolution
-    mirror: Numbers
-    canvas: Pixels  # one photograph wide
-    sources: Sources | None  # of the canvas
-    rest: Synthesizer  # of the photograph without the part held out
-    lpips: LPIPS | None
+    Raises:
+        ValueError: the photograph is too small to be measured.
+    """
+
+    def __init__(self, photo: Photo, scale: int, held_out: float, lpips: LPIPS | None) -> None:
+        """``scale``: its long side in pixels, if it has so many; ``held_out``: share of its width."""
+        self.lpips = lpips
+        self.whole = photograph_at(photo, min(scale, max(photo.height, photo.width)))
+        height, width = self.whole.shape[:2]
+        self.kept = width - round(width * held_out)  # columns
+        sides = [n - n % FACTORS_DIVIDE for n in (height, width - self.kept)]
+        self.part = _floats(self.whole[: sides[0], width - sides[1] :])  # (1, 3, h, w) in [0, 1]
+
+    @cached_property
+    def compare(self) -> FullResolution:
+        """What pictures of the whole are measured with."""
+        return FullResolution(self.whole)
+
+    @cached_property
+    def mirror(self) -> Numbers:
+        """Of the mirror image."""
+        return self.compare.mirrored()
+
+    @cached_property
+    def canvas(self) -> Canvas:
+        """A new picture, one photograph wide."""
+        height, width = self.whole.shape[:2]
+        return _learned(self.whole).canvas(width, height, SEED, extent=1)
+
+    @cached_property
+    def rest(self) -> Synthesizer:
+        """Of the photograph without the part held out."""
+        return _learned(self.whole[:, : self.kept])
 
     def held_out(self, factor: float, contender: Contender | None) -> tuple[Numbers, Tensor]:
         """Numbers about the part given back, and the picture (3, h, w); without a contender, of detail."""
@@ -110,15 +134,15 @@ class Subject:
     def reduced(self, factor: float, contender: Contender | None) -> Numbers:
         """Numbers about the whole photograph given back."""
         if contender is None:
-            return self._relative(self.compare.measure(self.canvas, self.sources))
+            return self._relative(self.compare.measure(self.canvas.read(), sources_of(self.canvas, 0)))
         return self._relative(self.compare.measure(self._given_back(self.whole, factor, contender)))
 
     def new(self, factor: float, contender: Contender | None) -> Numbers:
         """Numbers about a new picture whose detail is made; its pieces are the canvas's."""
         if contender is None:
             return self.reduced(factor, None)
-        picture = self._given_back(self.canvas, factor, contender)
-        return self._relative(self.compare.measure(picture, self.sources))
+        picture = self._given_back(self.canvas.read(), factor, contender)
+        return self._relative(self.compare.measure(picture, sources_of(self.canvas, 0)))
 
     def _given_back(self, whole: Pixels, factor: float, contender: Contender) -> Pixels:
         height, width = whole.shape[:2]
@@ -131,31 +155,6 @@ class Subject:
             name: value / self.mirror[name] if name.startswith("swd") else value
             for name, value in numbers.items()
         }
-
-
-def make_subject(photo: Photo, scale: int, held_out: float, lpips: LPIPS | None) -> Subject:
-    """The photograph at a long side of ``scale`` pixels, with its right ``held_out`` (0 to 1) held out.
-
-    Raises:
-        ValueError: it is too small to be measured.
-    """
-    whole = photograph_at(photo, min(scale, max(photo.height, photo.width)))
-    height, width = whole.shape[:2]
-    part_width = round(width * held_out)
-    sides = [n - n % FACTORS_DIVIDE for n in (height, part_width)]
-    part = _floats(whole[: sides[0], width - sides[1] :])
-    compare = FullResolution(whole)
-    canvas = _learned(whole).canvas(width, height, SEED, extent=1)
-    return Subject(
-        part=part,
-        whole=whole,
-        compare=compare,
-        mirror=compare.mirrored(),
-        canvas=canvas.read(),
-        sources=sources_of(canvas, 0),
-        rest=_learned(whole[:, : width - part_width]),
-        lpips=lpips,
-    )
 
 
 def measure_part(picture: Tensor, wanted: Tensor, lpips: LPIPS | None) -> Numbers:

@@ -5,7 +5,8 @@ Between the x4 passes of upscalers there is nothing. This network takes the fact
 enlargement comes from residual blocks (EDSR, Lim et al. 2017) at half the resolution, where 2 x 2 pixels are
 four channels of one place (ESPCN, Shi et al. 2016): a quarter of the work, and twice the reach.
 
-From smooth input alone a network that is to draw details draws straight lines; so it is given noise as well.
+From smooth input alone a network that is to draw details draws straight lines; so it is given noise as well,
+as strong as the picture: a tenth of it had hardly become detail in as many steps (docs/refiner.md).
 
 It is purely local: a pixel depends on the input within :attr:`Refiner.reach` pixels, on the factor, and on
 nothing else. Its non-linearities are plain: aliasing that is tied to the pixels' grid matters where a
@@ -24,7 +25,6 @@ from .modulated import GAIN, SLOPE, EqualConv2d, Mapping, ModulatedConv2d
 
 STRIDE = 2  # pixels per place of the features, along each axis
 MAPPING_LAYERS = 2
-NOISE = 0.1  # what noise is multiplied by: what tells of details is as small in an enlargement
 RESIDUAL = 0.1  # of what a new block adds: deep residuals train from small ones
 
 
@@ -67,7 +67,7 @@ class Refiner(nn.Module):
     def forward(self, enlarged: Tensor, noise: Tensor, factor: Tensor) -> Tensor:
         share = (factor.log() / math.log(self.most)).clamp(0, 1)
         code = self.mapping((2 * share - 1).view(-1, 1, 1, 1))
-        x = F.pixel_unshuffle(torch.cat([2 * enlarged - 1, NOISE * noise], 1), STRIDE)
+        x = F.pixel_unshuffle(torch.cat([2 * enlarged - 1, noise], 1), STRIDE)
         first = self.conv_first(x)
         features = first
         for block in self.body:
