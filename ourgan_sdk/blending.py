@@ -62,6 +62,11 @@ class BlendedRenderer(RendererAround):
         """Raises ValueError: what stays comes from elsewhere."""
         raise ValueError("a picture with a mask has pixels that are not the photograph's: no sources of it")
 
+    def effort(self, level: int, box: Box) -> tuple[int, int]:
+        """As a Renderer's: what stays is made by nothing."""
+        new = self._new_part(level, box)
+        return box.height * box.width, self._inner.effort(level, new)[1] if new.height else 0
+
     def render(
         self,
         level: int,
@@ -75,10 +80,7 @@ class BlendedRenderer(RendererAround):
         """As a Renderer's; progress is told in pixels of `box`."""
         size = self._level_size(level, self._size)
         old = self._old_at(size)
-        y0, x0, y1, x1 = self._weights.span(size)
-        new = Box(max(box.y0, y0), max(box.x0, x0), min(box.y1, y1), min(box.x1, x1))
-        if new.y0 >= new.y1 or new.x0 >= new.x1:
-            new = Box(box.y1, box.x0, box.y1, box.x0)
+        new = self._new_part(level, box)
         with reporting(progress, box.height * box.width) as advance:
 
             def write_old(first: int, last: int) -> None:
@@ -101,6 +103,14 @@ class BlendedRenderer(RendererAround):
                 self._inner.render(level, new, write_blended, meter, stats, keep=keep)
                 meter(1, 1)
             write_old(new.y1, box.y1)
+
+    def _new_part(self, level: int, box: Box) -> Box:
+        """What the mask reaches of `box`: below it, and empty, if that is nothing."""
+        y0, x0, y1, x1 = self._weights.span(self._level_size(level, self._size))
+        new = Box(max(box.y0, y0), max(box.x0, x0), min(box.y1, y1), min(box.x1, x1))
+        if new.y0 >= new.y1 or new.x0 >= new.x1:
+            return Box(box.y1, box.x0, box.y1, box.x0)
+        return new
 
     def _blended(self, old: Picture, band: Picture, size: Size, box: Box, part: Box) -> Picture:
         """Full rows of `box`, in which `band` is new at `part`."""

@@ -331,24 +331,16 @@ class Canvas:
     def view_work(self, box: Box, width: SupportsIndex, height: SupportsIndex) -> tuple[int, int]:
         """Pixels that `view` of such arguments reads, and that networks have to make for them.
 
-        Networks make whole tiles. Nothing is rendered; kept tiles, and `base_work`, are not considered.
-        Raises as `view`.
+        They are those of what the canvas is made of, where that is larger and reduced. Networks make whole
+        tiles (of coordinates with their halos). Nothing is rendered; kept tiles, and `base_work`, are not
+        considered. Raises as `view`.
         """
         width, height = check_size(width, height)
         _, box = self._part(box, 0)
         shapes = [(level.shape[0], level.shape[1]) for level in self.levels]
         view = plan_view(shapes, [level.downsample for level in self.levels], box, (height, width))
         source, _ = view.begin(lambda _band: None, self.dtype)
-        plan, made = self._renderer.plan, 0
-        tiling = plan.tiling_of(view.level)
-        if tiling is not None:
-            grid, scale = tiling
-            down, across = (-(-grid.height // grid.rows) * scale, -(-grid.width // grid.columns) * scale)
-            rows = (-(-source.y1 // down) - source.y0 // down) * down
-            columns = (-(-source.x1 // across) - source.x0 // across) * across
-            passes = max(1, plan.passes - view.level)
-            made = sum(rows * columns >> 4 * before for before in range(passes))
-        return source.height * source.width, made
+        return self._renderer.effort(view.level, source)
 
     def _is_kept(self, box: Box) -> bool:
         """Whether the tiles of `box` are: what is larger than the cache would only push out what is there."""

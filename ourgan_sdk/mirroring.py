@@ -53,6 +53,13 @@ class MirroredRenderer(RendererAround):
         need = self._inner.need(keep=keep)
         return replace(need, own=need.own + 2 * _ROWS * self._size[1] * _PIXEL_BYTES)
 
+    def effort(self, level: int, box: Box) -> tuple[int, int]:
+        """As a Renderer's: of the half, whose tiles are kept for the other one."""
+        height, width = self._level_size(level, self._size)
+        rows, columns = _half(box.y0, box.y1, height, self._mirror[0]), self._columns(box, width)
+        _, made = self._inner.effort(level, Box(rows.start, columns.start, rows.stop, columns.stop))
+        return box.height * box.width, made
+
     def render(
         self,
         level: int,
@@ -119,14 +126,19 @@ class MirroredRenderer(RendererAround):
 
     def _columns(self, box: Box, width: int) -> range:
         """Those of the half that the columns of `box` are made of."""
-        places = _places(box.x0, box.x1, width, self._mirror[1])
-        return range(int(places.min()), int(places.max()) + 1)
+        return _half(box.x0, box.x1, width, self._mirror[1])
 
     def _widened(
         self, band: npt.NDArray[np.generic], box: Box, columns: range, width: int
     ) -> npt.NDArray[np.generic]:
         """The columns of `box`, of a band of the half's `columns`."""
         return np.ascontiguousarray(band[:, _places(box.x0, box.x1, width, self._mirror[1]) - columns.start])
+
+
+def _half(first: int, last: int, side: int, is_mirrored: bool) -> range:
+    """The rows or columns of the half that first..last of the whole are made of."""
+    places = _places(first, last, side, is_mirrored)
+    return range(int(places.min()), int(places.max()) + 1)
 
 
 def _places(first: int, last: int, width: int, is_mirrored: bool) -> npt.NDArray[np.int64]:

@@ -53,6 +53,24 @@ class ReducedRenderer(RendererAround):
         """Raises ValueError: they are mixed of others."""
         raise ValueError("the pixels of a resized picture are mixed of others: there are no sources of them")
 
+    def effort(self, level: int, box: Box) -> tuple[int, int]:
+        """As a Renderer's: of the larger picture."""
+        large = self._level_size(level, self._large_size)
+        size = self._level_size(level, self._size)
+        first, last = (
+            [
+                Taps(place, place + 1, given, given / wanted, wraps=wraps)
+                for place, given, wanted, wraps in zip(places, large, size, self._wrap, strict=True)
+            ]
+            for places in ((box.y0, box.x0), (box.y1 - 1, box.x1 - 1))
+        )
+        efforts = [
+            self._inner.effort(level, Box(y0, x0, y1, x1))
+            for y0, y1 in _runs(first[0].first, last[0].last, large[0], large[0])
+            for x0, x1 in _runs(first[1].first, last[1].last, large[1], large[1])
+        ]
+        return sum(read for read, _ in efforts), sum(made for _, made in efforts)
+
     def render(
         self,
         level: int,

@@ -267,6 +267,23 @@ class Renderer:
             if memory_limit < self.plan.memory_limit:
                 self.plan = self._make_plan(memory_limit)
 
+    def effort(self, level: int, box: Box) -> tuple[int, int]:
+        """Pixels of `box` of `level`, and those that networks have to make for it, in whole tiles.
+
+        Kept tiles, and what has to be found in the whole picture before, are not considered.
+        """
+        plan, made = self.plan, 0
+        tiling = plan.tiling_of(level)
+        if isinstance(self.first, CoordinatesPicture):
+            made = self.first.planned(plan.first_grids, None).work(level, box)
+        elif tiling is not None:
+            grid, scale = tiling
+            down, across = (-(-grid.height // grid.rows) * scale, -(-grid.width // grid.columns) * scale)
+            rows = (-(-box.y1 // down) - box.y0 // down) * down
+            columns = (-(-box.x1 // across) - box.x0 // across) * across
+            made = sum(rows * columns >> 4 * before for before in range(plan.passes - level))
+        return box.height * box.width, made
+
     def render(
         self,
         level: int,
@@ -403,6 +420,10 @@ class RendererAround:
     def close(self) -> None:
         """As a Renderer's."""
         self._inner.close()
+
+    def effort(self, level: int, box: Box) -> tuple[int, int]:
+        """As a Renderer's, of what the inner one is asked for."""
+        raise NotImplementedError
 
     def render(
         self,

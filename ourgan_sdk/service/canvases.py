@@ -287,7 +287,8 @@ class Canvases:
 
     def _check(self, opened: Opened) -> None:
         """Raise BadRequestError where a canvas takes more than is allowed before its first tile."""
-        field = math.prod(opened.canvas.levels[-1].shape[:2])
+        is_searched = opened.synthesizer.bundle.manifest.coordinates is None
+        field = math.prod(opened.canvas.levels[-1].shape[:2]) if is_searched else 0
         if field > self._settings.max_field:
             raise BadRequestError(
                 f"a canvas of this extent has {field} pixels that have to be searched whole, "
