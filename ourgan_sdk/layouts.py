@@ -166,8 +166,9 @@ class Layouts:
         structure = self._structure
         if structure is not None and not structure.starts and scale < len(structure.scales):
             raise ValueError(
-                f"{self._bundle.path}: its structure network is of an earlier release and cannot start from "
-                "a picture: fit it anew, or use structure='patches' (--structure patches)"
+                f"{self._bundle.path}: its structure network was exported without starts, by an earlier "
+                "release or as its kind has no pictures between its stages: use structure='patches' "
+                f"(--structure patches), or start at scale {len(structure.scales)}, its last"
             )
 
     def describe(self, layout: Layout, mask: Mask | None) -> dict[str, object]:
