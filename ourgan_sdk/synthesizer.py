@@ -31,7 +31,7 @@ from .detail import (
     halved_size,
     plan_detail,
 )
-from .engines import Options
+from .engines import Options, asked_engine
 from .engines.protocol import Precision
 from .errors import BundleError, SizeError
 from .layouts import ANY_LAYOUT, Layouts, StartUse
@@ -202,7 +202,7 @@ class Synthesizer:
                 f"{self.bundle.path}: has no structure network, as nothing was trained: "
                 "use structure='patches' (--structure patches), or a bundle that trainers.fit made"
             )
-        asked = (device.partition(":")[0], engine, precision)
+        asked = (device.partition(":")[0], asked_engine(engine), precision)
         if manifest.coordinates is not None and not _ELSEWHERE.isdisjoint(asked):
             _log.warning(
                 "%s: going on in ONNX Runtime on the CPU, in fp32, where networks of coordinates run",

@@ -191,6 +191,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     if options.output is None and not options.force:
         check_report(output, photo)
     synthesizer = Synthesizer(options.bundle, detail="network")
+    _ = synthesizer.bundle.photo  # of many pictures nothing here can be compared with one
     if options.beyond:
         check_half(synthesizer.bundle, photo)
     canvases = prepare_canvases(options, photo)

@@ -42,7 +42,7 @@ def add_to(commands: Commands) -> None:
         "--size",
         type=argument(parse_size),
         help=f"WIDTHxHEIGHT, 4k, 8k or 16k (default: {SIZE[0]}x{SIZE[1]}; of coordinates, twice the largest "
-        "scale learned)",
+        f"scale learned, up to {max(SIZE)})",
     )
     add_seed(parser)
     add_start_scale(parser)
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     path = sample_bundle() if options.bundle is None else options.bundle
     manifest = open_source(path).manifest  # what cannot be learned is said here, not in the browser
     if options.size is None:
-        side = 0 if manifest.coordinates is None else 2 * manifest.coordinates.largest
+        side = 0 if manifest.coordinates is None else min(2 * manifest.coordinates.largest, max(SIZE))
         options.size = (side, side) if side else SIZE
     name = path.stem if SOURCE_NAME.fullmatch(path.stem) else "photograph"
     with refused_values():

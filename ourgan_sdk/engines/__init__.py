@@ -2,7 +2,7 @@
 
 from .protocol import PRECISIONS, Engine, HostEngine, Options
 from .rules import TileFormat, WindowRules
-from .selection import ENGINES, Opened, candidates, engine_names, open_first
+from .selection import ENGINES, Opened, asked_engine, candidates, engine_names, open_first
 
 __all__ = [
     "ENGINES",
@@ -13,6 +13,7 @@ __all__ = [
     "Options",
     "TileFormat",
     "WindowRules",
+    "asked_engine",
     "candidates",
     "engine_names",
     "open_first",

@@ -16,7 +16,7 @@ from .openvino import OpenVinoEngine
 from .protocol import Engine, Options
 from .tensorrt import TensorRtEngine, TensorRtRtxEngine
 
-__all__ = ["ENGINES", "Opened", "candidates", "engine_names", "open_first"]
+__all__ = ["ENGINES", "Opened", "asked_engine", "candidates", "engine_names", "open_first"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,13 +58,17 @@ def engine_names() -> list[str]:
     return list(dict.fromkeys(kind.NAME for kind in ENGINES))
 
 
+def asked_engine(engine: str) -> str:
+    """`engine`, or what OURGAN_ENGINE says in the place of "auto"."""
+    return (os.environ.get(_OVERRIDE) or "auto") if engine == "auto" else engine
+
+
 def candidates(engine: str, options: Options) -> list[type[Engine]]:
     """The engines called `engine` ("auto": any, or what OURGAN_ENGINE says) on the device asked for.
 
     Raises EngineError if there is none.
     """
-    if engine == "auto":
-        engine = os.environ.get(_OVERRIDE) or "auto"
+    engine = asked_engine(engine)
     if engine not in ("auto", *engine_names()):
         raise EngineError(f"expected an engine of auto, {', '.join(engine_names())}; got {engine!r}")
     device = options.device.partition(":")[0]

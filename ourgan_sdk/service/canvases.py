@@ -20,7 +20,7 @@ from ..arrays import Picture
 from ..canvas import Canvas
 from ..errors import BudgetError, BundleError, ClosedError, PhotographError
 from ..limits import give_memory_back
-from ..synthesizer import Synthesizer
+from ..synthesizer import DetailMode, StructureMode, Synthesizer
 from .admission import Workers
 from .errors import BadRequestError, NotFoundError, RefusedError
 from .flights import Flights
@@ -64,6 +64,7 @@ class Opened:
 
 def open_source(settings: Settings, source: Source, identifier: Identifier | None) -> Synthesizer:
     """`source` opened as the identifier wants its structure and detail; raises as `Synthesizer`."""
+    structure, detail = _modes(identifier)
     return Synthesizer(
         source.path,
         engine=settings.engine,
@@ -71,9 +72,13 @@ def open_source(settings: Settings, source: Source, identifier: Identifier | Non
         precision=settings.precision,
         threads=settings.engine_threads,
         allow_plans=settings.allow_plans,
-        structure="auto" if identifier is None else identifier.structure,
-        detail="auto" if identifier is None else identifier.detail,
+        structure=structure,
+        detail=detail,
     )
+
+
+def _modes(identifier: Identifier | None) -> tuple[StructureMode, DetailMode]:
+    return ("auto", "auto") if identifier is None else identifier.modes
 
 
 Opener = Callable[[Settings, Source, Identifier | None], Any]
@@ -240,8 +245,7 @@ class Canvases:
         }
 
     async def _synthesizer(self, source: Source, identifier: Identifier | None) -> Synthesizer:
-        modes = ("auto", "auto") if identifier is None else (identifier.structure, identifier.detail)
-        key = (source, modes)
+        key = (source, _modes(identifier))
         known = self._open.get(key)
         if known is None:
             known = await self._opening.join(key, functools.partial(self._open_anew, key, source, identifier))

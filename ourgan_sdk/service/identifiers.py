@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from ..detail import EXTENTS
 from ..structure.layout import VARIETY, VERTICAL, Axes, Layout
@@ -17,6 +17,12 @@ _SIZE = re.compile(r"([1-9]\d{0,9})x([1-9]\d{0,9})", re.ASCII)
 _SEED = re.compile(r"0|[1-9]\d{0,19}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,4}(\.\d{1,6})?", re.ASCII)
 _FORM = "SOURCE~WIDTHxHEIGHT~SEED, then ~key=value"
+
+
+_COORDINATES: Final = "coordinates"
+
+OfferedStructure = StructureMode | Literal["coordinates"]
+"""What makes structures, as /api/sources has it: where a bundle's are of coordinates, nothing else does."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,13 @@ class Identifier:
     symmetric: Axes | None = None
     retarget: bool = False
     start_scale: int | None = None
-    structure: StructureMode = "auto"
+    structure: OfferedStructure = "auto"
     detail: DetailMode = "auto"
+
+    @property
+    def modes(self) -> tuple[StructureMode, DetailMode]:
+        """`structure` and `detail` that a `Synthesizer` is opened with."""
+        return "auto" if self.structure == _COORDINATES else self.structure, self.detail
 
     @property
     def layout(self) -> Layout:
@@ -154,7 +165,7 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "symmetric": _one_of(get_args(Axes)),
     "retarget": _flag,
     "start-scale": _start_scale,
-    "structure": _one_of(cast(tuple[str, ...], get_args(StructureMode))),
+    "structure": _one_of((*get_args(StructureMode), _COORDINATES)),
     "detail": _one_of(cast(tuple[str, ...], get_args(DetailMode))),
 }
 """What may follow the seed, in the canonical order."""

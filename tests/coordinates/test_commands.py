@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from ourgan_sdk import Bundle, Synthesizer
-from ourgan_sdk.cli import main
+from ourgan_sdk.cli import main, view
 from ourgan_sdk.service import Settings
 from tests.coordinates.tiny import HALO, LARGEST, PATCH, write_coordinates
 from tests.service.conftest import running
+from tests.tiny import write_photo
 
 BEYOND = "at larger ones its coordinates grow finer, what it draws does not"
 
@@ -93,6 +94,12 @@ def test_the_service_describes_it(client: httpx.Client) -> None:
     assert source["structures"] == ["coordinates"]
     assert source["detail"] == ["network"]
     assert (source["width"], source["height"]) == (LARGEST, LARGEST)
+    views = [
+        client.get(f"/iiif/3/folder~600x400~3{option}/0,0,64,64/64,/0/default.png")
+        for option in ("", "~structure=coordinates", "~detail=network")
+    ]
+    assert [one.status_code for one in views] == [200] * 3, views[1].text
+    assert views[0].content == views[1].content == views[2].content
 
 
 def test_the_service_renders_it(client: httpx.Client, synthesizer: Synthesizer, tmp_path: Path) -> None:
@@ -112,6 +119,7 @@ def test_the_service_renders_it(client: httpx.Client, synthesizer: Synthesizer, 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ("structure=network", "folder has structure by coordinates alone, not network"),
         ("structure=patches", "folder has structure by coordinates alone, not patches"),
         ("detail=photograph", "folder has detail by network alone, not photograph"),
         ("variety=0.3", "needs a bundle of one photograph"),
@@ -125,6 +133,35 @@ def test_the_service_refuses_what_cannot_be(
     assert answer.status_code == 400
     assert words in answer.text
     assert str(coordinates_path.parent) not in answer.text
+
+
+@pytest.mark.parametrize(("largest", "side"), [(LARGEST, 2 * LARGEST), ((1 << 31) - 1, 100_000)])
+def test_view_shows_a_canvas_that_can_be(
+    largest: int, side: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a bundle says that it has seen."""
+    path = write_coordinates(tmp_path / "a.ourgan", largest=largest)
+    served: list[Settings] = []
+    monkeypatch.setattr(view, "serve_until_signal", lambda settings, _ready: served.append(settings))
+    monkeypatch.setattr(view, "_LIBRARY", path)  # a file that is there
+    assert main(["view", str(path), "--no-browser"]) == 0
+    assert str(served[0].warm[0]) == f"a~{side}x{side}~0"
+    assert max(side, side) <= served[0].max_side
+    Synthesizer(path).canvas(side, side)
+
+
+def test_evaluation_needs_one_photograph(
+    coordinates_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = pytest.importorskip("trainers.evaluate")
+    photo = write_photo(tmp_path / "photo.png", 120, 180)
+    report = tmp_path / "report.json"
+    assert evaluate.main([str(coordinates_path), str(photo), "--output", str(report), "--quiet"]) == 1
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("error: ")
+    assert "learned from many pictures: there is no one photograph to go by" in told
+    assert "\n" not in told
+    assert not report.exists()
 
 
 def test_dask(coordinates_path: Path) -> None:

@@ -144,12 +144,20 @@ def test_scales_are_the_same_picture(synthesizer: Synthesizer) -> None:
 
 @pytest.mark.parametrize("asked", [{"device": "cuda:1"}, {"engine": "openvino"}, {"precision": "bf16"}])
 def test_other_engines_are_warned_of(
-    coordinates_path: Path, synthesizer: Synthesizer, asked: dict[str, str], caplog: pytest.LogCaptureFixture
+    coordinates_path: Path,
+    synthesizer: Synthesizer,
+    asked: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = Synthesizer(coordinates_path, **asked)
     assert "going on in ONNX Runtime on the CPU, in fp32" in caplog.text
     assert (other.render(40, 40, 3) == synthesizer.render(40, 40, 3)).all()
     caplog.clear()
+    monkeypatch.setenv("OURGAN_ENGINE", "openvino")
+    Synthesizer(coordinates_path)
+    assert "going on in ONNX Runtime on the CPU, in fp32" in caplog.text
+    caplog.clear()  # as the variable decides in the place of "auto" alone
     Synthesizer(coordinates_path, device="cpu", engine="onnxruntime", precision="fp32")
     assert caplog.text == ""
 
