@@ -49,7 +49,7 @@ class RefinerConfig:
     features: int = 32
     blocks: int = 5
     code: int = 32
-    steps: int = 700  # three minutes on one thread of the machine in docs/refiner.md
+    steps: int = 700  # four minutes of one thread of the machine in docs/refiner.md
     batch: int = 8
     patch: int = 96  # pixels of the result that losses see
     margin: int = 16  # and around them, that the network sees as well; together a multiple of the stride
