@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.tiny import write_photo
+from tests.trainers.interrupting import interrupted_after
 from trainers.networks import ConsinganCritic, ConsinganStructure
 from trainers.photo import Photo, load_photo, structure_pyramid
 from trainers.presets import CONSINGAN, CONSINGAN_DRAFT, ConsinganConfig, Preset
-from trainers.runs import run
 from trainers.runs.restore import restore_network
 from trainers.runs.run import Run
 from trainers.structures.consingan import ConsinganModel, ConsinganStage, train_consingan
@@ -265,24 +265,11 @@ def test_resumed_equals_uninterrupted(
     photo: Photo,
     tmp_path: Path,
     whole: tuple[Path, ConsinganModel],
-    monkeypatch: pytest.MonkeyPatch,
     stop_after: int,
 ) -> None:
     """Killed within a stage, at and about its end: noise keeps the deviation it was first measured at."""
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
-    save, saves = Run.save_checkpoint, 0
-
-    def interrupting_save(self: Run, name: str, state: Any) -> None:
-        nonlocal saves
-        save(self, name, state)
-        saves += 1
-        if saves == stop_after:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save_checkpoint", interrupting_save)
-        with pytest.raises(KeyboardInterrupt):
-            train(start(tmp_path / "part", photo), photo, TINY)
+    with interrupted_after(stop_after), pytest.raises(KeyboardInterrupt):
+        train(start(tmp_path / "part", photo), photo, TINY)
     torch.manual_seed(8)
     part = train(Run.open(tmp_path / "part", CPU, quiet=True), photo, TINY)
     model = whole[1]

@@ -21,6 +21,7 @@ from export import to_onnx
 from ourgan_sdk import Bundle, BundleError, Synthesizer, learn, save_bundle
 from tests.reconstruction import check_reconstruction
 from tests.tiny import TINY, InterruptedBackward, train_step_by_step, write_photo
+from tests.trainers.interrupting import interrupted_after
 from trainers import fit
 from trainers.networks import CoordConv2d, RRDBNet, Structure
 from trainers.presets import DRAFT, PAPER, STANDARD, Preset
@@ -145,21 +146,10 @@ def test_what_reconstructs_gives_the_trainers_error(finished: Path, photo: Path)
     check_reconstruction(finished, photo)
 
 
-def test_without_the_photograph_and_resumed(
-    finished: Path, photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_photograph_and_resumed(finished: Path, photo: Path, tmp_path: Path, capsys: Any) -> None:
     """The choice is the run's, and changes nothing else."""
-    directory, save, saves = tmp_path / "without", run.Run.save_checkpoint, 0
-
-    def interrupting_save(self: run.Run, name: str, state: Any) -> None:
-        nonlocal saves
-        save(self, name, state)
-        saves += 1
-        if saves == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as context:
-        context.setattr(run.Run, "save_checkpoint", interrupting_save)
+    directory = tmp_path / "without"
+    with interrupted_after(2, every_step=False):
         assert fit.main([*arguments(photo, directory), "--no-photograph"]) == 130
     resume = ["--resume", str(directory), "--device", "cpu", "--quiet"]
     with pytest.raises(SystemExit):
@@ -185,19 +175,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 ) -> None:
     monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after every step
     monkeypatch.setattr(fit, "assemble", lambda _run, _photo, _trained, output: output.touch())
-    saves = 0
-    save = run.Run.save_checkpoint
-
-    def interrupting_save(self: run.Run, name: str, state: Any) -> None:
-        nonlocal saves
-        save(self, name, state)
-        saves += 1
-        if saves == stop_after:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(run.Run, "save_checkpoint", interrupting_save)
     directory = tmp_path / "part"
-    assert fit.main(arguments(photo, directory)) == 130
+    with interrupted_after(stop_after):
+        assert fit.main(arguments(photo, directory)) == 130
     assert fit.main(["--resume", str(directory), "--device", "cpu", "--quiet"]) == 0
     assert directory.with_suffix(".ourgan").exists()
     assert_same_weights(directory, finished)

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.tiny import write_photo
+from tests.trainers.interrupting import interrupted_after
 from trainers.bundling.onnx_export import export_structure
 from trainers.networks import Structure
 from trainers.networks.structure import SampleNorm
 from trainers.photo import Photo, load_photo, structure_pyramid
 from trainers.presets import HPVAEGAN, HPVAEGAN_DRAFT, PAPER, Preset, StructureConfig
-from trainers.runs import run
 from trainers.runs.run import Run
 from trainers.structures.ourgan import GanScale, StructureModel, VaeScale, train_structure
 
@@ -124,25 +124,11 @@ def test_noise_is_measured_behind_the_new_generator_at_every_scale(
 
 
 @pytest.mark.parametrize("stop_after", [5, 8, 13])
-def test_resumed_equals_uninterrupted(
-    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
-) -> None:
+def test_resumed_equals_uninterrupted(photo: Photo, tmp_path: Path, stop_after: int) -> None:
     """Killed in a patch-VAE scale above the first, and in patch-GAN scales: the noise stays as it was."""
     whole = train_structure(start(tmp_path / "whole"), photo, TINY)
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
-    save, saves = Run.save_checkpoint, 0
-
-    def interrupting_save(self: Run, name: str, state: Any) -> None:
-        nonlocal saves
-        save(self, name, state)
-        saves += 1
-        if saves == stop_after:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save_checkpoint", interrupting_save)
-        with pytest.raises(KeyboardInterrupt):
-            train_structure(start(tmp_path / "part"), photo, TINY)
+    with interrupted_after(stop_after), pytest.raises(KeyboardInterrupt):
+        train_structure(start(tmp_path / "part"), photo, TINY)
     torch.manual_seed(8)
     part = train_structure(Run.open(tmp_path / "part", CPU, quiet=True, keys=frozenset()), photo, TINY)
     assert part.deviations == whole.deviations

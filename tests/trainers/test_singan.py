@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.tiny import write_photo
+from tests.trainers.interrupting import interrupted_after
 from trainers.networks import SinganCritic, SinganGenerator, SinganStructure
 from trainers.networks.singan import NoisePadding, ValidConv2d
 from trainers.networks.structure import SampleNorm
 from trainers.photo import Photo, load_photo, structure_pyramid
 from trainers.presets import HIGHRES, SINGAN, SINGAN_DRAFT, Preset
 from trainers.pyramid import singan_sizes
-from trainers.runs import run
 from trainers.runs.restore import restore_network
 from trainers.runs.run import Run
 from trainers.structures.families import make_model, make_network, train
@@ -402,24 +402,11 @@ def test_resumed_equals_uninterrupted(
     photo: Photo,
     tmp_path: Path,
     whole: tuple[Path, SinganModel],
-    monkeypatch: pytest.MonkeyPatch,
     stop_after: int,
 ) -> None:
     """Killed within the first scale, at and about its end, and later; z* is the same, too."""
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
-    save, saves = Run.save_checkpoint, 0
-
-    def interrupting_save(self: Run, name: str, state: Any) -> None:
-        nonlocal saves
-        save(self, name, state)
-        saves += 1
-        if saves == stop_after:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save_checkpoint", interrupting_save)
-        with pytest.raises(KeyboardInterrupt):
-            train(start(tmp_path / "part", photo), photo, TINY)
+    with interrupted_after(stop_after), pytest.raises(KeyboardInterrupt):
+        train(start(tmp_path / "part", photo), photo, TINY)
     torch.manual_seed(8)
     part = train(Run.open(tmp_path / "part", CPU, quiet=True), photo, TINY)
     assert isinstance(part, SinganModel)

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from bench.training import plain_critic, plain_generator
 from tests.tiny import TINY, write_photo
+from tests.trainers.interrupting import interrupted_after
 from trainers.networks import CoordConv2d, Encoder, Generator, PatchCritic
 from trainers.photo import Photo, load_photo, structure_pyramid
 from trainers.presets import PAPER
-from trainers.runs import run
 from trainers.runs.run import Run
 from trainers.runs.stability import DivergedError
 from trainers.structures import ourgan, scales
@@ -104,18 +104,7 @@ def test_a_scale_that_diverged_resumes_exactly(
     diverge(monkeypatch, lowest_rate=RATE / 2)
     whole = train_structure(start(tmp_path / "whole"), photo, config)
 
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
-    save, saves = Run.save_checkpoint, 0
-
-    def interrupting_save(self: Run, name: str, state: Any) -> None:
-        nonlocal saves
-        save(self, name, state)
-        saves += 1
-        if saves == stop_after:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "save_checkpoint", interrupting_save)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_after(stop_after), pytest.raises(KeyboardInterrupt):
         train_structure(start(tmp_path / "part"), photo, config)
     part = train_structure(resume(tmp_path / "part"), photo, config)
     for one, other in zip(tensors(whole.state_dict()), tensors(part.state_dict()), strict=True):
@@ -313,25 +302,11 @@ def test_the_last_steps_of_a_scale_are_smaller(
 
 
 @pytest.mark.parametrize("stop_after", [6, 10, 15, 16, 18, 19, 20, 24])
-def test_averages_and_rates_resume_exactly(
-    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
-) -> None:
+def test_averages_and_rates_resume_exactly(photo: Photo, tmp_path: Path, stop_after: int) -> None:
     """Killed in the first GAN scale, about its last, slow steps, at its very end, and in the next."""
     whole = train_structure(start(tmp_path / "whole"), photo, ALL_THREE)
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
-    save, saves = Run.save_checkpoint, 0
-
-    def interrupting_save(self: Run, name: str, state: Any) -> None:
-        nonlocal saves
-        save(self, name, state)
-        saves += 1
-        if saves == stop_after:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save_checkpoint", interrupting_save)
-        with pytest.raises(KeyboardInterrupt):
-            train_structure(start(tmp_path / "part"), photo, ALL_THREE)
+    with interrupted_after(stop_after), pytest.raises(KeyboardInterrupt):
+        train_structure(start(tmp_path / "part"), photo, ALL_THREE)
     part = train_structure(resume(tmp_path / "part"), photo, ALL_THREE)
     for one, other in zip(tensors(whole.state_dict()), tensors(part.state_dict()), strict=True):
         assert torch.equal(one, other)
