@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "error.h"
+#include "numbers.h"
 
 namespace ourgan::c {
 namespace {
@@ -41,32 +41,46 @@ std::int64_t longest(const Size& size) { return std::max(size.height, size.width
 
 bool is_same(const Size& one, const Size& other) { return one.height == other.height && one.width == other.width; }
 
-std::string text(double value, const char* format) {
-    char buffer[32];
-    std::snprintf(buffer, sizeof buffer, format, value);
-    return buffer;
+// How many photographs wide the whole is, of which `part` is made.
+double whole_extent(const DetailPlan& plan, const Size& part, const Size& whole) {
+    return plan.extent * static_cast<double>(longest(whole)) / static_cast<double>(longest(part));
 }
 
-// The plan of what is made of a picture. Throws Error (size, engine).
+// The plan of what is made of a picture that is `extent` photographs wide, which becomes that of the part.
+DetailPlan plan_part(const Size& photograph, const Size& whole, const Size& part, std::optional<double>& extent) {
+    DetailPlan plan = plan_detail(photograph, whole, extent);
+    if (is_same(part, whole)) return plan;
+    extent = plan.extent * static_cast<double>(longest(part)) / static_cast<double>(longest(whole));
+    return plan_detail(photograph, part, extent);
+}
+
+// The least extent, in hundredths, at which that takes no passes; nothing if none does.
+std::optional<double> sufficient_extent(const Size& photograph, const Size& whole, const Size& part) {
+    const double scale = kMostEnlarged * static_cast<double>(longest(photograph));
+    const double least = std::ceil(static_cast<double>(longest(whole)) / scale * 100);
+    for (double hundredths = std::max(least, 100 * kLeastExtent); hundredths <= 100 * kMostExtent; ++hundredths) {
+        std::optional<double> extent = hundredths / 100;
+        if (plan_part(photograph, whole, part, extent).passes == 0) return hundredths / 100;
+    }
+    return std::nullopt;
+}
+
+// As for plan_part. Throws Error (size, engine).
 DetailPlan plan_of(const Size& photograph, const Picturing& asked, const Size& half) {
     std::optional<double> extent = asked.extent;
     if (!extent && asked.layout.retarget) extent = fitting_extent(photograph, asked.size);
-    DetailPlan plan = plan_detail(photograph, asked.size, extent);
-    if (!is_same(half, asked.size)) {
-        extent = plan.extent * static_cast<double>(longest(half)) / static_cast<double>(longest(asked.size));
-        plan = plan_detail(photograph, half, extent);
-    }
+    DetailPlan plan = plan_part(photograph, asked.size, half, extent);
+    check_wrap(photograph, half, extent, asked.layout.wrap);
     if (plan.passes > 0) {
-        const double scale = kMostEnlarged * static_cast<double>(longest(photograph));
-        const double least = std::ceil(static_cast<double>(longest(asked.size)) / scale * 100) / 100;
+        const std::optional<double> enough = sufficient_extent(photograph, asked.size, half);
         throw Error(OURGAN_ENGINE_ERROR,
                     "a picture of " + std::to_string(asked.size.width) + " x " + std::to_string(asked.size.height) +
-                        " that is " + text(plan.extent, "%.4g") +
-                        " photographs wide shows more than 1.5 times the photograph's resolution, which takes networks: "
-                        "give an extent of at least " + text(least, "%.2f") + " or a smaller size, or render it by "
-                        "Python's ourgan_sdk");
+                        " that is " + general(whole_extent(plan, half, asked.size)) +
+                        " photographs wide shows more than 1.5 times the photograph's resolution, which takes networks: " +
+                        (enough ? "give an extent of at least " + hundredths(*enough) + " or a smaller size" :
+                                  std::string("give a smaller size")) +
+                        ", or render it by Python's ourgan_sdk");
     }
-    check_wrap(photograph, half, extent, asked.layout.wrap);
     return plan;
 }
 
@@ -132,8 +146,7 @@ Canvas::Canvas(std::shared_ptr<const Source> source, const Picturing& asked)
 }
 
 double Canvas::extent() const {
-    if (is_same(half_, asked_.size)) return plan_.extent;
-    return plan_.extent * static_cast<double>(longest(asked_.size)) / static_cast<double>(longest(half_));
+    return is_same(half_, asked_.size) ? plan_.extent : whole_extent(plan_, half_, asked_.size);
 }
 
 Size Canvas::level_size(int level) const {
@@ -165,6 +178,10 @@ std::shared_ptr<const Canvas::Known> Canvas::known() const {
 std::shared_ptr<const Canvas::Known> Canvas::found(Task& task) {
     std::unique_lock<std::mutex> lock(mutex_);
     while (!known_ && is_searching_) {
+        if (searcher_ == std::this_thread::get_id()) {
+            throw Error(OURGAN_VALUE_ERROR, "a progress function may not read or prepare the canvas that calls it while "
+                                            "that is searched: do so when the call has returned");
+        }
         changed_.wait_for(lock, kLook);
         lock.unlock();
         task.check();
@@ -172,6 +189,7 @@ std::shared_ptr<const Canvas::Known> Canvas::found(Task& task) {
     }
     if (known_) return known_;
     is_searching_ = true;
+    searcher_ = std::this_thread::get_id();
     lock.unlock();
     std::shared_ptr<const Known> result;
     std::exception_ptr failure;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "composition.h"
 #include "detail.h"
@@ -79,6 +80,7 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool is_searching_ = false;
+    std::thread::id searcher_;
     std::shared_ptr<const Known> known_;
 };
 

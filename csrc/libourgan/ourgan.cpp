@@ -1,9 +1,13 @@
 // The entry points: what is checked of their arguments, and what becomes of errors.
 #include "ourgan.h"
 
+#include <glib.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -12,6 +16,7 @@
 
 #include "canvas.h"
 #include "error.h"
+#include "numbers.h"
 #include "source.h"
 #include "task.h"
 
@@ -38,6 +43,10 @@ using ourgan::c::View;
 constexpr std::int32_t kMostThreads = 1024;
 constexpr std::int64_t kLongestSide = 2147483647;
 
+// What every caller's structures have: all up to the last field of this interface's first header.
+constexpr std::size_t kFirstSourceOptions = offsetof(ourgan_source_options, reserved) + sizeof(std::int32_t);
+constexpr std::size_t kFirstCanvasOptions = offsetof(ourgan_canvas_options, reserved) + sizeof(std::int32_t);
+
 // The thread's last failure. Of fixed size, so that it is there when memory is not.
 struct Failure {
     ourgan_status status = OURGAN_OK;
@@ -47,9 +56,22 @@ thread_local Failure last;
 
 ourgan_status failed(ourgan_status status, const char* text) {
     last.status = status;
-    std::size_t length = std::min(std::strlen(text), sizeof last.text - 1);
-    while (length > 0 && (text[length] & 0xC0) == 0x80) --length;  // no part of a character
-    std::memmove(last.text, text, length);
+    std::size_t length = 0;
+    while (*text != '\0') {
+        const gunichar character = g_utf8_get_char_validated(text, -1);
+        const bool is_valid = character < 0x110000;
+        const bool is_shown = is_valid && !g_unichar_iscntrl(character);
+        const auto bytes = static_cast<std::size_t>(is_valid ? g_utf8_next_char(text) - text : 1);
+        if (length + (is_shown ? 1 : 4) * bytes >= sizeof last.text) break;
+        for (std::size_t n = 0; n < bytes; ++n, ++text) {
+            if (is_shown) {
+                last.text[length++] = *text;
+            } else {
+                std::snprintf(last.text + length, 5, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(*text)));
+                length += 4;
+            }
+        }
+    }
     last.text[length] = '\0';
     return status;
 }
@@ -88,20 +110,30 @@ Options known_options(const Options& options, const Options& defaults, std::size
     }
     Options known = defaults;
     std::memcpy(&known, &options, options.struct_size);
+    if (known.reserved != 0) refuse("expected the reserved field of options to be 0, got " + std::to_string(known.reserved));
     return known;
 }
 
-ourgan_source_options source_defaults() { return {sizeof(ourgan_source_options), 0, 0}; }
+// Writes what the caller's structure of `size` bytes has of these defaults; its size tells afterwards what that is.
+template <class Options>
+void fill(Options* options, Options defaults, std::size_t size) {
+    if (options == nullptr || size < sizeof defaults.struct_size) return;
+    defaults.struct_size = size;
+    if (size > sizeof defaults) std::memset(options, 0, size);
+    std::memcpy(options, &defaults, std::min(size, sizeof defaults));
+}
+
+ourgan_source_options source_defaults() { return {sizeof(ourgan_source_options), 0, 0, 0}; }
 
 ourgan_canvas_options canvas_defaults() {
     const double unset = std::nan("");
-    return {sizeof(ourgan_canvas_options), 0, 0, 0, 0.0, unset, unset, OURGAN_NO_AXIS, OURGAN_NO_AXIS, 0};
+    return {sizeof(ourgan_canvas_options), 0, 0, 0, 0.0, unset, unset, OURGAN_NO_AXIS, OURGAN_NO_AXIS, 0, 0};
 }
 
 void open(const Input& input, const std::string& name, bool is_bundle, const ourgan_source_options* options,
           ourgan_source** out) {
     ourgan_source_options known = source_defaults();
-    if (options != nullptr) known = known_options(*options, known, sizeof(ourgan_source_options));
+    if (options != nullptr) known = known_options(*options, known, kFirstSourceOptions);
     if (known.threads < 0 || known.threads > kMostThreads) {
         refuse("expected threads from 0 to " + std::to_string(kMostThreads) + ", got " + std::to_string(known.threads));
     }
@@ -127,8 +159,8 @@ void check_axes(const char* name, std::int32_t axes) {
 
 void check_number(const char* name, double value, double least, double most) {
     if (!(value >= least && value <= most)) {
-        refuse(std::string("expected ") + name + " to be from " + std::to_string(least) + " to " + std::to_string(most) +
-               ", got " + std::to_string(value));
+        refuse(std::string("expected ") + name + " to be from " + ourgan::c::general(least) + " to " +
+               ourgan::c::general(most) + ", got " + ourgan::c::general(value));
     }
 }
 
@@ -226,8 +258,8 @@ void ourgan_cancel_reset(ourgan_cancel* token) {
 
 void ourgan_cancel_free(ourgan_cancel* token) { delete token; }
 
-void ourgan_source_options_init(ourgan_source_options* options) {
-    if (options != nullptr) *options = source_defaults();
+void ourgan_source_options_init_sized(ourgan_source_options* options, size_t size) {
+    fill(options, source_defaults(), size);
 }
 
 ourgan_status ourgan_open(const char* path, const ourgan_source_options* options, ourgan_source** source) {
@@ -264,14 +296,14 @@ ourgan_status ourgan_source_size(const ourgan_source* source, int64_t* width, in
 
 void ourgan_source_free(ourgan_source* source) { delete source; }
 
-void ourgan_canvas_options_init(ourgan_canvas_options* options) {
-    if (options != nullptr) *options = canvas_defaults();
+void ourgan_canvas_options_init_sized(ourgan_canvas_options* options, size_t size) {
+    fill(options, canvas_defaults(), size);
 }
 
 ourgan_status ourgan_canvas_new(ourgan_source* source, const ourgan_canvas_options* options, ourgan_canvas** canvas) {
     return call([&] {
         const auto& from = given(source, "a source").source;
-        const auto known = known_options(given(options, "options"), canvas_defaults(), sizeof(ourgan_canvas_options));
+        const auto known = known_options(given(options, "options"), canvas_defaults(), kFirstCanvasOptions);
         ourgan_canvas*& out = given(canvas, "a place for the canvas");
         out = new ourgan_canvas(from, asked(known));
     });

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "error.h"
+#include "numbers.h"
 
 namespace ourgan::c {
 namespace {
@@ -61,15 +61,9 @@ LevelSizes photograph_sizes(const Size& photograph, std::int64_t scale, int halv
     return sizes;
 }
 
-std::string text(double value) {
-    char buffer[32];
-    std::snprintf(buffer, sizeof buffer, "%.4g", value);
-    return buffer;
-}
-
 void check_passes(const DetailPlan& plan, const Wrap& wrap) {
     if ((wrap.y || wrap.x) && plan.passes > 0) {
-        throw Error(OURGAN_SIZE_ERROR, "a picture that is " + text(plan.extent) +
+        throw Error(OURGAN_SIZE_ERROR, "a picture that is " + general(plan.extent) +
                                            " photographs wide cannot wrap where networks enlarge it: give a larger "
                                            "extent or a smaller size");
     }
@@ -178,7 +172,7 @@ void check_structure(const Size& structure, double extent) {
     const auto [height, width] = structure;
     if (longest(structure) <= kLongestStructure && height * width <= kLargestStructure) return;
     throw Error(OURGAN_SIZE_ERROR,
-                "a picture " + text(extent) + " photographs wide needs a structure of " + std::to_string(width) + " x " +
+                "a picture " + general(extent) + " photographs wide needs a structure of " + std::to_string(width) + " x " +
                     std::to_string(height) + " pixels, more than can be made whole, which are " +
                     std::to_string(kLargestStructure) + ", and " + std::to_string(kLongestStructure) +
                     " a side: give a smaller extent");

@@ -21,6 +21,7 @@ class SourceOptions(ctypes.Structure):
         ("struct_size", ctypes.c_size_t),
         ("memory_limit", ctypes.c_uint64),
         ("threads", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
     )
 
 
@@ -36,6 +37,7 @@ class CanvasOptions(ctypes.Structure):
         ("tileable", ctypes.c_int32),
         ("symmetric", ctypes.c_int32),
         ("retarget", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
     )
 
 
@@ -67,7 +69,7 @@ class Library:
     @contextmanager
     def source(self, where: Path | bytes, *, memory_limit: int = 0, threads: int = 1) -> Iterator[Source]:
         options, handle = SourceOptions(), ctypes.c_void_p()
-        self.c.ourgan_source_options_init(ctypes.byref(options))
+        self.c.ourgan_source_options_init_sized(ctypes.byref(options), ctypes.c_size_t(ctypes.sizeof(options)))
         options.memory_limit, options.threads = memory_limit, threads
         if isinstance(where, bytes):
             arguments: tuple[Any, ...] = where, ctypes.c_size_t(len(where)), b"picture"
@@ -99,7 +101,7 @@ class Source:
     @contextmanager
     def canvas(self, width: int, height: int, seed: int = 0, **asked: Any) -> Iterator[Canvas]:
         options, handle, c = CanvasOptions(), ctypes.c_void_p(), self._library.c
-        c.ourgan_canvas_options_init(ctypes.byref(options))
+        c.ourgan_canvas_options_init_sized(ctypes.byref(options), ctypes.c_size_t(ctypes.sizeof(options)))
         options.width, options.height, options.seed = width, height, seed
         for name, value in asked.items():
             if name in ("tileable", "symmetric"):

@@ -221,6 +221,20 @@ def test_beyond_the_photograph_takes_networks(library: Library, sources: dict[st
             pass
 
 
+def test_advised_extents_do(library: Library) -> None:
+    """Of halves, whose sides are rounded, too."""
+    random = np.random.default_rng(5)
+    sizes = [(415, 431, 1.37)] + [(*random.integers(200, 4000, 2).tolist(), 1.0) for _ in range(300)]
+    with library.source(saved(scenery(64, 64, 2), "JPEG")) as source:
+        for width, height, extent in sizes:
+            for symmetric in ("x", "both"):
+                with pytest.raises(CError, match="at least") as error:
+                    source.canvas(width, height, extent=extent, symmetric=symmetric).__enter__()
+                advised = float(str(error.value).split("at least ")[1].split()[0])
+                with source.canvas(width, height, extent=advised, symmetric=symmetric) as canvas:
+                    assert canvas.number("extent", ctypes.c_double) == pytest.approx(advised, rel=0.05)
+
+
 def test_limits_hold(library: Library, sources: dict[str, Path]) -> None:
     """What an error asks for is enough."""
     path, words = sources["png"], "give a memory limit of at least"

@@ -59,8 +59,8 @@ enum {
 /* "BundleError" for OURGAN_BUNDLE_ERROR, and so on; "unknown" for numbers that are no status. Never fails. */
 OURGAN_API const char *ourgan_status_name(ourgan_status status);
 
-/* What the last call of this thread that failed has returned, and one sentence for a person, in UTF-8; OURGAN_OK and
- * "" before the first one. The text is this thread's, and stays until its next call that fails. Never fail. */
+/* What the last call of this thread that failed has returned, and one sentence for a person, in UTF-8, in which bytes of
+ * names that are not, and control characters, are written \xff; OURGAN_OK and "" before the first one. The text is this thread's, and stays until its next call that fails. Never fail. */
 OURGAN_API ourgan_status ourgan_last_status(void);
 OURGAN_API const char *ourgan_last_error(void);
 
@@ -79,7 +79,8 @@ OURGAN_API void ourgan_cancel_free(ourgan_cancel *token);
 
 /* Told what share of a call's work is done, from 0 to 1, never less than before; several times a second, in the
  * calling thread. What is not 0 cancels the call. It may call this library, but not wait for another thread that uses
- * the same canvas; it must return (no longjmp). */
+ * the same canvas, nor read or prepare a canvas whose search it is told of (OURGAN_VALUE_ERROR); it must return (no
+ * longjmp). */
 typedef int32_t (*ourgan_progress)(double share, void *user);
 
 /* --- Sources -------------------------------------------------------------------------------------------------- */
@@ -88,13 +89,18 @@ typedef int32_t (*ourgan_progress)(double share, void *user);
 typedef struct ourgan_source ourgan_source;
 
 typedef struct ourgan_source_options {
-    size_t struct_size;    /* set by ourgan_source_options_init() */
+    size_t struct_size;    /* set by ourgan_source_options_init(), as all fields are */
     uint64_t memory_limit; /* bytes, for the source and all of its canvases together; 0: none */
     int32_t threads;       /* of each call that searches or gathers, from 1 to 1024; 0: all that the machine has */
+    int32_t reserved;      /* 0 */
 } ourgan_source_options;
 
-/* Fills in the defaults. Null is nothing. */
-OURGAN_API void ourgan_source_options_init(ourgan_source_options *options);
+/* Fills in the defaults of a structure of `size` bytes, of the header that the caller was compiled with: writes no more,
+ * whatever a later library has. Null is nothing. */
+OURGAN_API void ourgan_source_options_init_sized(ourgan_source_options *options, size_t size);
+static inline void ourgan_source_options_init(ourgan_source_options *options) {
+    ourgan_source_options_init_sized(options, sizeof *options);
+}
 
 /* Opens a file: a bundle, or a JPEG or PNG photograph. The path is in the system's encoding. options: null for the
  * defaults. The file may be changed afterwards; nothing of it is open. */
@@ -115,7 +121,7 @@ typedef struct ourgan_canvas ourgan_canvas;
 enum { OURGAN_NO_AXIS = 0, OURGAN_Y = 1, OURGAN_X = 2, OURGAN_BOTH = 3 };
 
 typedef struct ourgan_canvas_options {
-    size_t struct_size; /* set by ourgan_canvas_options_init() */
+    size_t struct_size; /* set by ourgan_canvas_options_init(), as all fields are */
     int64_t width;      /* pixels, from 1 to 2^31 - 1: to be set */
     int64_t height;
     uint64_t seed;
@@ -126,9 +132,14 @@ typedef struct ourgan_canvas_options {
     int32_t tileable;   /* which opposite sides continue each other */
     int32_t symmetric;  /* along which axes the second half mirrors the first */
     int32_t retarget;   /* not 0: the photograph's own layout, rebuilt at this size */
+    int32_t reserved;   /* 0 */
 } ourgan_canvas_options;
 
-OURGAN_API void ourgan_canvas_options_init(ourgan_canvas_options *options);
+/* As for sources. */
+OURGAN_API void ourgan_canvas_options_init_sized(ourgan_canvas_options *options, size_t size);
+static inline void ourgan_canvas_options_init(ourgan_canvas_options *options) {
+    ourgan_canvas_options_init_sized(options, sizeof *options);
+}
 
 /* Plans a picture; nothing is searched yet. What it will take counts against the source's memory limit as long as it
  * lives. It keeps its source's photograph, whether or not the source is freed. */

@@ -1,7 +1,9 @@
 // The library through its header: errors, memory, threads, cancelling. The bytes are compared with Python's in
 // tests/capi.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -147,6 +149,36 @@ TEST(null_is_told_or_nothing) {
     CHECK(other == nullptr && made == nullptr);
 }
 
+TEST(options_are_those_of_the_callers_header) {
+    constexpr std::size_t size = sizeof(ourgan_canvas_options), shorter = offsetof(ourgan_canvas_options, vertical);
+    alignas(8) std::uint8_t memory[2 * size];
+    const auto initialized = [&](std::size_t given) {
+        std::memset(memory, 0xA5, sizeof memory);
+        ourgan_canvas_options_init_sized(reinterpret_cast<ourgan_canvas_options*>(memory), given);
+        std::size_t noted = 0;
+        std::memcpy(&noted, memory, sizeof noted);
+        return noted == given && std::count(memory + given, memory + sizeof memory, 0xA5) ==
+                                     static_cast<std::ptrdiff_t>(sizeof memory - given);
+    };
+    CHECK(initialized(shorter));   // a library of more fields than the caller knows writes none of them
+    CHECK(initialized(size));
+    CHECK(initialized(size + 8));  // one of fewer has nothing to say of the others
+    CHECK(memory[size] == 0);
+    const Source source = open(photograph());
+    ourgan_canvas* made = nullptr;
+    const auto* options = reinterpret_cast<const ourgan_canvas_options*>(memory);
+    CHECK(is_error(ourgan_canvas_new(source.get(), options, &made), OURGAN_VALUE_ERROR, "struct_size 80"));
+}
+
+TEST(errors_are_utf8_in_one_line) {
+    ourgan_source* none = nullptr;
+    CHECK(is_error(ourgan_open("/no\xff\n\xc3\xa4\xe2\x82.jpg", nullptr, &none), OURGAN_PHOTOGRAPH_ERROR,
+                   "/no\\xff\\x0a\xc3\xa4\\xe2\\x82.jpg"));
+    const std::string longest = "/" + std::string(2000, 'x') + "\xc3\xa4" + std::string(2000, 'y');
+    CHECK(is_error(ourgan_open(longest.c_str(), nullptr, &none), OURGAN_PHOTOGRAPH_ERROR, "xxx"));
+    CHECK(std::strlen(ourgan_last_error()) < 2048);
+}
+
 TEST(errors_say_what_is_wrong) {
     const Source source = open(photograph());
     const Canvas whole = canvas(source, kColumns, kRows);
@@ -171,7 +203,9 @@ TEST(errors_say_what_is_wrong) {
     CHECK(refused([](Options& o) { o.tileable = OURGAN_X, o.retarget = 1; }, OURGAN_VALUE_ERROR, "no tileable with it"));
     CHECK(refused([](Options& o) { o.tileable = OURGAN_X, o.width = 121, o.extent = 1.3; }, OURGAN_SIZE_ERROR, "in place of 121"));
     CHECK(refused([](Options& o) { o.width = 4000; }, OURGAN_ENGINE_ERROR, "an extent of at least"));
-    CHECK(refused([](Options& o) { o.width = o.height = 2000000000, o.extent = 1024; }, OURGAN_ENGINE_ERROR, "extent"));
+    CHECK(refused([](Options& o) { o.width = o.height = 2000000000, o.extent = 1024; }, OURGAN_ENGINE_ERROR, "give a smaller size"));
+    CHECK(refused([](Options& o) { o.width = 4096, o.tileable = OURGAN_X; }, OURGAN_SIZE_ERROR, "cannot wrap"));
+    CHECK(refused([](Options& o) { o.reserved = 1; }, OURGAN_VALUE_ERROR, "reserved"));
     std::uint8_t pixel[8] = {};
     const auto unread = [&](std::int32_t level, ourgan_box box, std::int32_t format, void* at, ptrdiff_t stride) {
         return ourgan_canvas_read(whole.get(), level, box, format, at, stride, nullptr, nullptr, nullptr);
@@ -300,6 +334,25 @@ TEST(progress_goes_up_and_cancels) {
     check_ok(read_watched(all));
     CHECK(all.told == 1 && all.is_ordered && all.calls > 5);
     CHECK(pixels == read(canvas(source, kColumns, kRows), kBox));  // what was cancelled has left nothing behind
+}
+
+TEST(progress_may_not_read_what_is_searched) {
+    const Source source = open(photograph());
+    struct Nested {
+        Canvas own, other;
+        ourgan_status status = OURGAN_OK;
+        int calls = 0;
+    } nested{canvas(source, kColumns, kRows), canvas(source, 20, 16)};
+    const auto use = [](double, void* user) -> std::int32_t {
+        auto& seen = *static_cast<Nested*>(user);
+        if (seen.calls++ > 0) return 0;
+        std::uint8_t pixel[3];
+        check_ok(ourgan_canvas_read(seen.other.get(), 0, {0, 0, 1, 1}, OURGAN_RGB8, pixel, 3, nullptr, nullptr, nullptr));
+        seen.status = ourgan_canvas_prepare(seen.own.get(), nullptr, nullptr, nullptr);
+        return 0;
+    };
+    check_ok(ourgan_canvas_prepare(nested.own.get(), nullptr, use, &nested));
+    CHECK(is_error(nested.status, OURGAN_VALUE_ERROR, "when the call has returned"));
 }
 
 TEST(threads_read_one_canvas) {

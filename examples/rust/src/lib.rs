@@ -4,6 +4,7 @@
 //! which Rust calls when nobody else has the object.
 use std::ffi::{c_char, c_void, CStr, CString};
 use std::fmt;
+use std::mem::size_of;
 use std::path::Path;
 use std::ptr;
 
@@ -18,6 +19,7 @@ mod ffi {
         pub struct_size: usize,
         pub memory_limit: u64,
         pub threads: i32,
+        pub reserved: i32,
     }
 
     #[repr(C)]
@@ -32,6 +34,7 @@ mod ffi {
         pub tileable: i32,
         pub symmetric: i32,
         pub retarget: i32,
+        pub reserved: i32,
     }
 
     #[repr(C)]
@@ -47,11 +50,11 @@ mod ffi {
         pub fn ourgan_abi_version() -> i32;
         pub fn ourgan_status_name(status: Status) -> *const c_char;
         pub fn ourgan_last_error() -> *const c_char;
-        pub fn ourgan_source_options_init(options: *mut SourceOptions);
+        pub fn ourgan_source_options_init_sized(options: *mut SourceOptions, size: usize);
         pub fn ourgan_open(path: *const c_char, options: *const SourceOptions, source: *mut *mut c_void) -> Status;
         pub fn ourgan_source_size(source: *const c_void, width: *mut i64, height: *mut i64) -> Status;
         pub fn ourgan_source_free(source: *mut c_void);
-        pub fn ourgan_canvas_options_init(options: *mut CanvasOptions);
+        pub fn ourgan_canvas_options_init_sized(options: *mut CanvasOptions, size: usize);
         pub fn ourgan_canvas_new(source: *mut c_void, options: *const CanvasOptions, canvas: *mut *mut c_void) -> Status;
         pub fn ourgan_canvas_level_size(canvas: *const c_void, level: i32, width: *mut i64, height: *mut i64) -> Status;
         pub fn ourgan_canvas_read(
@@ -111,11 +114,11 @@ impl Source {
         assert_eq!(unsafe { ffi::ourgan_abi_version() }, ABI_VERSION, "libourgan is of another version");
         let path = CString::new(path.as_os_str().as_encoded_bytes())
             .map_err(|_| Error { name: "ValueError".into(), message: "a path with a zero byte".into() })?;
-        let mut options = ffi::SourceOptions { struct_size: 0, memory_limit: 0, threads: 0 };
+        let mut options = ffi::SourceOptions { struct_size: 0, memory_limit: 0, threads: 0, reserved: 0 };
         let mut source = ptr::null_mut();
         // SAFETY: all of these live until the calls return.
         unsafe {
-            ffi::ourgan_source_options_init(&mut options);
+            ffi::ourgan_source_options_init_sized(&mut options, size_of::<ffi::SourceOptions>());
             options.memory_limit = memory_limit;
             check(ffi::ourgan_open(path.as_ptr(), &options, &mut source))?;
         }
@@ -137,7 +140,7 @@ impl Source {
         let mut canvas = ptr::null_mut();
         // SAFETY: all of these live until the calls return.
         unsafe {
-            ffi::ourgan_canvas_options_init(&mut options);
+            ffi::ourgan_canvas_options_init_sized(&mut options, size_of::<ffi::CanvasOptions>());
             (options.width, options.height, options.seed, options.extent) = (width, height, seed, extent);
             check(ffi::ourgan_canvas_new(self.0, &options, &mut canvas))?;
         }
