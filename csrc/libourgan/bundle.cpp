@@ -23,6 +23,8 @@ constexpr std::size_t kMostMembers = 256;
 constexpr std::uint64_t kLongestSide = 2147483647;
 constexpr std::size_t kEndRecord = 22, kEntry = 46, kHeader = 30;
 constexpr std::uint64_t kStored = 0;
+constexpr std::uint64_t kPhotographVersion = 3;  // the first that has photo.file
+constexpr int kDeepest = 100;                    // of the manifest's records; those that are written have less than 10
 
 struct Member {
     std::uint64_t position = 0;  // of its header
@@ -44,6 +46,12 @@ public:
     }
 
     const Members& members() const { return members_; }
+
+    // Its first bytes, unchecked.
+    Bytes head(const std::string& member, std::uint64_t count) const {
+        const Member& entry = members_.at(member);
+        return input_.read(entry.data, std::min(count, entry.size));
+    }
 
     // Throws Error (bundle) if it is cut short or damaged.
     Bytes content(const std::string& member) const {
@@ -233,14 +241,21 @@ std::string sha256(const Bytes& bytes) {
 
 Json parse(const Archive& archive) {
     const Bytes text = archive.content(kManifest);
-    Json manifest = Json::parse(text.begin(), text.end(), nullptr, false);
+    // Which the parser would skip, and where it would stop.
+    if (View(text).starts_with("\xEF\xBB\xBF", 3)) archive.fail(std::string(kManifest) + ": is not JSON: it begins with a byte order mark");
+    if (std::find(text.begin(), text.end(), 0) != text.end()) archive.fail(std::string(kManifest) + ": is not JSON: it holds a zero byte");
+    const auto is_shallow = [&](int depth, Json::parse_event_t, Json&) {
+        if (depth > kDeepest) archive.fail(std::string(kManifest) + ": its records are nested more than " + std::to_string(kDeepest) + " deep");
+        return true;
+    };
+    Json manifest = Json::parse(text.begin(), text.end(), is_shallow, false);
     if (manifest.is_discarded()) archive.fail(std::string(kManifest) + ": is not JSON");
     return manifest;
 }
 
 }  // namespace
 
-BundledPhotograph read_bundle(const Input& input, const std::string& name) {
+BundledPhotograph read_bundle(const Input& input, const std::string& name, const Found& about_to_read) {
     const Archive archive(input, name);
     const Json manifest = parse(archive);
     check_version(archive, manifest);
@@ -248,9 +263,14 @@ BundledPhotograph read_bundle(const Input& input, const std::string& name) {
     check_members(archive, files);
     const Json& photo = field(manifest, "photo");
     const Json& file = field(photo, "file");
-    if (!file.is_string()) {
+    if (!file.is_null() && !file.is_string()) archive.fail(std::string(kManifest) + ": photo.file: expected a member's name");
+    if (file.is_null()) {
         archive.fail("holds no photograph to take detail from, and networks are not for libourgan: render it by "
                      "Python's ourgan_sdk, or open a bundle with its photograph");
+    }
+    const std::uint64_t version = field(manifest, "schema_version").get<std::uint64_t>();
+    if (version < kPhotographVersion) {
+        archive.fail(std::string(kManifest) + ": photo.file: expected none in schema version " + std::to_string(version));
     }
     BundledPhotograph found{file.get<std::string>(), {}, {}};
     found.size = {static_cast<std::int64_t>(integer(archive, photo, "photo", "height", 1, kLongestSide)),
@@ -258,6 +278,7 @@ BundledPhotograph read_bundle(const Input& input, const std::string& name) {
     if (found.member == kManifest || archive.members().count(found.member) == 0) {
         archive.fail("the manifest names photograph '" + found.member + "', which is not among the members");
     }
+    about_to_read(found.member, archive.members().at(found.member).size, archive.head(found.member, kHead));
     found.file = archive.content(found.member);
     const Json& hash = field(field(files, found.member.c_str()), "sha256");
     if (!hash.is_string() || hash.get<std::string>() != sha256(found.file)) {

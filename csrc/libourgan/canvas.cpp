@@ -209,13 +209,14 @@ std::shared_ptr<const Canvas::Known> Canvas::found(Task& task) {
 
 std::shared_ptr<const Canvas::Known> Canvas::find(Task& task) const {
     task.check();
-    const auto levels = source_->levels(plan_);
+    const auto levels = source_->levels(plan_, task);
     const Composition composition = compose(task);
     const double before = kStructureWork * static_cast<double>(structure_.height * structure_.width);
     const double after = search_work() - before;
     DetailSettings settings;
     settings.row = rounded(settings.row * std::pow(asked_.layout.rows, 2));
     try {
+        task.check(before);
         const KnownField known = known_field(composition, *levels, plan_.picture);
         const Start start{nullptr, &known.field, known.level};
         Found found = find_field(*levels, start, plan_.picture, asked_.layout.wrap, asked_.seed, settings,

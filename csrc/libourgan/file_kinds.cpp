@@ -74,7 +74,7 @@ void append(Bytes& bytes, const View& more) { bytes.insert(bytes.end(), more.dat
 
 // --- PNG
 
-constexpr std::size_t kSignature = 8;
+constexpr std::size_t kSignature = 8, kInterlace = 28;  // where its header says whether it is
 constexpr std::int64_t kSrgbGamma = 45455, kTolerance = 1000;  // of 100000
 constexpr std::int64_t kSrgbChromaticities[] = {31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000};
 
@@ -132,6 +132,23 @@ Kind kind_of(const View& data) {
         }
     }
     throw Refusal{"is not a picture that can be read (expected JPEG or PNG)"};
+}
+
+bool is_interlaced(Kind kind, const View& file) {
+    if (kind == Kind::png) return file.size > kInterlace && file.data[kInterlace] != 0;
+    std::size_t bands = 0;
+    bool is_interlaced = false;
+    for_segments(file, [&](const Segment& segment) {
+        const View payload = segment.payload;
+        if (is_frame(segment.marker)) {
+            bands = payload.size > 5 ? payload.data[5] : 0;
+            is_interlaced = segment.marker == 0xC2 || segment.marker == 0xCA;
+        }
+        if (segment.marker != kScan) return !is_interlaced;
+        is_interlaced = is_interlaced || (payload.size > 0 && payload.data[0] < bands);
+        return false;
+    });
+    return is_interlaced;
 }
 
 void check_jpeg(const View& jpeg) {

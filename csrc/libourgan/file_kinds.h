@@ -22,6 +22,9 @@ Kind kind_of(const View& data);
 // baseline or progressive JPEG of three components.
 std::optional<Bytes> without_private_data(const View& jpeg);
 
+// Whether decoders have the whole picture in memory: an interlaced PNG, a progressive JPEG, or one in several scans.
+bool is_interlaced(Kind kind, const View& file);
+
 // Throws Refusal for a JPEG of samples that few programs read.
 void check_jpeg(const View& jpeg);
 

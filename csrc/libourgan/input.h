@@ -12,6 +12,8 @@ namespace ourgan::c {
 
 using Bytes = std::vector<std::uint8_t>;
 
+inline constexpr std::uint64_t kHead = 1024;  // bytes that tell what kind of file it is
+
 // Bytes that somebody else holds.
 struct View {
     const std::uint8_t* data = nullptr;

@@ -21,6 +21,10 @@ constexpr std::int64_t kMostLearned = 1 << 26;  // of a photograph that becomes 
 constexpr std::int64_t kSmallestSide = 64, kMostElongated = 12;
 constexpr std::size_t kKeptBytes = 16 << 20;
 constexpr int kSmallestRange = 3;
+// As measured, per pixel: of what is kept; of a channel of a progressive JPEG, all of whose coefficients libjpeg has; of
+// a picture that is encoded: itself, coefficients, and the file, which is copied once, of what is hard to compress. Per
+// column: of libvips' strips in floating point.
+constexpr std::uint64_t kPixelBytes = 3, kProgressiveBytes = 3, kEncodingBytes = 13, kStripBytes = 3072;
 constexpr int kQuality = 95;
 constexpr int kProbeLevels = 9;
 
@@ -28,9 +32,25 @@ constexpr int kProbeLevels = 9;
 constexpr const char* kHarmless[] = {"extraneous bytes before marker 0xd9", "Invalid SOS parameters",
                                      "Unknown Adobe color transform", "unknown JFIF revision"};
 
+// What libvips and libjpeg say where there is no more memory.
+constexpr const char* kOutOfMemory[] = {"out of memory", "Insufficient memory"};
+
 // What libvips says of an operation that has failed.
 struct VipsFailure {
     std::string text;
+};
+
+// As this ends, libvips' cache of operations is emptied: it would keep the pictures that they have worked on.
+class Forgetting {
+public:
+    Forgetting() = default;
+    ~Forgetting() {
+        const int size = vips_cache_get_max();
+        vips_cache_set_max(0);
+        vips_cache_set_max(size);
+    }
+    Forgetting(const Forgetting&) = delete;
+    Forgetting& operator=(const Forgetting&) = delete;
 };
 
 struct Unref {
@@ -41,6 +61,8 @@ using Image = std::unique_ptr<VipsImage, Unref>;
 void check(int failed) {
     if (failed == 0) return;
     const std::unique_ptr<char, decltype(&g_free)> text(vips_error_buffer_copy(), g_free);  // and it is emptied
+    const auto says = [&](const char* words) { return std::strstr(text.get(), words) != nullptr; };
+    if (std::any_of(std::begin(kOutOfMemory), std::end(kOutOfMemory), says)) throw std::bad_alloc();
     throw VipsFailure{text.get()};
 }
 
@@ -169,14 +191,31 @@ Image bands(const Image& image, int first, int count) {
 
 // --- Decoding
 
-Image load(Kind kind, const View& file, VipsFailOn fail_on) {
+Image load(Kind kind, const View& file, VipsFailOn fail_on, int threads) {
     // A source, whose operations libvips does not keep: buffers are those of its caller.
     const std::unique_ptr<VipsSource, Unref> source(vips_source_new_from_memory(file.data, file.size));
     if (!source) check(-1);
-    return made([&](VipsImage** out) {
+    Image image = made([&](VipsImage** out) {
         const auto loader = kind == Kind::jpeg ? vips_jpegload_source : vips_pngload_source;
         return loader(source.get(), out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on, nullptr);
     });
+    if (threads > 0) vips_image_set_int(image.get(), VIPS_META_CONCURRENCY, threads);  // and what is made of it
+    return image;
+}
+
+// What decoding takes.
+std::uint64_t needed(Kind kind, const View& file, const Image& image) {
+    const auto pixels = static_cast<std::uint64_t>(vips_image_get_height(image.get())) *
+                        static_cast<std::uint64_t>(vips_image_get_width(image.get()));
+    const auto bands = static_cast<std::uint64_t>(vips_image_get_bands(image.get()));
+    const std::uint64_t raw = bands * (vips_image_get_format(image.get()) == VIPS_FORMAT_USHORT ? 2 : 1);
+    std::uint64_t bytes = 2 * kPixelBytes, strips = 0;  // twice, for one that is turned, or was read before
+    if (is_interlaced(kind, file)) bytes += kind == Kind::png ? raw : kProgressiveBytes * bands;
+    if (bands == 2 || bands == 4) {  // it is read twice, and lies there whole
+        bytes += raw;
+        strips = kStripBytes * static_cast<std::uint64_t>(vips_image_get_width(image.get()));
+    }
+    return pixels * bytes + strips;
 }
 
 void check_read(const Size& size, std::int64_t most, const char* advice) {
@@ -255,17 +294,17 @@ struct Decoded {
     bool has_srgb;  // no profile, or one that changes no colour
 };
 
-Decoded decode(const View& file, std::int64_t most, const char* advice, const Sized& sized) {
+Decoded decode(const View& file, std::int64_t most, const char* advice, const Reading& how) {
     const Kind kind = kind_of(file);
     if (kind == Kind::jpeg) check_jpeg(file);
     const Bytes png = kind == Kind::png ? checked_png(file) : Bytes();
     const View data = kind == Kind::png ? View(png) : file;
     const auto read = [&](VipsFailOn fail_on) {
-        Image image = load(kind, data, fail_on);
+        Image image = load(kind, data, fail_on, how.threads);
         const Size size{vips_image_get_height(image.get()), vips_image_get_width(image.get())};
         check_read(size, kMostRead, "reduce it first");
         check_read(size, most, advice);
-        sized(size);
+        how.sized({size, needed(kind, data, image) + png.size()});
         const int orientation = orientation_of(blob(image, VIPS_META_EXIF_NAME));
         const Bytes profile = blob(image, VIPS_META_ICC_NAME);
         const std::optional<int> change = profile.empty() ? 0 : change_by(profile, is_grey(image));
@@ -287,16 +326,17 @@ Decoded decode(const View& file, std::int64_t most, const char* advice, const Si
     return decoded;
 }
 
-Decoded decode(const View& file, const Sized& sized) { return decode(file, kMostRead, "reduce it first", sized); }
+Decoded decode(const View& file, const Reading& how) { return decode(file, kMostRead, "reduce it first", how); }
 
 // Whether a bundle keeps the file's own pixels: if they are shown without its metadata, too.
-bool keeps_pixels(const View& file, const Decoded& decoded, const Sized& sized) {
+bool keeps_pixels(const View& file, const Decoded& decoded, const Reading& how) {
     if (decoded.kind != Kind::jpeg || !decoded.has_srgb || file.size > kKeptBytes) return false;
     const std::optional<Bytes> stripped = without_private_data(file);
     if (!stripped || stripped->size() > kKeptBytes) return false;
+    const Reading beside{[&](const Needed& all) { how.sized({all.size, all.bytes + stripped->size()}); }, how.threads};
     try {
         const Photograph& whole = decoded.photograph;
-        const Photograph other = decode(*stripped, sized).photograph;
+        const Photograph other = decode(*stripped, beside).photograph;
         return other.size.height == whole.size.height && other.size.width == whole.size.width &&
                std::memcmp(other.pixels.get(), whole.pixels.get(), static_cast<std::size_t>(whole.bytes())) == 0;
     } catch (const Refusal&) {
@@ -306,7 +346,8 @@ bool keeps_pixels(const View& file, const Decoded& decoded, const Sized& sized) 
     }
 }
 
-Bytes encoded(const Photograph& photograph) {
+Bytes encoded(const Photograph& photograph, int threads) {
+    const Forgetting forgetting;  // of operations on memory that is not libvips' own
     const Image plain = made([&](VipsImage** out) {
         *out = vips_image_new_from_memory(photograph.pixels.get(), static_cast<std::size_t>(photograph.bytes()),
                                           static_cast<int>(photograph.size.width),
@@ -316,6 +357,7 @@ Bytes encoded(const Photograph& photograph) {
     const Image image = made([&](VipsImage** out) {
         return vips_copy(plain.get(), out, "interpretation", VIPS_INTERPRETATION_sRGB, nullptr);
     });
+    if (threads > 0) vips_image_set_int(image.get(), VIPS_META_CONCURRENCY, threads);
     void* data = nullptr;
     std::size_t size = 0;
     check(vips_jpegsave_buffer(image.get(), &data, &size, "Q", kQuality, "subsample_mode",
@@ -353,6 +395,13 @@ private:
     const guint handler_;
 };
 
+// The last line; where there is but one, it says which function has failed.
+std::string reason(std::string text) {
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    const std::size_t end = text.find_last_of('\n');
+    return end == std::string::npos ? "no reason is given" : text.substr(end + 1);
+}
+
 // Calls work(), with libvips ready, and names what it throws. libvips keeps its messages in one place for all threads.
 template <class Work>
 Photograph reading(const std::string& name, const Work& work) {
@@ -360,15 +409,13 @@ Photograph reading(const std::string& name, const Work& work) {
     const std::lock_guard<std::mutex> lock(mutex);
     if (vips_init("ourgan") != 0) throw Error(OURGAN_INTERNAL_ERROR, "libvips cannot be used");
     const Quiet quiet;
+    const Forgetting forgetting;
     try {
         return work();
     } catch (const Refusal& refusal) {
         throw Error(OURGAN_PHOTOGRAPH_ERROR, name + " " + refusal.reason);
     } catch (const VipsFailure& failure) {
-        std::string text = failure.text;
-        while (!text.empty() && text.back() == '\n') text.pop_back();
-        throw Error(OURGAN_PHOTOGRAPH_ERROR,
-                    name + " is broken or cut short: " + text.substr(text.find_last_of('\n') + 1));
+        throw Error(OURGAN_PHOTOGRAPH_ERROR, name + " is broken or cut short: " + reason(failure.text));
     }
 }
 
@@ -381,18 +428,28 @@ ConstPicture Photograph::picture() const {
             3 * size.width};
 }
 
-Photograph decode_photograph(const View& file, const std::string& name, const Sized& sized) {
-    return reading(name, [&] { return decode(file, sized).photograph; });
+void check_kind(const View& head, const std::string& name) {
+    try {
+        kind_of(head);
+    } catch (const Refusal& refusal) {
+        throw Error(OURGAN_PHOTOGRAPH_ERROR, name + " " + refusal.reason);
+    }
 }
 
-Photograph learn_photograph(const View& file, const std::string& name, const Sized& sized) {
+Photograph decode_photograph(const View& file, const std::string& name, const Reading& how) {
+    return reading(name, [&] { return decode(file, how).photograph; });
+}
+
+Photograph learn_photograph(const View& file, const std::string& name, const Reading& how) {
     return reading(name, [&] {
-        Decoded decoded = decode(file, kMostLearned, "make a bundle of it by `ourgan learn`, which reduces it", sized);
+        Decoded decoded = decode(file, kMostLearned, "make a bundle of it by `ourgan learn`, which reduces it", how);
         check_learnable(decoded.photograph.size);
-        if (keeps_pixels(file, decoded, sized)) return std::move(decoded.photograph);
-        const Bytes member = encoded(decoded.photograph);
+        if (keeps_pixels(file, decoded, how)) return std::move(decoded.photograph);
+        const Size size = decoded.photograph.size;
+        how.sized({size, kEncodingBytes * static_cast<std::uint64_t>(size.height * size.width)});
+        const Bytes member = encoded(decoded.photograph, how.threads);
         decoded.photograph = {};
-        return decode(member, sized).photograph;
+        return decode(member, how).photograph;
     });
 }
 

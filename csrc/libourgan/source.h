@@ -1,15 +1,18 @@
 // An opened photograph: its pixels, what of it canvases share, and what all of them may take.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "exemplar.h"
 #include "photograph.h"
 #include "plan.h"
+#include "task.h"
 
 namespace ourgan::c {
 
@@ -69,9 +72,11 @@ public:
     // At the size of structures of patches.
     const Reduced& reduced() const { return reduced_; }
     // At the levels of `plan`, shared with other canvases that have the same.
-    std::shared_ptr<const PhotographLevels> levels(const DetailPlan& plan) const;
+    // Another thread that makes some is waited for. Throws Error (cancelled).
+    std::shared_ptr<const PhotographLevels> levels(const DetailPlan& plan, Task& task) const;
 
 private:
+    std::shared_ptr<const PhotographLevels> build(const DetailPlan& plan, Task& task) const;
     Photograph read(const Input& input, const std::string& name, bool is_bundle);
 
     const int threads_;
@@ -80,6 +85,9 @@ private:
     Photograph photograph_;
     Reduced reduced_;
     mutable std::mutex mutex_;
+    mutable std::condition_variable changed_;
+    mutable bool is_building_ = false;
+    mutable std::thread::id builder_;
     mutable LevelSizes known_sizes_;
     mutable int known_searched_ = 0;
     mutable std::weak_ptr<const PhotographLevels> known_;

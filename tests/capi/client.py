@@ -69,7 +69,8 @@ class Library:
     @contextmanager
     def source(self, where: Path | bytes, *, memory_limit: int = 0, threads: int = 1) -> Iterator[Source]:
         options, handle = SourceOptions(), ctypes.c_void_p()
-        self.c.ourgan_source_options_init_sized(ctypes.byref(options), ctypes.c_size_t(ctypes.sizeof(options)))
+        size = ctypes.c_size_t(ctypes.sizeof(options))
+        self.c.ourgan_source_options_init_sized(ctypes.byref(options), size)
         options.memory_limit, options.threads = memory_limit, threads
         if isinstance(where, bytes):
             arguments: tuple[Any, ...] = where, ctypes.c_size_t(len(where)), b"picture"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import io
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms
 
@@ -251,6 +254,64 @@ def test_limits_hold(library: Library, sources: dict[str, Path]) -> None:
     enough = int(str(error.value).split("at least ")[1].split()[0])
     with library.source(path, memory_limit=enough) as source, source.canvas(200, 150) as canvas:
         assert canvas.read(0, (0, 0, 1, 1)).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [("upright", 6), ("progressive", 14), ("plain", 11), ("interlaced", 11), ("alpha16", 20)],
+)
+def test_limits_count_what_opening_takes(library: Library, kind: str, least: float) -> None:
+    """Bytes per pixel beside the file; they were measured at 5 megapixels."""
+    color = scenery(300, 400, 3)
+    wide = np.asarray(color).astype(np.uint16) * 257
+    alpha = np.linspace(0, 65535, 400).astype(np.uint16)[None, :, None].repeat(300, 0)
+    data = {
+        "upright": lambda: saved(color, "JPEG"),
+        "progressive": lambda: saved(color, "JPEG", progressive=True),
+        "plain": lambda: saved(color, "PNG"),
+        "interlaced": lambda: interlaced(np.asarray(color)),
+        "alpha16": lambda: png(np.dstack([wide, alpha]), 16, 6),
+    }[kind]()
+    limit, asked = 1, 0
+    while asked != limit:  # by one step after the other
+        asked = limit
+        try:
+            with library.source(data, memory_limit=limit):
+                pass
+        except CError as error:
+            limit = int(str(error).split("at least ")[1].split()[0])
+    assert least < (limit - len(data)) / (300 * 400) < least + 25
+
+
+def interlaced(picture: npt.NDArray[np.uint8]) -> bytes:
+    pyvips = pytest.importorskip("pyvips")
+    image = pyvips.Image.new_from_array(picture).copy(interpretation="srgb")
+    return bytes(image.write_to_buffer(".png[interlace]"))
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "picture.ourgan"])
+def test_large_files_are_not_read(library: Library, tmp_path: Path, name: str) -> None:
+    """Of three gigabytes that are nothing, or too many, no more than the beginning is."""
+    import resource  # noqa: PLC0415 - which Windows has not
+
+    path, before = tmp_path / name, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for head, limit, words in (
+        (b"hello", 0, "is not a"),
+        (b"\xff\xd8\xff", 1_000_000, r"takes 3000000000|not a b"),
+    ):
+        path.write_bytes(head)
+        os.truncate(path, 3_000_000_000)  # sparse
+        with pytest.raises(CError, match=words), library.source(path, memory_limit=limit):
+            pass
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def test_members_are_not_read_beyond_the_limit(library: Library, sources: dict[str, Path]) -> None:
+    bundle = sources["learned"]
+    with zipfile.ZipFile(bundle) as archive:
+        size = archive.getinfo("photograph.jpg").file_size
+    with pytest.raises(CError, match=f"takes {size} bytes"), library.source(bundle, memory_limit=size - 1):
+        pass
 
 
 def test_progress_cancels(library: Library, sources: dict[str, Path]) -> None:

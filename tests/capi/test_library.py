@@ -45,6 +45,23 @@ def picture(installed: Path, tmp_path_factory: pytest.TempPathFactory, photograp
     assert refused.returncode == 1
     assert "give an extent of at least" in refused.stderr
     assert not (folder / "large.ppm").exists()
+    whole_file = (folder / "whole.ppm").read_bytes()
+    for words, told in (
+        (["abc"], "whole number"),
+        (["3x"], "whole number"),
+        (["3", "0", "0", "102", "9"], "within 101 x 150"),
+        (["3", "5", "0", "5", "9"], "not empty"),
+    ):
+        refused = call(folder / "render", photograph_file, *SIZE, folder / "whole.ppm", *words)
+        assert refused.returncode == 2
+        assert told in refused.stderr
+    unwritten = call(folder / "render", photograph_file, *SIZE, folder / "missing" / "a.ppm")
+    assert unwritten.returncode == 1
+    (folder / "directory").mkdir()
+    assert call(folder / "render", photograph_file, *SIZE, folder / "directory").returncode == 1
+    assert (folder / "directory").is_dir()
+    assert (folder / "whole.ppm").read_bytes() == whole_file
+    assert not list(folder.glob("*.part"))
     return (folder / "whole.ppm").read_bytes()
 
 

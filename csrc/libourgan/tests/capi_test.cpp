@@ -13,6 +13,7 @@
 #include "check.h"
 #include "files.h"
 #include "ourgan.h"
+#include "vips/vips.h"
 
 namespace {
 
@@ -248,7 +249,7 @@ TEST(bundles_are_checked) {
     damaged[26] ^= 1;  // of the length of the first member's name, in its header
     CHECK(refused(damaged, "says another thing"));
     CHECK(refused(bundle_of(photograph(), kHeight, kWidth + 1), "the manifest declares"));
-    CHECK(refused(bundle_with("[" + std::string(100000, '['), photograph()), "is not JSON"));
+    CHECK(refused(bundle_with("[" + std::string(100000, '['), photograph()), "nested more than"));
     CHECK(refused(bundle_with(R"({"schema_version": 8})", photograph()), "use a later one"));
     CHECK(refused(bundle_with(R"({"schema_version": 4, "photo": {"file": null}, "files": {"photograph.jpg":
                                 {"size": @SIZE@, "sha256": "@SHA@"}}})", photograph()), "holds no photograph"));
@@ -259,6 +260,31 @@ TEST(bundles_are_checked) {
                                 "files": {"photograph.jpg": {"size": @SIZE@, "sha256": "00"}}})", photograph()), "SHA-256"));
     CHECK(refused(zip({{"manifest.json", {}}, {"../photograph.jpg", photograph()}}), "plain relative path"));
     CHECK(refused(zip({{"photograph.jpg", photograph()}}), "no member 'manifest.json'"));
+}
+
+TEST(manifests_are_json_of_their_version) {
+    const auto refused = [](const std::string& manifest, const char* words) {
+        const Bytes file = bundle_with(manifest, photograph());
+        ourgan_source* source = nullptr;
+        return is_error(ourgan_open_memory(file.data(), file.size(), "b.ourgan", nullptr, &source), OURGAN_BUNDLE_ERROR,
+                        words);
+    };
+    const std::string sound = manifest_of(kHeight, kWidth);
+    CHECK(refused("\xEF\xBB\xBF" + sound, "byte order mark"));
+    CHECK(refused(sound + '\0', "zero byte"));
+    CHECK(refused(R"({"schema_version": 4, "x": )" + std::string(50000, '[') + std::string(50000, ']') + "}", "nested"));
+    CHECK(refused(R"({"schema_version": 4, "photo": {"file": ["photograph.jpg"]}, "files": {"photograph.jpg":
+                    {"size": @SIZE@, "sha256": "@SHA@"}}})", "photo.file: expected a member's name"));
+    std::string early = sound;
+    early.replace(early.find("4,"), 1, "2");
+    CHECK(refused(early, "expected none in schema version 2"));
+}
+
+TEST(nothing_is_left_in_the_cache_of_libvips) {
+    const Bytes png = photograph_file(kHeight, kWidth, 1, ".png");
+    for (const Bytes* file : {&png, &photograph()}) open(*file);
+    CHECK(vips_cache_get_size() == 0);
+    CHECK(vips_cache_get_max() > 0);  // applications keep theirs
 }
 
 TEST(regions_are_parts_of_the_whole) {
@@ -353,6 +379,21 @@ TEST(progress_may_not_read_what_is_searched) {
     };
     check_ok(ourgan_canvas_prepare(nested.own.get(), nullptr, use, &nested));
     CHECK(is_error(nested.status, OURGAN_VALUE_ERROR, "when the call has returned"));
+}
+
+TEST(cancelling_does_not_wait_for_the_levels) {
+    const Bytes file = photograph_file(700, 900, 1, ".jpg[Q=90]");
+    const Source source = open(file);
+    struct Counted {
+        int calls = 0;
+    } counted;
+    const auto third = [](double share, void* user) -> std::int32_t {
+        auto& seen = *static_cast<Counted*>(user);
+        return share == 0 && ++seen.calls == 4 ? 1 : 0;  // before anything has been searched
+    };
+    const Canvas whole = canvas(source, 900, 700);
+    CHECK(is_error(ourgan_canvas_prepare(whole.get(), nullptr, third, &counted), OURGAN_CANCELLED, "progress"));
+    CHECK(counted.calls == 4);
 }
 
 TEST(threads_read_one_canvas) {
