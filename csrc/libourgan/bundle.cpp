@@ -242,10 +242,17 @@ std::string sha256(const Bytes& bytes) {
 Json parse(const Archive& archive) {
     const Bytes text = archive.content(kManifest);
     // Which the parser would skip, and where it would stop.
-    if (View(text).starts_with("\xEF\xBB\xBF", 3)) archive.fail(std::string(kManifest) + ": is not JSON: it begins with a byte order mark");
-    if (std::find(text.begin(), text.end(), 0) != text.end()) archive.fail(std::string(kManifest) + ": is not JSON: it holds a zero byte");
+    if (View(text).starts_with("\xEF\xBB\xBF", 3)) {
+        archive.fail(std::string(kManifest) + ": is not JSON: it begins with a byte order mark");
+    }
+    if (std::find(text.begin(), text.end(), 0) != text.end()) {
+        archive.fail(std::string(kManifest) + ": is not JSON: it holds a zero byte");
+    }
     const auto is_shallow = [&](int depth, Json::parse_event_t, Json&) {
-        if (depth > kDeepest) archive.fail(std::string(kManifest) + ": its records are nested more than " + std::to_string(kDeepest) + " deep");
+        if (depth > kDeepest) {
+            archive.fail(std::string(kManifest) + ": its records are nested more than " + std::to_string(kDeepest) +
+                         " deep");
+        }
         return true;
     };
     Json manifest = Json::parse(text.begin(), text.end(), is_shallow, false);
@@ -263,7 +270,9 @@ BundledPhotograph read_bundle(const Input& input, const std::string& name, const
     check_members(archive, files);
     const Json& photo = field(manifest, "photo");
     const Json& file = field(photo, "file");
-    if (!file.is_null() && !file.is_string()) archive.fail(std::string(kManifest) + ": photo.file: expected a member's name");
+    if (!file.is_null() && !file.is_string()) {
+        archive.fail(std::string(kManifest) + ": photo.file: expected a member's name");
+    }
     if (file.is_null()) {
         archive.fail("holds no photograph to take detail from, and networks are not for libourgan: render it by "
                      "Python's ourgan_sdk, or open a bundle with its photograph");

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from PIL import Image, ImageCms
 from ourgan_sdk import Layout, Synthesizer, learn, save_bundle
 from ourgan_sdk.errors import BundleError, PhotographError
 from ourgan_sdk.synthesizer import sample_bundle
-from tests.building import built, why_no_c
+from tests.building import ROOT, built, why_no_c
 from tests.capi.client import RGB8, RGB16, RGBA8, RGBA16, CError, Library
 from tests.odd_pictures import exif, png, png_profile, rgb_profile
 
@@ -311,6 +313,42 @@ def test_members_are_not_read_beyond_the_limit(library: Library, sources: dict[s
     with zipfile.ZipFile(bundle) as archive:
         size = archive.getinfo("photograph.jpg").file_size
     with pytest.raises(CError, match=f"takes {size} bytes"), library.source(bundle, memory_limit=size - 1):
+        pass
+
+
+SHORT_OF_MEMORY = """
+import re, resource, sys
+from pathlib import Path
+from tests.capi.client import CError, Library
+library, picture, small = map(Path, sys.argv[1:])
+with Library(library).source(small):  # all that is loaded first
+    pass
+taken = int(re.search(r"VmSize:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (taken + (60 << 20),) * 2)
+try:
+    with Library(library).source(picture):
+        print("opened")
+except CError as error:
+    print(error)
+"""
+
+
+def test_want_of_memory_is_told_as_such(library: Library, tmp_path: Path) -> None:
+    """75 MB of pixels where 60 are left."""
+    picture = Image.linear_gradient("L").resize((5000, 5000)).convert("RGB")
+    picture.save(tmp_path / "large.png", compress_level=1)
+    scenery(90, 120, 8).save(tmp_path / "small.png")
+    files = library.c._name, str(tmp_path / "large.png"), str(tmp_path / "small.png")
+    told = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, *files], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert told.startswith("RenderMemoryError: out of memory")
+
+
+def test_damage_without_a_reason(library: Library) -> None:
+    data = bytearray(saved(scenery(90, 120, 8), "PNG"))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(CError, match=r"cut short: \w"), library.source(bytes(data)):
         pass
 
 

@@ -60,7 +60,8 @@ enum {
 OURGAN_API const char *ourgan_status_name(ourgan_status status);
 
 /* What the last call of this thread that failed has returned, and one sentence for a person, in UTF-8, in which bytes of
- * names that are not, and control characters, are written \xff; OURGAN_OK and "" before the first one. The text is this thread's, and stays until its next call that fails. Never fail. */
+ * names that are not, and control characters, are written \xff; OURGAN_OK and "" before the first one. The text is
+ * this thread's, and stays until its next call that fails. Never fail. */
 OURGAN_API ourgan_status ourgan_last_status(void);
 OURGAN_API const char *ourgan_last_error(void);
 
@@ -70,17 +71,17 @@ OURGAN_API const char *ourgan_last_error(void);
 typedef struct ourgan_cancel ourgan_cancel;
 
 OURGAN_API ourgan_status ourgan_cancel_new(ourgan_cancel **token);
-/* Ends the calls that use it, within some tenths of a second, and all later ones, until it is reset. From any thread;
- * not from a signal's handler. Null is nothing. */
+/* Ends the calls that use it, within a step, which of a large photograph on one thread takes seconds, and all later
+ * ones, until it is reset. From any thread; not from a signal's handler. Null is nothing. */
 OURGAN_API void ourgan_cancel_set(ourgan_cancel *token);
 OURGAN_API void ourgan_cancel_reset(ourgan_cancel *token);
 /* Null is nothing. */
 OURGAN_API void ourgan_cancel_free(ourgan_cancel *token);
 
-/* Told what share of a call's work is done, from 0 to 1, never less than before; several times a second, in the
- * calling thread. What is not 0 cancels the call. It may call this library, but not wait for another thread that uses
- * the same canvas, nor read or prepare a canvas whose search it is told of (OURGAN_VALUE_ERROR); it must return (no
- * longjmp). */
+/* Told what share of a call's work is done, from 0 to 1, never less than before; after each step, mostly several times
+ * a second, in the calling thread. What is not 0 cancels the call. It may call this library, but not wait for another
+ * thread that uses the same canvas, nor read or prepare a canvas whose search it is told of (OURGAN_VALUE_ERROR); it
+ * must return (no longjmp). */
 typedef int32_t (*ourgan_progress)(double share, void *user);
 
 /* --- Sources -------------------------------------------------------------------------------------------------- */
@@ -91,7 +92,7 @@ typedef struct ourgan_source ourgan_source;
 typedef struct ourgan_source_options {
     size_t struct_size;    /* set by ourgan_source_options_init(), as all fields are */
     uint64_t memory_limit; /* bytes, for the source and all of its canvases together; 0: none */
-    int32_t threads;       /* of each call that searches or gathers, from 1 to 1024; 0: all that the machine has */
+    int32_t threads;       /* of each call that decodes, searches or gathers, 1 to 1024; 0: all that the machine has */
     int32_t reserved;      /* 0 */
 } ourgan_source_options;
 
