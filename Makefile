@@ -9,7 +9,8 @@ JOBS ?= 2
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip
-INSTALL = $(PIP) install --quiet --disable-pip-version-check -c constraints.txt
+# pyvips has no wheel: with libvips' development files in sight it would be compiled against that libvips.
+INSTALL = PKG_CONFIG_LIBDIR=/dev/null $(PIP) install --quiet --disable-pip-version-check -c constraints.txt
 CORE = pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.h csrc/*.cpp)
 VIEWER = ourgan_sdk/service/viewer
 

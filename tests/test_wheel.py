@@ -74,7 +74,8 @@ def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "venv", with_pip=True)
     programs = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    environment = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false"}  # pyvips, pure Python, has no wheel
+    # Pyvips, pure Python, has no wheel; with libvips' development files in sight it would want a compiler.
+    environment = os.environ | {"CC": "/bin/false", "CXX": "/bin/false", "PKG_CONFIG_LIBDIR": os.devnull}
     install = [programs / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
     subprocess.run([*install, f"{wheel}[cpu,animate]"], check=True, timeout=600, env=environment)
 

@@ -377,5 +377,8 @@ def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors.splitlines()[-1]) == (130, "ourgan: interrupted")
+    # Zarr's event loop may add that a task of its was left behind.
+    assert process.returncode == 130
+    assert "ourgan: interrupted" in errors.splitlines()
+    assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == [source]
