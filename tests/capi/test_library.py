@@ -1,4 +1,4 @@
-"""The library under sanitizers, as C and Rust programs find it, and what it exports."""
+"""The library as C and Rust programs find it, and what it exports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ import pytest
 from tests.building import ROOT, built, call, run, tool, why_no_c
 
 pytestmark = pytest.mark.skipif(bool(why_no_c()), reason=why_no_c())
-
-CASES = 40
-"""Of the fuzz, here; bench/capi.py runs as many as are asked for."""
 
 SIZE = "150", "101"
 
@@ -123,21 +120,3 @@ def test_header_is_for_c_and_cpp(installed: Path, tmp_path: Path) -> None:
         flags = [standard, "-Wall", "-Wextra", "-pedantic", "-Werror", f"-I{installed / 'include'}"]
         done = subprocess.run([compiler, *flags, "-fsyntax-only", source], capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(("sanitizers", "words"), [("address,undefined", []), ("thread", ["thread"])])
-def test_under_sanitizers(
-    sanitizers: str, words: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Errors, nulls, limits, and threads that read, wait and are cancelled; for races those of threads."""
-    program = built(tmp_path_factory, sanitizers) / "csrc" / "libourgan" / "tests" / "capi_test"
-    # What GLib and libvips do among themselves would be misunderstood: they are built without it.
-    run(program, *words, TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1")
-
-
-def test_fuzz(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Damaged bundles and photographs, odd arguments: a status each time, and no bad access."""
-    program = built(tmp_path_factory, "address,undefined") / "csrc" / "libourgan" / "tests" / "capi_fuzz"
-    told = dict(line.split() for line in run(program, "1", str(CASES)).splitlines())
-    assert {"OK", "BundleError", "PhotographError"} <= told.keys()
-    assert "InternalError" not in told
