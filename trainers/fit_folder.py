@@ -27,12 +27,11 @@ from .any_resolution.pictures import PictureFolder
 from .any_resolution.presets import PRESETS, AnyPreset
 from .bundling.coordinates import assemble
 from .command_line import (
-    VGG_HELP,
+    add_run_options,
+    check_run_options,
     exit_status,
     minutes,
-    parse_seed,
     pick_device,
-    refuse_settled,
     unused_directory,
 )
 from .fit import check_output
@@ -62,29 +61,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "-o", "--output", type=Path, help="the bundle to write (default: FOLDER's name, .ourgan)"
     )
     parser.add_argument("--preset", choices=sorted(PRESETS), help="default: any-standard")
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"
-    )
-    parser.add_argument("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
-    parser.add_argument("--run", type=Path, help="the run directory (default: runs/FOLDER-PRESET)")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        metavar="PATH",
-        dest="moved",
-        help="with --resume: where the folder is now, if it was moved",
-    )
     parser.add_argument("--force", action="store_true", help=FORCE_HELP)
-    parser.add_argument("--vgg", type=Path, help=VGG_HELP)
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_run_options(parser, "runs/FOLDER-PRESET", movable="folder")
     options = parser.parse_args(arguments)
-    if (options.folder is None) == (options.resume is None):
-        parser.error("give either a folder or --resume RUN")
-    if options.resume:
-        refuse_settled(parser, options, ("preset", "seed", "run", "vgg"))
-    if options.moved and not options.resume:
-        parser.error("--folder tells where that of a run is that goes on: give it with --resume RUN")
+    check_run_options(parser, options, "folder", ("preset",))
     return options
 
 
@@ -95,7 +75,7 @@ def fit_folder(options: argparse.Namespace) -> Path:
         run = Run.open(options.resume, device, quiet=options.quiet, keys=KEYS)
         preset = preset_of(run)
         folder = options.moved or Path(run.config["folder"])
-        pictures = PictureFolder(folder, preset.any_resolution.patch, quiet=options.quiet)
+        pictures = read_folder(folder, preset, quiet=options.quiet)
         if pictures.sha256 != run.config["pictures"]:
             raise RunError(
                 f"the pictures in {folder} are not those that this run was started with: say where those are "
@@ -103,7 +83,7 @@ def fit_folder(options: argparse.Namespace) -> Path:
             )
     else:
         preset = PRESETS[options.preset or "any-standard"]
-        pictures = PictureFolder(options.folder, preset.any_resolution.patch, quiet=options.quiet)
+        pictures = read_folder(options.folder, preset, quiet=options.quiet)
         run = start_run(options, preset, pictures, device)
     output = options.output if options.resume and options.output else Path(run.config["output"])
     check_output(output, pictures.sha256, force=options.force)
@@ -121,6 +101,12 @@ def fit_folder(options: argparse.Namespace) -> Path:
         "bundle: %s (%.1f MB), trained for %s", output, output.stat().st_size / 1e6, minutes(run.seconds)
     )
     return output
+
+
+def read_folder(path: Path, preset: AnyPreset, *, quiet: bool) -> PictureFolder:
+    """The pictures, as the preset draws them."""
+    config = preset.any_resolution
+    return PictureFolder(path, config.patch, mirrored=config.mirrored, quiet=quiet)
 
 
 def preset_of(run: Run) -> AnyPreset:

@@ -272,25 +272,29 @@ class Preset:
             TypeError: a field is missing, which must not be filled in as another version has it, or unknown;
                 or the family is.
         """
-        preset = _make(cls, {name: value for name, value in data.items() if name != "family"})
+        preset = make(cls, {name: value for name, value in data.items() if name != "family"})
         if "family" not in data:
             raise TypeError("Preset lacks family")
         if data["family"] not in list(STRUCTURES):  # a list: whatever it is, it need not have a hash
             raise TypeError(f"Preset has an unknown family {data['family']!r:.40}")
         kind = STRUCTURES[data["family"]]
-        upscaler = _make(UpscalerConfig, data["upscaler"])
+        upscaler = make(UpscalerConfig, data["upscaler"])
         given = data["upscaler"]
         upscaler = replace(
             upscaler,
-            first=_make(UpscalerSize, given["first"]),
-            second=None if given["second"] is None else _make(UpscalerSize, given["second"]),
-            later=_make(UpscalerSize, given["later"]),
+            first=make(UpscalerSize, given["first"]),
+            second=None if given["second"] is None else make(UpscalerSize, given["second"]),
+            later=make(UpscalerSize, given["later"]),
         )
-        return replace(preset, structure=_make(kind, data["structure"]), upscaler=upscaler)
+        return replace(preset, structure=make(kind, data["structure"]), upscaler=upscaler)
 
 
-def _make(kind: type[T], values: object) -> T:
-    """A dataclass of exactly these values, of which lists become tuples."""
+def make(kind: type[T], values: object) -> T:
+    """A dataclass of exactly these values, of which lists become tuples: JSON has none.
+
+    Raises:
+        TypeError: a field is missing, which must not be filled in as another version has it, or unknown.
+    """
     if not isinstance(values, dict):
         raise TypeError(f"{kind.__name__} is no object of values but {values!r:.40}")
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # it is a dataclass

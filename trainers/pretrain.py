@@ -27,12 +27,11 @@ from ourgan_sdk.system.parser import Parser
 from ourgan_sdk.system.streams import steady_streams
 
 from .command_line import (
-    VGG_HELP,
+    add_run_options,
+    check_run_options,
     exit_status,
     minutes,
-    parse_seed,
     pick_device,
-    refuse_settled,
     unused_directory,
 )
 from .metrics.restoration import Scores, Task, bicubic, mean_scores, score
@@ -91,31 +90,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--init", type=Path, metavar="FILE", help="start from this upscaler, of its size")
     parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)"
-    )
-    parser.add_argument("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
-    parser.add_argument("--run", type=Path, help="the run directory (default: runs/FOLDER-PRESET)")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run directory")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        metavar="PATH",
-        dest="moved",
-        help="with --resume: where the folder is now, if it was moved",
-    )
-    parser.add_argument(
         "--force", action="store_true", help="replace a checkpoint that has the default name already"
     )
-    parser.add_argument("--vgg", type=Path, help=VGG_HELP)
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_run_options(parser, "runs/FOLDER-PRESET", movable="folder")
     options = parser.parse_args(arguments)
-    if (options.folder is None) == (options.resume is None):
-        parser.error("give either a folder or --resume RUN")
-    if options.resume:
-        settled = ("preset", "l1_steps", "gan_steps", "noise", "after", "init", "seed", "run", "vgg")
-        refuse_settled(parser, options, settled)
-    if options.moved and not options.resume:
-        parser.error("--folder tells where that of a run is that goes on: give it with --resume RUN")
+    settled = ("preset", "l1_steps", "gan_steps", "noise", "after", "init")
+    check_run_options(parser, options, "folder", settled)
     for name in ("l1_steps", "gan_steps"):
         if (getattr(options, name) or 0) < 0:
             parser.error(f"--{name.replace('_', '-')}: expected 0 or more, got {getattr(options, name)}")

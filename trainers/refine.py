@@ -25,7 +25,7 @@ from ourgan_sdk.system.parser import Parser
 from ourgan_sdk.system.streams import steady_streams
 
 from .bundling.refiner import export_refiner
-from .command_line import VGG_HELP, exit_status, minutes, parse_seed, pick_device, refuse_settled
+from .command_line import add_run_options, check_run_options, exit_status, minutes, pick_device
 from .fit import describe, load_again
 from .metrics.restoration import score_picture
 from .networks.refiner import Refiner, enlarge
@@ -58,17 +58,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("-o", "--output", type=Path, help="the ONNX file to write (default: IMAGE-refiner.onnx)")
     add("--steps", type=int, help=f"of training (default: {usual.steps})")
     add("--consistency", type=float, help=f"weight of the inverse teacher (default: {usual.consistency})")
-    add("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
-    add("--seed", type=parse_seed, default=None, help="0 (default) to 2^63 - 1")
-    add("--run", type=Path, help="the run directory (default: runs/IMAGE-refiner)")
-    add("--resume", type=Path, metavar="RUN", help="go on with this run directory")
-    add("--vgg", type=Path, help=VGG_HELP)
-    add("--quiet", action="store_true", help="no progress bars")
+    add_run_options(parser, "runs/IMAGE-refiner")
     options = parser.parse_args(arguments)
-    if (options.image is None) == (options.resume is None):
-        parser.error("give either a photograph or --resume RUN")
-    if options.resume:
-        refuse_settled(parser, options, ("steps", "consistency", "seed", "run", "vgg"))
+    check_run_options(parser, options, "image", ("steps", "consistency"))
     if options.steps is not None and options.steps < 1:
         parser.error(f"--steps: expected 1 or more, got {options.steps}")
     if options.consistency is not None and not 0 <= options.consistency < float("inf"):

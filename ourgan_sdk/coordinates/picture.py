@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,11 @@ class CoordinatesPicture:
         """How many squares long its shorter side is."""
         return self.placement.extent
 
+    @cached_property
+    def latent(self) -> Tensor:
+        """What the seed stands for."""
+        return latent_of(self.placement.record.latent, self.seed)
+
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
         """(height, width) of its levels."""
@@ -132,7 +138,7 @@ class CoordinatesPicture:
         feeds = {
             "coordinates": level.coordinates(window),
             "scale": np.array([level.square_side], np.float32),
-            "latent": latent_of(record.latent, self.seed),
+            "latent": self.latent,
         }
         engine = self.engine()
         started = time.perf_counter()

@@ -23,7 +23,7 @@ SCALES = (64, bench.UNSEEN)
 
 
 def scenes(contrast: float = 1.0, *, change: float = 0.0) -> Sampler:
-    """A generator of new true pictures, whose latents say which; their stripes ``contrast`` times as strong.
+    """A generator of new true pictures, whose latents say which; their grain ``contrast`` times as strong.
 
     ``change``: how much of each picture's mean is added to it, which no local generator would do.
     """
@@ -33,7 +33,7 @@ def scenes(contrast: float = 1.0, *, change: float = 0.0) -> Sampler:
         inside = slice(margin, grids.shape[2] - margin)
         for (y, x), scale, latent in zip(grids[:, :, inside, inside], scales.tolist(), latents, strict=True):
             scene = Scene.draw(7, int(latent[0].abs() * 1e6))
-            shown = contrast if scale > 2 * bench.WAVES else 0.0  # by so many pixels
+            shown = contrast if scale > 2 * max(bench.LENGTHS) else 0.0  # by so many pixels
             one = scene.at(y[:, :1], x[:1], bench.CONTRAST * shown)
             made.append(2 * (one + change * one.mean()) - 1)
         return torch.stack(made)
@@ -69,13 +69,13 @@ def test_seeds_and_numbers_are_other_pictures() -> None:
     assert not np.array_equal(drawn[0], drawn[2])
 
 
-def test_32_pixels_show_discs_and_no_stripes() -> None:
+def test_32_pixels_show_discs_and_no_grain() -> None:
     for number in range(6):
         scene = Scene.draw(0, number)
         pictures = scene.picture(), scene.picture(0.0)
-        stripes = difference(*pictures)
-        assert difference(*(bench.reduced(one, 32) for one in pictures)) < 0.15 * stripes
-        assert difference(*(bench.reduced(one, 64) for one in pictures)) > 0.5 * stripes
+        grain = difference(*pictures)
+        assert difference(*(bench.reduced(one, 32) for one in pictures)) < 0.15 * grain
+        assert difference(*(bench.reduced(one, 64) for one in pictures)) > 0.5 * grain
         assert np.asarray(bench.reduced(pictures[1], 32)).std() > 10
 
 
@@ -83,7 +83,7 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one).astype(int) - np.asarray(other)).mean())
 
 
-def test_what_32_pixels_do_not_show_is_stripes() -> None:
+def test_what_32_pixels_do_not_show_is_grain() -> None:
     latents = scenes().latents(COUNT)
     for side in SCALES:
         truth = bench.fine_energy(bench.true_pictures(side, COUNT))
@@ -94,7 +94,8 @@ def test_what_32_pixels_do_not_show_is_stripes() -> None:
 def test_energies_of_true_pictures_and_of_dull_ones() -> None:
     true, half, none = (bench.energies(scenes(c), scenes(), COUNT, SCALES) for c in (1.0, 0.5, 0.0))
     for scale in SCALES:
-        assert 0.8 < true[scale][0] < 1.25  # other pictures than the truth's
+        # Other pictures than the truth's; and of 64 px, Lanczos filters take a part of such fine waves.
+        assert 0.8 < true[scale][0] < (1.25 if scale > 64 else 1.5)
         assert half[scale][0] == pytest.approx(true[scale][0] / 4, rel=0.25)
         assert none[scale][0] < 0.1
         assert true[scale][1] < 0.05

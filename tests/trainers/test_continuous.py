@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from trainers.networks.continuous import (
     ContinuousGenerator,
     ContinuousSize,
     differences,
+    spread_waves,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -102,17 +104,41 @@ def test_features_that_the_grid_cannot_show_fade_out(generator: ContinuousGenera
         highest = scale / (2 * SIZE.stride)
         silent = (values == 0).all(3).all(2)[0]
         assert torch.equal(silent, lengths >= highest)
-        coarse = lengths <= SIZE.patch / (2 * SIZE.stride)  # as strong as the grid lets them be
-        expected = (1 - lengths / highest).clamp(0)[coarse].square().mean()
-        assert float(values[0, coarse].square().mean()) == pytest.approx(float(expected), rel=0.5)
+        loud = lengths <= highest / 2
+        peaks = values[0].abs().amax((1, 2))[loud]
+        torch.testing.assert_close(peaks, features.strengths.flatten()[loud], rtol=0.1, atol=0)
 
 
-def test_half_of_the_features_are_the_same_in_all_pictures(generator: ContinuousGenerator) -> None:
-    where, scale = grid(64, 64), torch.full((1, 1, 1, 1), 64.0)
+def test_features_are_weaker_the_finer_they_are(generator: ContinuousGenerator) -> None:
+    features = generator.features
+    lengths, strengths = features.frequencies.square().sum(0).sqrt().flatten(), features.strengths.flatten()
+    order = lengths.argsort()
+    assert (strengths[order].diff() < 0).all()
+    coarse = lengths <= SIZE.patch / (2 * SIZE.stride)  # what phase 1 can show: half of them
+    assert coarse.sum() == SIZE.features // 2
+    assert float(strengths[coarse].square().mean()) == pytest.approx(2, rel=1e-3)  # sines of variance 1
+
+
+def test_the_code_moves_fine_features_alone_and_half_of_those(generator: ContinuousGenerator) -> None:
+    where, scale = grid(128, 64), torch.full((1, 1, 1, 1), 128.0)
     one, other = (generator.features(where, scale, torch.randn(1, 6, 1, 1)) for _ in range(2))
-    assert torch.equal(one[:, ::2], other[:, ::2])
-    shown = one.abs().amax((0, 2, 3)) > 0
-    assert ((one != other).flatten(2).any(2)[0] == shown)[1::2].all()
+    moved = (one != other).flatten(2).any(2)[0]
+    half = SIZE.features // 2
+    assert not moved[:half].any()
+    shown = one.abs().amax((0, 2, 3))[half:] > 0
+    assert moved[half:][shown].sum() == (shown & (torch.arange(half) % 2 == 1)).sum() > 0
+
+
+def test_waves_spread_over_directions_and_octaves() -> None:
+    lengths, directions = spread_waves(64, 0.5, 8.0)
+    octaves = (lengths / 0.5).log2()
+    assert octaves.min() >= 0
+    assert octaves.max() <= 4
+    for first in range(4):  # each has its share, all around
+        some = directions[(octaves >= first) & (octaves < first + 1)].sort().values
+        assert 14 <= len(some) <= 18
+        gaps = torch.cat([some, some[:1] + math.pi]).diff()
+        assert gaps.max() < 3 * math.pi / len(some)
 
 
 def test_the_scale_can_be_switched_off(generator: ContinuousGenerator) -> None:

@@ -243,7 +243,7 @@ def test_runs_of_other_commands_and_versions(finished: Path, tmp_path: Path, cap
     (run / "config.json").write_text(json.dumps(config))
     options = ["--resume", str(run), "--device", "cpu", "--quiet"]
     assert fit_folder.main(options) == 1
-    assert "is not of this version: AnyConfig lacks or has unknown r1" in capsys.readouterr().err
+    assert "is not of this version: AnyConfig lacks r1" in capsys.readouterr().err
     (run / "config.json").write_text(json.dumps({"photo": {}, **config, "pictures": None} | {"folder": "x"}))
     assert fit_folder.main(options) == 1
     del config["folder"]

@@ -102,6 +102,32 @@ def test_views_lie_where_they_say(tmp_path: Path) -> None:
     assert (slopes - 15 / views.scales)[inside].abs().max() < LEVEL
 
 
+def test_half_of_mirrored_views_show_the_mirror_image_of_where_they_say(tmp_path: Path) -> None:
+    ramps(200).save(tmp_path / "a.png")
+    views = PictureFolder(tmp_path, 16, mirrored=True).patches(64, generator())
+    y, x = ((views.origins + 8 / views.scales[:, None]) * 2 - 1).T  # of the middle, as values
+    mirrored = falls(views.patches[:, 1])
+    assert 16 < mirrored.sum() < 48
+    inside = (torch.stack([y, x]).abs() + 24 / views.scales < 1).all(0)
+    across, down = views.patches[:, 1].mean((1, 2)), views.patches[:, 0].mean((1, 2))
+    assert (across - torch.where(mirrored, -x, x))[inside].abs().max() < 2 * LEVEL
+    assert (down - y)[inside].abs().max() < 2 * LEVEL
+
+
+def test_half_of_mirrored_whole_views_are_mirror_images(tmp_path: Path) -> None:
+    ramps(200).save(tmp_path / "a.png")
+    ramp, *_ = PictureFolder(tmp_path, 16).whole(1, generator()).patches
+    patches = PictureFolder(tmp_path, 16, mirrored=True).whole(64, generator()).patches
+    mirrored = falls(patches[:, 1])
+    assert 16 < mirrored.sum() < 48
+    assert all(torch.equal(one, ramp.flip(2) if falls(one[1]) else ramp) for one in patches)
+
+
+def falls(values: torch.Tensor) -> torch.Tensor:
+    """Of (..., h, w): whether there is less at the right than at the left."""
+    return values[..., -1].mean(-1) < values[..., 0].mean(-1)
+
+
 def test_whole_views_show_whole_squares(tmp_path: Path) -> None:
     ramps(128).save(tmp_path / "a.png")
     views = PictureFolder(tmp_path, 16).whole(4, generator())

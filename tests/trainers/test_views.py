@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainers.any_resolution.views import Band, Views, coordinates, coordinates_of, draw_places
+from trainers.any_resolution.views import Band, coordinates, draw_places
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -26,12 +26,6 @@ def test_a_patch_asks_for_a_slice_of_what_the_whole_asks_for() -> None:
     origins = torch.tensor([[24, 40]], dtype=torch.float64) / 96
     part = coordinates(origins, scale, patch=32, stride=4, margin=3)
     torch.testing.assert_close(part, whole[:, :, 6 : 6 + 14, 10 : 10 + 14], rtol=0, atol=1e-7)
-
-
-def test_coordinates_of_views_take_the_patches_size() -> None:
-    origins, scales = draw_places(torch.tensor([50, 80, 20]), 16, generator())
-    views = Views(torch.zeros(3, 3, 16, 16), origins, scales)
-    assert torch.equal(coordinates_of(views, 4, 2), coordinates(origins, scales, 16, 4, 2))
 
 
 def test_patches_of_broken_cells_are_refused() -> None:

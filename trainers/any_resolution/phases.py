@@ -24,7 +24,7 @@ from .losses import MULTISCALE, critic_loss, generator_loss, r1_penalty, teacher
 from .model import Generator, render_whole
 from .pictures import PictureFolder
 from .presets import PAPER_IMAGES, AnyConfig
-from .views import Views, coordinates_of
+from .views import Views, coordinates
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class AnyTraining:
         views = self._draw()
         latents = torch.randn(len(views.scales), self.config.latent, generator=self.random).to(self.device)
         real = views.patches.to(self.device, memory_format=torch.channels_last)
-        fake = self._generate(self.generator, views, latents)
+        fake = self._generate(self.generator, views.origins, views.scales, latents)
         metrics = self._train_critic(real, fake.detach())
         metrics |= self._train_generator(fake, views, latents)
         self.done += 1
@@ -111,12 +111,12 @@ class AnyTraining:
         whole = self.pictures.whole(config.whole_share, self.random)
         return join(whole, self.pictures.patches(config.batch - config.whole_share, self.random))
 
-    def _generate(self, network: Generator, views: Views, latents: Tensor) -> Tensor:
-        """What ``network`` makes where ``views`` lie, float32."""
-        grid = coordinates_of(views, self.config.stride, self.config.margin).to(self.device)
-        scales = views.scales.float().to(self.device)
+    def _generate(self, network: Generator, origins: Tensor, scales: Tensor, latents: Tensor) -> Tensor:
+        """Patches by ``network`` at ``origins`` and ``scales``, float32."""
+        config = self.config
+        grid = coordinates(origins, scales, config.patch, config.stride, config.margin).to(self.device)
         with self._precision():
-            return network(grid, scales, latents, self.config.margin)
+            return network(grid, scales.float().to(self.device), latents, config.margin)
 
     def _score(self, pictures: Tensor) -> Tensor:
         with self._precision():
@@ -156,15 +156,11 @@ class AnyTraining:
         """The loss of the patches; whole pictures are free to become better than the teacher's."""
         assert self.teacher is not None  # noqa: S101 - phase 2 has one
         first, config = self.config.whole_share, self.config
-        count = len(latents) - first
-        whole = Views(
-            torch.empty(count, 3, config.patch, config.patch),
-            torch.zeros(count, 2, dtype=torch.float64),
-            torch.full((count,), float(config.patch), dtype=torch.float64),
-        )
+        patches = later(views, first)
+        whole = torch.zeros_like(patches.origins), torch.full_like(patches.scales, config.patch)
         with torch.no_grad():
-            wanted = self._generate(self.teacher, whole, latents[first:])
-        return teacher_loss(fake[first:], later(views, first), wanted, self.perceptual, config.lpips)
+            wanted = self._generate(self.teacher, *whole, latents[first:])
+        return teacher_loss(fake[first:], patches, wanted, self.perceptual, config.lpips)
 
     @torch.no_grad()
     def _update_average(self) -> None:

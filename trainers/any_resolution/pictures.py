@@ -69,7 +69,8 @@ class PictureFolder:
 
     All are read once at the start, several at a time, so that what cannot be used is named then and not in
     the midst of training. As many as ``cache_bytes`` hold stay decoded; others are read again when drawn.
-    ``band``: scales that :meth:`patches` leaves out.
+    ``mirrored``: every other picture that is drawn is its mirror image. ``band``: scales that :meth:`patches`
+    leaves out.
 
     Raises:
         PhotographError: there is no such folder, or no picture that can be used.
@@ -80,11 +81,12 @@ class PictureFolder:
         path: Path,
         patch: int,
         *,
+        mirrored: bool = False,
         band: Band | None = None,
         cache_bytes: int | None = None,
         quiet: bool = False,
     ) -> None:
-        self.path, self.patch, self.band = path, patch, band
+        self.path, self.patch, self.mirrored, self.band = path, patch, mirrored, band
         limit = min(MOST_CACHED, available_memory() // 4) if cache_bytes is None else cache_bytes
         # Apart: large pictures, of which few fit, would drive out all the reduced ones.
         self._reduced, self._pictures = _Cache(limit // 2), _Cache(limit - limit // 2)
@@ -122,7 +124,7 @@ class PictureFolder:
         """
         indices = torch.randint(self.count, (count,), generator=generator).tolist()
         along = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
-        pictures = self._threads.map(self._whole, indices, along)
+        pictures = self._threads.map(self._whole, indices, along, self._mirror(count, generator))
         scales = torch.full((count,), float(self.patch), dtype=torch.float64)
         return Views(_as_patches(list(pictures)), torch.zeros(count, 2, dtype=torch.float64), scales)
 
@@ -137,10 +139,17 @@ class PictureFolder:
         along = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
         natives = torch.tensor([self.entries[i].side for i in indices])
         origins, scales = draw_places(natives, self.patch, generator, self.band)
-        pictures = self._threads.map(self._part, indices, along, origins.tolist(), scales.tolist())
+        mirror = self._mirror(count, generator)
+        pictures = self._threads.map(self._part, indices, along, origins.tolist(), scales.tolist(), mirror)
         return Views(_as_patches(list(pictures)), origins, scales)
 
-    def _whole(self, index: int, along: float) -> Image.Image:
+    def _mirror(self, count: int, generator: torch.Generator) -> list[bool]:
+        """Which of the next views are mirror images."""
+        if not self.mirrored:
+            return [False] * count
+        return [drawn < 0.5 for drawn in torch.rand(count, generator=generator).tolist()]
+
+    def _whole(self, index: int, along: float, mirror: bool) -> Image.Image:
         """The square at ``along`` in [0, 1) of the way along the longer side, of the reduced picture."""
         entry = self.entries[index]
         reduced = self._reduced.get(entry.path)
@@ -148,14 +157,19 @@ class PictureFolder:
             reduced = reduce_whole(self._pictures.get(entry.path) or _read(entry), self.patch)
             self._reduced.put(entry.path, reduced)
         left, top = (int(along * (side - self.patch + 1)) for side in reduced.size)
-        return reduced.crop((left, top, left + self.patch, top + self.patch))
+        return _mirror_if(mirror, reduced.crop((left, top, left + self.patch, top + self.patch)))
 
-    def _part(self, index: int, along: float, origin: Sequence[float], scale: float) -> Image.Image:
-        """``patch`` pixels at ``origin`` (y, x) of the unit square, at ``scale``."""
+    def _part(
+        self, index: int, along: float, origin: Sequence[float], scale: float, mirror: bool
+    ) -> Image.Image:
+        """``patch`` pixels at ``origin`` (y, x) of the unit square, or of its mirror image, at ``scale``."""
         entry = self.entries[index]
         top, left = (int(along * (n - entry.side + 1)) for n in (entry.height, entry.width))
         square = Square(top, left, entry.side)
-        return cut(self._picture(entry), square, origin, scale, self.patch)
+        y, x = origin
+        if mirror:
+            x = 1 - self.patch / scale - x
+        return _mirror_if(mirror, cut(self._picture(entry), square, (y, x), scale, self.patch))
 
     def _picture(self, entry: Entry) -> Image.Image:
         """A picture, decoded."""
@@ -225,6 +239,10 @@ def cut(
         first + at * square.side for first, at in zip((square.top, square.left), origin, strict=True)
     )
     return _resize(picture, (left, top), square.side / scale, (patch, patch))
+
+
+def _mirror_if(mirror: bool, picture: Image.Image) -> Image.Image:
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else picture
 
 
 def _resize(

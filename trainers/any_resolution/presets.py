@@ -7,11 +7,11 @@ where it is silent; its networks are this project's, smaller than StyleGAN3's. `
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..networks.continuous import ContinuousSize
-from ..presets import Precision
+from ..presets import Precision, make
 
 PAPER_IMAGES = 25_000_000  # that the paper showed
 
@@ -26,9 +26,11 @@ class AnyConfig:
     latent: int = 512
     features: int = 512  # Fourier features
     stride: int = 4  # pixels per cell of the coordinates' grid
-    layers: int = 3  # of the generator at that grid
+    points: int = 3  # layers of the generator that see single cells
+    layers: int = 3  # and that see their neighbours, at that grid
     filter_radius: int = 1  # of filtered non-linearities
     margin: int = 6  # cells around a patch that the generator sees and no loss does
+    mirrored: bool = False  # half of the pictures are shown mirrored
     batch: int = 32
     whole_steps: int = 390_000  # phase 1: 12.5 million whole pictures
     patch_steps: int = 390_000  # phase 2: as many, half of them patches
@@ -50,7 +52,9 @@ class AnyConfig:
     def size(self, largest: int) -> ContinuousSize:
         """Of the generator for pictures whose shorter side has up to ``largest`` pixels."""
         return ContinuousSize(
-            *(self.patch, largest, self.stride, self.channels, self.latent, self.features, self.layers),
+            *(self.patch, largest, self.stride, self.channels, self.latent, self.features),
+            points=self.points,
+            layers=self.layers,
             filter_radius=self.filter_radius,
             scale_input=self.scale_input,
         )
@@ -71,16 +75,10 @@ class AnyPreset:
         """The inverse of :meth:`as_dict`, also after a trip through JSON (tuples come back as lists).
 
         Raises:
-            TypeError: a field is missing, which must not be filled in as another version has it, or unknown.
+            TypeError: as :func:`trainers.presets.make` has it.
         """
-        if not isinstance(data, dict) or data.keys() != {"name", "any_resolution"}:
-            raise TypeError(f"expected a preset of any-resolution training, found {data!r:.60}")
-        values, names = data["any_resolution"], {field.name for field in fields(AnyConfig)}
-        if not isinstance(values, dict) or values.keys() != names:
-            given = values.keys() if isinstance(values, dict) else set()
-            raise TypeError(f"AnyConfig lacks or has unknown {', '.join(sorted(names ^ given))}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(data["name"], AnyConfig(**values))
+        preset = make(cls, data)
+        return replace(preset, any_resolution=make(AnyConfig, preset.any_resolution))
 
 
 PAPER = AnyPreset("any-paper", AnyConfig())
@@ -96,6 +94,7 @@ STANDARD = AnyPreset(
         latent=64,
         features=128,
         margin=4,
+        mirrored=True,
         batch=8,
         whole_steps=4500,
         patch_steps=4500,
@@ -111,17 +110,18 @@ DRAFT = AnyPreset(
     AnyConfig(
         patch=32,
         channels=16,
-        critic_channels=16,
+        critic_channels=32,  # with 16, and batches of 8, pictures were of strokes after as many images
         latent=64,
         features=128,
         margin=4,
-        batch=8,
-        whole_steps=2500,
+        mirrored=True,
+        batch=16,
+        whole_steps=4500,
         patch_steps=3500,
-        r1=2.0,
+        r1=1.0,
         r1_every=8,
         lpips=0.0,
-        averaging=200,
+        averaging=500,
     ),
 )
 

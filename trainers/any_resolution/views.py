@@ -64,11 +64,6 @@ def _scales(natives: Tensor, patch: int, drawn: Tensor, band: Band | None) -> Te
     return torch.where(scales >= first, scales + left_out, scales)
 
 
-def coordinates_of(views: Views, stride: int, margin: int) -> Tensor:
-    """What a generator is asked for in order to make patches where ``views`` lie: see :func:`coordinates`."""
-    return coordinates(views.origins, views.scales, views.patches.shape[-1], stride, margin)
-
-
 def coordinates(origins: Tensor, scales: Tensor, patch: int, stride: int, margin: int) -> Tensor:
     """Centres (y, x) of the cells of patches, (N, 2, h, w) float32, h = w = patch / stride + 2 margin.
 

@@ -3,9 +3,10 @@
 The generator makes any part of a picture at any scale: it is told where the cells of a grid lie in the unit
 square, and how many pixels the square's side has. Fourier features of the coordinates (StyleGAN3, Karras et
 al. 2021) go through modulated layers at that grid, whose cells have ``stride`` x ``stride`` pixels, and
-through enlargements to pixels. Their frequencies reach up to the highest that the grid can show at the
-largest scale. At every scale they are weaker the nearer they are to the highest that it can show there, and
-none is beyond it: nothing aliases, and pictures are no mere sums of fine waves.
+through enlargements to pixels. The first layers see each cell by itself: they decide what lies where, and
+cost tiles nothing (CIPS, Anokhin et al. 2021, is made of such layers alone). The features' frequencies reach
+up to the highest that the grid can show at the largest scale. At every scale they fade from half of the
+highest that it can show there on, and none is beyond it: nothing aliases.
 
 It is local: what it makes of a cell depends on the cells within ``radius`` alone, never on the picture's size
 or on statistics over it. So a picture can be made in tiles.
@@ -25,6 +26,7 @@ from .modulated import GAIN, SLOPE, Enlarge, EqualConv2d, FilteredLeakyReLU, Map
 
 LOWEST_FREQUENCY = 0.5  # cycles per unit square: half a wave tells where in it something is
 MOST_WIDTH = 512  # channels
+PLASTIC = 1.3247179572447460  # root of x^3 = x + 1
 GROUP = 4  # samples that the critic compares with one another
 SMALLEST_SIDE = 7  # the critic halves what is larger
 
@@ -39,7 +41,8 @@ class ContinuousSize:
     channels: int = 16  # at the pixels; twice as many at each coarser grid
     latent: int = 64
     features: int = 128  # Fourier features
-    layers: int = 3  # at the cells' grid, the first without neighbours
+    points: int = 3  # layers of single cells
+    layers: int = 3  # filtered, at the cells' grid, the first without neighbours
     filter_radius: int = 1  # of the filtered non-linearities
     scale_input: bool = True  # off: all scales are made as the smallest one is, for comparisons
 
@@ -83,10 +86,12 @@ class ContinuousSize:
 class FourierFeatures(nn.Module):
     """(N, 2, h, w) coordinates, (N, 1, 1, 1) scale, (N, latent, 1, 1) code -> (N, features, h, w).
 
-    The frequencies are fixed, uniform in direction and in the logarithm of their length. Half of the waves
-    lie where they are, and tell where in the square something is; the code moves the others, each by itself,
-    and so gives every picture texture of its own. Those that phase 1 never sees are weaker the finer they
-    are, as a photograph's details: at full strength phase 2 would begin with noise.
+    The frequencies are fixed, evenly spread over directions and the logarithm of their length, one half over
+    what the smallest scale shows, the other over what only larger ones do. Waves are weaker the finer they
+    are, as a photograph's details; at one strength a network makes textures of them before it makes layouts,
+    and phase 2 would begin with noise. The code moves every other one of the finer half, each by itself, and
+    so gives every picture texture of its own; all others lie where they are, and tell where in the square
+    something is.
     """
 
     frequencies: Tensor
@@ -96,16 +101,21 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, size: ContinuousSize) -> None:
         super().__init__()
-        highest = size.largest / (2 * size.stride)
-        octaves = torch.rand(size.features) * math.log(highest / LOWEST_FREQUENCY)
-        directions = 2 * math.pi * torch.rand(size.features)
-        lengths = LOWEST_FREQUENCY * octaves.exp()
+        wholes, highest = (pixels / (2 * size.stride) for pixels in (size.patch, size.largest))
+        counts = size.features // 2, size.features - size.features // 2
+        parts = [
+            spread_waves(count, first, last)
+            for count, first, last in zip(counts, (LOWEST_FREQUENCY, wholes), (wholes, highest), strict=True)
+        ]
+        lengths, directions = torch.cat(parts, 1)
         frequencies = torch.stack([lengths * directions.sin(), lengths * directions.cos()])
         self.register_buffer("frequencies", frequencies[:, :, None, None])  # (2, features, 1, 1): y, x
         self.register_buffer("phases", torch.rand(1, size.features, 1, 1))  # cycles
-        moved = (torch.arange(size.features) % 2).float()
-        self.register_buffer("moved", moved.view(1, -1, 1, 1), persistent=False)
-        strengths = (size.patch / (2 * size.stride) / lengths).clamp(max=1).sqrt()
+        number = torch.arange(size.features)
+        moved = (number >= counts[0]) & (number % 2 == 1)
+        self.register_buffer("moved", moved.float().view(1, -1, 1, 1), persistent=False)
+        strengths = lengths.rsqrt()
+        strengths = strengths / strengths[: counts[0]].square().mean().sqrt()
         self.register_buffer("strengths", GAIN * strengths.view(1, -1, 1, 1))
         self.shifts = EqualConv2d(size.latent, size.features)
         self.cells = 2 * size.stride  # pixels of a wave that the grid can just show
@@ -117,8 +127,32 @@ class FourierFeatures(nn.Module):
             phases = self.phases + self.moved * self.shifts(code)
             cycles = coordinates[:, :1] * y + coordinates[:, 1:] * x + phases
             lengths = (y * y + x * x).sqrt()
-            strength = (1 - self.cells * lengths / scale).clamp(0, 1)
+            strength = (2 * (1 - self.cells * lengths / scale)).clamp(0, 1)
             return (2 * math.pi * cycles).sin() * (self.strengths * strength)
+
+
+def spread_waves(count: int, shortest: float, longest: float) -> Tensor:
+    """Lengths between two, and directions in radians, of frequencies: (2, count).
+
+    They spread evenly over half a turn (the phase tells a wave from its opposite) and over the logarithm of
+    the length, by Roberts' R2 sequence from a random point on. Random ones leave gaps: directions without a
+    wave.
+    """
+    steps = torch.tensor([[1 / PLASTIC], [1 / PLASTIC**2]], dtype=torch.float64)
+    spread = ((torch.rand(2, 1, dtype=torch.float64) + steps * torch.arange(count)) % 1).float()
+    lengths = shortest * (spread[:1] * math.log(longest / shortest)).exp()
+    return torch.cat([lengths, math.pi * spread[1:]])
+
+
+class PointLayer(nn.Module):
+    """A modulated layer of single cells."""
+
+    def __init__(self, channels: int, codes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.convolution = ModulatedConv2d(channels, channels, 1, codes)
+
+    def forward(self, x: Tensor, *codes: Tensor) -> Tensor:
+        return activate(self.convolution(x, *codes))
 
 
 class Layer(nn.Module):
@@ -148,6 +182,7 @@ class ContinuousGenerator(nn.Module):
         self.latents = Mapping(size.latent, size.latent, normalised=True)
         self.scales = Mapping(1, size.latent, rate=0.1)
         self.features = FourierFeatures(size)
+        self.points = nn.ModuleList(PointLayer(size.features, codes) for _ in range(size.points))
         width = size.width(0)
         self.coarse = nn.ModuleList(
             Layer(width if i else size.features, width, 3 if i else 1, codes, size.filter_radius)
@@ -171,7 +206,7 @@ class ContinuousGenerator(nn.Module):
         scale = scale.clamp(size.patch, size.largest) if size.scale_input else 0 * scale + size.patch
         codes = self.latents(latent[:, :, None, None]), self.scales(self._octaves(scale))
         x = self.features(coordinates, scale, codes[0])
-        for layer in self.coarse:
+        for layer in [*self.points, *self.coarse]:
             x = layer(x, *codes)
         for i, (enlarge, layer) in enumerate(zip(self.enlarge, self.fine, strict=True)):
             x, margin = crop(x, margin, needed[i])

@@ -32,11 +32,11 @@ from ..photo import Photo
 from ..presets import ConsinganConfig
 from ..runs.run import Run, place
 from ..runs.stability import GuardedOptimizer
-from .model import Model
+from .maps import MapsModel
 from .scales import Metrics, train_scales
 
 
-class ConsinganModel(Model):
+class ConsinganModel(MapsModel):
     """ConSinGAN's generator with what sampling needs: sizes and noise deviations."""
 
     config: ConsinganConfig
@@ -44,41 +44,19 @@ class ConsinganModel(Model):
 
     def __init__(self, config: ConsinganConfig, height: int, width: int, device: torch.device) -> None:
         self.config = config
-        self.sizes = config.sizes(height, width)
-        self.deviations = [1.0] + [0.0] * (len(self.sizes) - 1)  # z_m's, known once stage m is trained
-        self.device = device
-        self.network = place(make_consingan(config, len(self.sizes)), device)
-
-    def noise_shape(self, scale: int, count: int = 1) -> tuple[int, int, int, int]:
-        """Of one stage's noise maps for ``count`` samples of the training size."""
-        height, width = (side + 2 * self.network.margin for side in self.sizes[scale])
-        return count, self.network.noise_channels[scale], height, width
-
-    def noises(self, scales: int, count: int = 1) -> list[Tensor]:
-        """Random z_0 .. z_{scales - 1} for ``count`` samples of the training size."""
-        return [
-            torch.randn(self.noise_shape(m, count), device=self.device) * self.deviations[m]
-            for m in range(scales)
-        ]
+        sizes = config.sizes(height, width)
+        super().__init__(sizes, make_consingan(config, len(sizes)), device)
 
     def reconstruction_noises(self, pyramid: Sequence[Tensor], scales: int) -> list[Tensor]:
         """The coarsest reduction (1, 3, ...), its border repeated into the margin; then zeros."""
         coarsest = F.pad(pyramid[0], (self.network.margin,) * 4, mode="replicate")
-        zeros = [torch.zeros(self.noise_shape(m), device=self.device) for m in range(1, scales)]
-        return [coarsest, *zeros]
+        return [coarsest, *self.no_noises(scales)]
 
     def inherit(self, scale: int) -> None:
         """B_m starts as B_{m-1}."""
         if scale > 0:
             stages = self.network.generators
             stages[scale].load_state_dict(stages[scale - 1].state_dict())
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"network": self.network.state_dict(), "deviations": self.deviations}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.deviations = list(state["deviations"])
 
 
 def make_consingan(config: ConsinganConfig, scales: int) -> ConsinganStructure:

@@ -29,11 +29,11 @@ from ..photo import Photo
 from ..presets import SinganConfig
 from ..runs.run import Run, place
 from ..runs.stability import GuardedOptimizer
-from .model import Model
+from .maps import MapsModel
 from .scales import Metrics, train_scales
 
 
-class SinganModel(Model):
+class SinganModel(MapsModel):
     """SinGAN's generators with what sampling needs: sizes, noise deviations; and z*."""
 
     config: SinganConfig
@@ -41,28 +41,13 @@ class SinganModel(Model):
 
     def __init__(self, config: SinganConfig, height: int, width: int, device: torch.device) -> None:
         self.config = config
-        self.sizes = config.sizes(height, width)
-        self.deviations = [1.0] + [0.0] * (len(self.sizes) - 1)  # z_m's, known once scale m is trained
-        self.device = device
-        self.network = place(make_singan(config, len(self.sizes)), device)
+        sizes = config.sizes(height, width)
+        super().__init__(sizes, make_singan(config, len(sizes)), device)
         self.fixed_noise = torch.randn(self.noise_shape(0), device=device)  # z*
-
-    def noise_shape(self, scale: int, count: int = 1) -> tuple[int, int, int, int]:
-        """Of one scale's noise maps for ``count`` samples of the training size."""
-        height, width = (side + 2 * self.network.margin for side in self.sizes[scale])
-        return count, self.network.noise_channels[scale], height, width
-
-    def noises(self, scales: int, count: int = 1) -> list[Tensor]:
-        """Random z_0 .. z_{scales - 1} for ``count`` samples of the training size."""
-        return [
-            torch.randn(self.noise_shape(m, count), device=self.device) * self.deviations[m]
-            for m in range(scales)
-        ]
 
     def reconstruction_noises(self, pyramid: Sequence[Tensor], scales: int) -> list[Tensor]:  # noqa: ARG002
         """z* (1, 1, ...), then zeros; the photograph tells nothing more."""
-        zeros = [torch.zeros(self.noise_shape(m), device=self.device) for m in range(1, scales)]
-        return [self.fixed_noise, *zeros]
+        return [self.fixed_noise, *self.no_noises(scales)]
 
     def inherit(self, scale: int) -> None:
         """G_m starts as G_{m-1} where it has as many channels."""
@@ -71,16 +56,11 @@ class SinganModel(Model):
             generators[scale].load_state_dict(generators[scale - 1].state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "fixed_noise": self.fixed_noise,
-            "deviations": self.deviations,
-        }
+        return {**super().state_dict(), "fixed_noise": self.fixed_noise}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
+        super().load_state_dict(state)
         self.fixed_noise = state["fixed_noise"]
-        self.deviations = list(state["deviations"])
 
 
 def make_singan(config: SinganConfig, scales: int) -> SinganStructure:

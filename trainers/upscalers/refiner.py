@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from ..losses import patch_statistics_loss
 from ..networks.refiner import STRIDE, Refiner, draw_noise, enlarge
 from ..perceptual import Perceptual
 from ..photo import Photo, reduce, to_float
-from ..presets import Precision
+from ..presets import Precision, make
 from ..runs.run import METRICS_EVERY, Run, place
 from ..runs.stability import DriftWatch, GuardedOptimizer
 from .patches import channels_last, crop
@@ -76,13 +76,9 @@ class RefinerConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> RefinerConfig:
-        """The inverse of :meth:`as_dict`, also after a trip through JSON; raises TypeError for others."""
-        names = {field.name for field in fields(cls)}
-        if data.keys() != names:
-            raise TypeError(f"RefinerConfig has other fields: {', '.join(sorted(data.keys() ^ names))}")
-        whole: dict[str, Any] = {**data, "betas": tuple(data["betas"])}
-        return cls(**whole)
+    def from_dict(cls, data: object) -> RefinerConfig:
+        """The inverse of :meth:`as_dict`; raises TypeError as :func:`trainers.presets.make`."""
+        return make(cls, data)
 
 
 @dataclass(frozen=True)
