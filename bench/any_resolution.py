@@ -31,6 +31,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -117,7 +118,7 @@ class Scene:
         waves = torch.zeros(y.shape[0], x.shape[1])
         for down, across, phase in self.waves.tolist():
             waves += (2 * torch.pi * (down * y + across * x + phase)).cos()
-        return waves / len(self.waves) ** 0.5
+        return waves / math.sqrt(len(self.waves))
 
     def picture(self, contrast: float = CONTRAST) -> Image.Image:
         """Of 256 pixels, which hold all there is."""
