@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from tests.tiny import write_photo
 from tests.trainers.interrupting import interrupted_after
+from tests.trainers.structures import equal, start, weights
 from trainers.networks import ConsinganCritic, ConsinganStructure
 from trainers.photo import Photo, load_photo, structure_pyramid
-from trainers.presets import CONSINGAN, CONSINGAN_DRAFT, ConsinganConfig, Preset
+from trainers.presets import CONSINGAN, CONSINGAN_DRAFT, ConsinganConfig
 from trainers.runs.restore import restore_network
 from trainers.runs.run import Run
 from trainers.structures.consingan import ConsinganModel, ConsinganStage, train_consingan
@@ -43,27 +44,6 @@ def pyramid(photo: Photo) -> list[Tensor]:
 def make(photo: Photo, seed: int = 0, **changes: Any) -> ConsinganModel:
     torch.manual_seed(seed)
     return ConsinganModel(replace(TINY, **changes), photo.height, photo.width, CPU)
-
-
-def start(directory: Path, photo: Photo) -> Run:
-    torch.manual_seed(7)
-    config = {
-        "photo": {"height": photo.height, "width": photo.width},
-        "photograph": False,
-        "output": "",
-        "preset": Preset("tiny", TINY, CONSINGAN.upscaler).as_dict(),
-        "seed": 7,
-        "perceptual": None,
-    }
-    return Run.create(directory, config, CPU, quiet=True)
-
-
-def weights(network: nn.Module) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in network.parameters()]
-
-
-def equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    return all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
 # Networks
@@ -246,7 +226,7 @@ def test_training_lowers_the_error_of_the_reconstruction(photo: Photo, pyramid: 
 @pytest.fixture(scope="module")
 def whole(photo: Photo, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ConsinganModel]:
     directory = tmp_path_factory.mktemp("runs") / "whole"
-    return directory, train_consingan(start(directory, photo), photo, TINY)
+    return directory, train_consingan(start(directory, photo, TINY), photo, TINY)
 
 
 def test_training_logs_its_steps_and_reconstructions(
@@ -269,7 +249,7 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     """Killed within a stage, at and about its end: noise keeps the deviation it was first measured at."""
     with interrupted_after(stop_after), pytest.raises(KeyboardInterrupt):
-        train(start(tmp_path / "part", photo), photo, TINY)
+        train(start(tmp_path / "part", photo, TINY), photo, TINY)
     torch.manual_seed(8)
     part = train(Run.open(tmp_path / "part", CPU, quiet=True), photo, TINY)
     model = whole[1]

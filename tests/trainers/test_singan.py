@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tests.tiny import write_photo
 from tests.trainers.interrupting import interrupted_after
+from tests.trainers.structures import equal, start, weights
 from trainers.networks import SinganCritic, SinganGenerator, SinganStructure
 from trainers.networks.singan import NoisePadding, ValidConv2d
 from trainers.networks.structure import SampleNorm
@@ -60,29 +61,8 @@ def make(photo: Photo, seed: int = 0, **changes: Any) -> SinganModel:
     return SinganModel(replace(TINY, **changes), photo.height, photo.width, CPU)
 
 
-def start(directory: Path, photo: Photo) -> Run:
-    torch.manual_seed(7)
-    config = {
-        "photo": {"height": photo.height, "width": photo.width},
-        "photograph": False,
-        "output": "",
-        "preset": Preset("tiny", TINY, SINGAN.upscaler).as_dict(),
-        "seed": 7,
-        "perceptual": None,
-    }
-    return Run.create(directory, config, CPU, quiet=True)
-
-
 def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def weights(network: nn.Module) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in network.parameters()]
-
-
-def equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    return all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
 # Networks
@@ -380,7 +360,7 @@ def error(model: SinganModel, pyramid: list[Tensor], scales: int = SCALES) -> fl
 @pytest.fixture(scope="module")
 def whole(photo: Photo, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SinganModel]:
     directory = tmp_path_factory.mktemp("runs") / "whole"
-    return directory, train_singan(start(directory, photo), photo, TINY)
+    return directory, train_singan(start(directory, photo, TINY), photo, TINY)
 
 
 def test_training_logs_its_steps_and_reconstructions(
@@ -406,7 +386,7 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     """Killed within the first scale, at and about its end, and later; z* is the same, too."""
     with interrupted_after(stop_after), pytest.raises(KeyboardInterrupt):
-        train(start(tmp_path / "part", photo), photo, TINY)
+        train(start(tmp_path / "part", photo, TINY), photo, TINY)
     torch.manual_seed(8)
     part = train(Run.open(tmp_path / "part", CPU, quiet=True), photo, TINY)
     assert isinstance(part, SinganModel)
@@ -454,6 +434,6 @@ def test_the_last_fifth_of_a_scales_steps_is_slower(
 
     monkeypatch.setattr(SinganScale, "step", recording)
     config = replace(TINY, scale_steps=10, decay=0.5, critic_steps=1, generator_steps=1)
-    train_singan(start(tmp_path / "run", photo), photo, config)
+    train_singan(start(tmp_path / "run", photo, TINY), photo, config)
     assert [config.steps(m) for m in range(SCALES)] == [10, 5, 1]
     assert rates == pytest.approx([5e-4] * 8 + [5e-5] * 2 + [5e-4] * 4 + [5e-5] + [5e-4])
