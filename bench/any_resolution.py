@@ -455,7 +455,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--small", type=int, default=2000, help="pictures of 32 px (default: %(default)s)")
     add("--large", type=int, default=100, help="pictures of 64 to 256 px (default: %(default)s)")
     add("--whole-steps", type=int, default=1500, help="phase 1 (default: %(default)s)")
-    add("--patch-steps", type=int, default=2500, help="phase 2 (default: %(default)s)")
+    add("--patch-steps", type=int, default=4000, help="phase 2 (default: %(default)s)")
     add("--channels", type=int, default=16, help="of both networks (default: %(default)s)")
     add("--stride", type=int, default=2, help="pixels per cell (default: %(default)s)")
     add(
