@@ -433,6 +433,7 @@ def config_of(options: argparse.Namespace) -> AnyConfig:
         r1_every=8,
         lpips=0.0,
         averaging=200,
+        settling=options.settling,
         stride=options.stride,
         margin=options.margin,
         channels=options.channels,
@@ -456,6 +457,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--large", type=int, default=100, help="pictures of 64 to 256 px (default: %(default)s)")
     add("--whole-steps", type=int, default=1500, help="phase 1 (default: %(default)s)")
     add("--patch-steps", type=int, default=4000, help="phase 2 (default: %(default)s)")
+    add("--settling", type=float, default=0.5, help="share of it with falling rates (default: %(default)s)")
     add("--channels", type=int, default=16, help="of both networks (default: %(default)s)")
     add("--stride", type=int, default=2, help="pixels per cell (default: %(default)s)")
     add(

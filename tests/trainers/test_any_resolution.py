@@ -44,6 +44,7 @@ CONFIG = AnyConfig(
     r1=0.5,
     r1_every=2,
     averaging=4,
+    settling=0.8,
 )
 
 
@@ -237,6 +238,22 @@ def test_half_of_phase_2_is_whole_pictures(pictures: PictureFolder) -> None:
     assert drawn.max() > 32
     training.done = 0
     assert (training._draw().scales == 16).all()
+
+
+@pytest.mark.parametrize(
+    ("settling", "expected"),
+    [(0.0, [1] * 7), (1.0, [1, 1, 1, 1, 0.75, 0.5, 0.25]), (0.5, [1, 1, 1, 1, 1, 1, 0.5])],
+)
+def test_learning_rates_fall_in_the_last_share_of_phase_2(
+    pictures: PictureFolder, settling: float, expected: list[float]
+) -> None:
+    training = AnyTraining(replace(CONFIG, patch_steps=4, settling=settling), pictures, CPU, None, 0)
+    rates = []
+    for _ in range(training.steps):
+        training.step()
+        for guarded in (training.generator_optimizer, training.critic_optimizer):
+            rates += [group["lr"] for group in guarded.optimizer.param_groups]
+    assert rates[::2] == rates[1::2] == pytest.approx([CONFIG.learning_rate * rate for rate in expected])
 
 
 def test_what_is_not_finite_reaches_no_weight(pictures: PictureFolder, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class AnyTraining:
         """
         if self.in_patches and self.teacher is None:
             self.teacher = copy.deepcopy(self.average)
+        self._set_learning_rate()
         views = self._draw()
         latents = torch.randn(len(views.scales), self.config.latent, generator=self.random).to(self.device)
         real = views.patches.to(self.device, memory_format=torch.channels_last)
@@ -102,6 +103,14 @@ class AnyTraining:
         self.done += 1
         self._update_average()
         return metrics
+
+    def _set_learning_rate(self) -> None:
+        settling = self.config.settling * self.config.patch_steps  # steps
+        left = self.steps - self.done
+        rate = self.config.learning_rate * (left / settling if left < settling else 1.0)
+        for guarded in (self.generator_optimizer, self.critic_optimizer):
+            for group in guarded.optimizer.param_groups:
+                group["lr"] = rate
 
     def _draw(self) -> Views:
         """What this step learns from: whole pictures before patches."""

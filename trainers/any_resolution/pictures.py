@@ -69,8 +69,8 @@ class PictureFolder:
 
     All are read once at the start, several at a time, so that what cannot be used is named then and not in
     the midst of training. As many as ``cache_bytes`` hold stay decoded; others are read again when drawn.
-    ``mirrored``: every other picture that is drawn is its mirror image. ``band``: scales that :meth:`patches`
-    leaves out.
+    ``mirrored``: half of the pictures that are drawn, at random, are mirrored. ``band``: scales that
+    :meth:`patches` leaves out.
 
     Raises:
         PhotographError: there is no such folder, or no picture that can be used.

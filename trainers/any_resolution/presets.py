@@ -36,6 +36,7 @@ class AnyConfig:
     patch_steps: int = 390_000  # phase 2: as many, half of them patches
     learning_rate: float = 2e-3
     betas: tuple[float, float] = (0.0, 0.99)
+    settling: float = 0.0  # last share of phase 2, in which the learning rates fall in proportion to nothing
     r1: float = 2.0  # weight of the gradient penalty on real pictures
     r1_every: int = 16  # steps (StyleGAN2's lazy regularisation)
     teacher: float = 5.0  # weight of the loss against what phase 1 made, in phase 2
@@ -105,6 +106,6 @@ STANDARD = AnyPreset(
     ),
 )
 
-DRAFT = AnyPreset("any-draft", replace(STANDARD.any_resolution, patch=32, whole_steps=4500, patch_steps=3500))
+DRAFT = AnyPreset("any-draft", replace(STANDARD.any_resolution, patch=32, patch_steps=3500))
 
 PRESETS = {preset.name: preset for preset in (DRAFT, STANDARD, PAPER)}
