@@ -37,7 +37,7 @@ from bench.beyond import halved
 from bench.crops import GAP, REDUCTION, SIDE, crops
 from bench.processes import measure, report
 from bench.quality import OCTAVES, Results, sha256, spread
-from ourgan_sdk import Synthesizer
+from ourgan_sdk import OurganError, Synthesizer
 from ourgan_sdk.sizes import parse_size
 from ourgan_sdk.synthesizer import DetailMode
 from ourgan_sdk.system.atomic import atomic_file
@@ -71,12 +71,18 @@ class Subject:
 
         Raises:
             PhotographError: the photograph cannot be read.
-            ValueError: its bundle is not fitted to its half.
+            ValueError: the half that is there is another photograph's, or the bundle is not fitted to it.
         """
         self.name, self.photo = path.stem, load_photo(path)
         self.half = folder / f"{path.stem}-half.png"
-        if not self.half.exists():
-            pixels = halved(self.photo).pixels.permute(1, 2, 0).contiguous().numpy()
+        pixels = halved(self.photo).pixels.permute(1, 2, 0).contiguous().numpy()
+        if self.half.exists():
+            if not np.array_equal(pixels, np.asarray(Image.open(self.half))):
+                raise ValueError(
+                    f"{self.half} is not the half of {path}: files are kept by the photograph's name; give "
+                    "another --folder"
+                )
+        else:
             with atomic_file(self.half) as temporary:
                 Image.fromarray(pixels).save(temporary, "PNG")
         self.sources = [Source("detail", self.half, "photograph")]
@@ -104,7 +110,10 @@ def main() -> None:
         render_one(Source("", Path(path), detail), parse_size(size), float(extent), Path(file))
         return
     options.folder.mkdir(parents=True, exist_ok=True)
-    subjects = [Subject(path, options.folder, options.bundles) for path in options.photos]
+    try:
+        subjects = [Subject(path, options.folder, options.bundles) for path in options.photos]
+    except (OurganError, ValueError) as e:
+        raise SystemExit(f"error: {e}") from e
     results = Results(options.folder / "numbers.jsonl")
     for text in header():
         print(text, flush=True)
@@ -134,6 +143,8 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.one is None and not options.photos:
         parser.error("expected a photograph at least")
+    if options.seeds < 1 or options.wide < 0:
+        parser.error(f"expected a seed at least and 0 or more pixels, got {options.seeds}, {options.wide}")
     if options.one is not None and options.one[1] not in get_args(DetailMode):
         parser.error(f"expected detail to be of {get_args(DetailMode)}, got {options.one[1]}")
     return options

@@ -14,9 +14,7 @@ from ourgan_sdk import OurganError
 from ourgan_sdk.system.processors import available_processors
 from ourgan_sdk.system.streams import log_to_stderr, warn
 
-from .any_resolution.presets import AnyPreset
 from .bundling.onnx_export import ExportError
-from .presets import Preset
 from .runs.restore import RestoreError
 from .runs.run import RunError, Terminated, terminable
 
@@ -49,7 +47,7 @@ def exit_status(train: Callable[[], object]) -> int:
         warn(f"error: out of memory ({reason}); a smaller preset, or --device cpu, needs less")
         return 1
     except KeyboardInterrupt as stop:
-        warn("stopped; go on with --resume and the run directory above")
+        warn("stopped; if a run directory is named above, go on with --resume and that")
         return 143 if isinstance(stop, Terminated) else 130
     return 0
 
@@ -113,9 +111,9 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
-def unused_directory(name: str, preset: Preset | AnyPreset) -> Path:
-    """runs/NAME-PRESET, with a number where that exists."""
-    base = Path("runs") / f"{name}-{preset.name}"
+def unused_directory(name: str, kind: str) -> Path:
+    """runs/NAME-KIND, with a number where that exists; ``kind`` is a preset's name, or what is trained."""
+    base = Path("runs") / f"{name}-{kind}"
     candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 10_000))]
     return next(path for path in candidates if not path.exists())
 

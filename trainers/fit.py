@@ -233,7 +233,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
         "perceptual": perceptual,
         **{name: pretrained[name].record() if name in pretrained else None for name in (*OURS, "teacher")},
     }
-    directory = options.run or unused_directory(image.stem, preset)
+    directory = options.run or unused_directory(image.stem, preset.name)
     run = Run.create(directory, config, device, quiet=options.quiet)
     for name, one in pretrained.items():
         keep(run, name, one)

@@ -129,13 +129,15 @@ def start_run(
     output: Path = options.output or Path(f"{source.name}.ourgan")
     check_output(output, pictures.sha256, force=options.force)
     config = preset.any_resolution
-    directory = options.run or unused_directory(source.name, preset)
+    directory = options.run or unused_directory(source.name, preset.name)
     if directory.resolve().is_relative_to(source):
         raise RunError(
             f"the run directory {directory} would lie among the pictures, and its samples be taken for some: "
             "give one elsewhere with --run"
         )
     lpips = config.lpips > 0 and config.teacher > 0
+    if options.vgg and not lpips:
+        raise RunError(f"the preset {preset.name} uses no perceptual features: --vgg would not be read")
     found = find_perceptual(options.vgg, lpips=True) if lpips else None
     settings = {
         "folder": str(source),

@@ -178,7 +178,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
         "init": pretrained[name].record() if pretrained else None,
         "after": after.record() if after else None,
     }
-    directory = options.run or unused_directory(source.name, preset)
+    directory = options.run or unused_directory(source.name, preset.name)
     if directory.resolve().is_relative_to(source):
         raise RunError(
             f"the run directory {directory} would lie among the photographs, and its pictures be taken for "

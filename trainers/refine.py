@@ -20,12 +20,20 @@ from pathlib import Path
 
 import torch
 
+from ourgan_sdk.bundle.replacing import FORCE_HELP
 from ourgan_sdk.system.atomic import atomic_file
 from ourgan_sdk.system.parser import Parser
 from ourgan_sdk.system.streams import steady_streams
 
-from .bundling.refiner import export_refiner
-from .command_line import add_run_options, check_run_options, exit_status, minutes, pick_device
+from .bundling.refiner import export_refiner, photograph_of
+from .command_line import (
+    add_run_options,
+    check_run_options,
+    exit_status,
+    minutes,
+    pick_device,
+    unused_directory,
+)
 from .fit import describe, load_again
 from .metrics.restoration import score_picture
 from .networks.refiner import Refiner, enlarge
@@ -58,7 +66,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("-o", "--output", type=Path, help="the ONNX file to write (default: IMAGE-refiner.onnx)")
     add("--steps", type=int, help=f"of training (default: {usual.steps})")
     add("--consistency", type=float, help=f"weight of the inverse teacher (default: {usual.consistency})")
-    add_run_options(parser, "runs/IMAGE-refiner")
+    add("--force", action="store_true", help=FORCE_HELP)
+    add_run_options(parser, "runs/IMAGE-refiner", movable="image")
     options = parser.parse_args(arguments)
     check_run_options(parser, options, "image", ("steps", "consistency"))
     if options.steps is not None and options.steps < 1:
@@ -77,12 +86,12 @@ def train(options: argparse.Namespace) -> Path:
         run = start_run(options, device)
     settings = run.config
     output = options.output if options.resume and options.output else Path(settings["output"])
-    check_output(output)
     try:
         config = RefinerConfig.from_dict(settings["refiner"])
     except TypeError as e:
         raise RunError(f"{run.directory / 'config.json'} is not of this version: {e}; start a new run") from e
-    photo = load_again(Path(settings["photo"]["path"]), settings["photo"]["sha256"])
+    check_output(output, settings["photo"]["sha256"], force=options.force)
+    photo = load_again(options.moved or Path(settings["photo"]["path"]), settings["photo"]["sha256"])
     perceptual = load_perceptual(settings["perceptual"], device)
     log.info("run directory: %s (%s, seed %d)", run.directory, device, settings["seed"])
     torch.manual_seed(settings["seed"])
@@ -90,7 +99,8 @@ def train(options: argparse.Namespace) -> Path:
     with run.saving_when_interrupted():
         network = train_refiner(run, RefinerTraining(config, Crops(photo, config), device, perceptual))
     network = network.cpu().eval()
-    data = export_refiner(network)
+    data = export_refiner(network, photo.sha256)
+    check_output(output, photo.sha256, force=options.force)  # again: other runs end, too
     with atomic_file(output) as path:
         path.write_bytes(data)
     report(network, photo, config.held_out)
@@ -108,7 +118,7 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
         config = replace(config, consistency=options.consistency)
     Crops(photo, config)  # raises where there is no room for one
     output: Path = options.output or Path(f"{image.stem}-refiner.onnx")
-    check_output(output)
+    check_output(output, photo.sha256, force=options.force)
     settings = {
         "photo": describe(photo, image),
         "output": str(output.resolve()),
@@ -116,16 +126,24 @@ def start_run(options: argparse.Namespace, device: torch.device) -> Run:
         "refiner": config.as_dict(),
         "seed": options.seed or 0,
     }
-    directory = options.run or Path("runs") / f"{image.stem}-refiner"
+    directory = options.run or unused_directory(image.stem, "refiner")
     return Run.create(directory, settings, device, quiet=options.quiet)
 
 
-def check_output(path: Path) -> None:
-    """Raises RunError unless an ONNX file can be written under ``path``."""
+def check_output(path: Path, sha256: str, *, force: bool) -> None:
+    """Raises RunError unless the refiner of a photograph of that SHA-256 can be written under ``path``.
+
+    Also, without ``force``, if that would replace any other file.
+    """
     if path.suffix != ".onnx":
         raise RunError(f"cannot write {path}: a refiner's name ends in .onnx")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise RunError(f"cannot write {path}: it is a folder, or its folder is missing or read-only")
+    if not force and path.exists() and photograph_of(path) != sha256:
+        raise RunError(
+            f"cannot write {path}: it is no refiner of this photograph; give another name with --output, or "
+            "replace it with --force"
+        )
 
 
 def report(network: Refiner, photo: Photo, held_out: float) -> None:

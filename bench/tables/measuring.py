@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -105,8 +106,10 @@ class Subject:
         """How different pictures (N, 3, H, W) are from each other: diversity, and LPIPS of all pairs."""
         found = {"diversity": diversity(pictures, self.photograph(kind))}
         if self.networks.lpips is not None and kind != "structure":
-            pairs = spread(pairwise_lpips(self.networks.lpips, pictures))
-            found |= {"lpips": pairs["mean"], "lpips_deviation": pairs["deviation"]}
+            pairs = pairwise_lpips(self.networks.lpips, pictures)
+            found["lpips"] = fmean(pairs)
+            if len(pairs) > 1:  # of two pictures there is one pair
+                found["lpips_deviation"] = stdev(pairs)
         return found
 
     def bounds(self, kind: Kind, results: Results) -> dict[str, Numbers]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -126,15 +126,22 @@ def means(
         found = [one for photo in photographs for one in photo["rows"] if one["row"] == row and kind in one]
         if len(found) < len(photographs):
             continue
+        metrics = [one[kind]["metrics"] for one in found]
         cells = [
-            f"{fmean(one[kind]['metrics'][name]['mean'] for one in found):.{METRICS[name][1]}f}"
+            _mean([one[name]["mean"] if name in one else None for one in metrics], METRICS[name][1])
             for name in names
         ]
         cells += [
-            f"{fmean(one[kind]['between'][name] for one in found):.{BETWEEN[name][1]}f}" for name in between
+            _mean([one[kind]["between"].get(name) for one in found], BETWEEN[name][1]) for name in between
         ]
         lines.append(line(["**all**", f"**{label}**", *cells]))
     return lines
+
+
+def _mean(numbers: Sequence[float | None], digits: int) -> str:
+    """Of numbers that all photographs have: of some of them it could not be set beside other rows'."""
+    known = [number for number in numbers if number is not None]
+    return f"{fmean(known):.{digits}f}" if len(known) == len(numbers) else "-"
 
 
 def upscaler_lines(photographs: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -71,6 +71,24 @@ def test_a_bundle_has_to_be_of_the_half(photo: Path, folder: Path, tmp_path: Pat
         Subject(photo, folder, tmp_path)
 
 
+def test_halves_of_other_photographs_of_a_name_are_refused(
+    photo: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_photo(tmp_path / photo.name, 128, 162)
+    before = (folder / "hills-half.png").read_bytes()
+    monkeypatch.setattr(sys, "argv", ["x", str(other), "--folder", str(folder), "--wide", "0"])
+    with pytest.raises(SystemExit, match=r"hills-half.png is not the half of .*: .* give another --folder"):
+        main()
+    assert (folder / "hills-half.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("odd", [["--seeds", "0"], ["--wide", "-7"]])
+def test_odd_numbers_are_refused(photo: Path, odd: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", str(photo), *odd])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+
+
 def test_sizes(photo: Path, folder: Path, tmp_path: Path) -> None:
     subject = Subject(photo, folder, None)
     with Image.open(subject.half) as half:

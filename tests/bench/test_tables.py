@@ -1,5 +1,6 @@
 """Step 1 exchanged: the whole command with presets that train in seconds, and its numbers made again."""
 
+import copy
 import hashlib
 import json
 import shutil
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from PIL import Image
 
 from bench.tables import __main__ as tables
 from bench.tables import measuring, training
-from bench.tables.measuring import read_picture
+from bench.tables.measuring import KINDS, read_picture
 from bench.tables.report import markdown
 from bench.tables.rows import LABELS, PUBLISHED, Budget
 from bench.tables.training import Workshop
@@ -191,6 +193,38 @@ def test_the_tables_for_people(output: Path) -> None:
     assert text.count("photograph, rows shuffled") == 3
     with Image.open(output / "hills" / "sheet.jpg") as sheet:
         assert sheet.width > sheet.height > 5 * 150  # nine pictures wide, six lines
+
+
+@pytest.mark.parametrize(
+    ("pairs", "deviation"), [([0.25], {}), ([0.25, 0.75], {"lpips_deviation": 0.125**0.5})]
+)
+def test_two_pictures_are_one_pair(
+    pairs: list[float], deviation: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "pairwise_lpips", lambda _network, _pictures: pairs)
+    networks = SimpleNamespace(lpips=object(), inception=None)
+    subject = SimpleNamespace(networks=networks, photograph=lambda _kind: torch.rand(3, 32, 32))
+    found = measuring.Subject.between(subject, torch.rand(len(pairs) + 1, 3, 32, 32), "network")  # type: ignore[arg-type]
+    assert found == pytest.approx({"diversity": found["diversity"], "lpips": fmean(pairs), **deviation})
+
+
+def test_what_one_photograph_lacks_has_no_mean(output: Path) -> None:
+    """SIFID needs 75 pixels on the shorter side, which of two photographs one may have."""
+    report = json.loads((output / "report.json").read_text())
+    (hills,) = report["photographs"]
+    other = copy.deepcopy(hills)
+    for row in other["rows"]:
+        for kind in KINDS:
+            if kind in row:
+                row[kind]["metrics"]["sifid_5"] = {"mean": 1.234, "deviation": 0.1}
+    text = markdown({**report, "photographs": [hills, {**other, "name": "tall"}]})
+    rows = [line for line in text.splitlines() if line.startswith("| **all** | **SinGAN**")]
+    titles = [line for line in text.splitlines() if line.startswith("| photograph | step 1")]
+    assert len(rows) == len(titles) == 3
+    for title, row in zip(titles, rows, strict=True):
+        cells = dict(zip(title.split(" | "), row.split(" | "), strict=True))
+        assert cells["SIFID, 5th"] == "-"
+        assert float(cells["layout drift"]) > 0
 
 
 def test_it_goes_on_where_it_stood(

@@ -266,3 +266,10 @@ def test_options_that_do_not_go_together(given: list[str], message: str, capsys:
     with pytest.raises(SystemExit):
         fit_folder.main(given)
     assert message in capsys.readouterr().err
+
+
+def test_features_that_no_preset_reads_are_refused(folder: Path, tmp_path: Path, capsys: Any) -> None:
+    options = ["--preset", "any-draft", "--vgg", str(tmp_path / "vgg.pth"), "--run", str(tmp_path / "run")]
+    assert fit_folder.main([str(folder), *options]) == 1
+    assert "any-draft uses no perceptual features: --vgg would not be read" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

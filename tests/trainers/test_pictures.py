@@ -177,10 +177,15 @@ def test_numbers_of_a_folder(folder: Path) -> None:
     assert record.sha256 == pictures.sha256
 
 
-def test_the_hash_does_not_depend_on_names(folder: Path) -> None:
-    before = PictureFolder(folder, 16).sha256
-    (folder / "small.png").rename(folder / "zzz.png")
-    assert PictureFolder(folder, 16).sha256 == before
+def test_neither_the_hash_nor_what_is_drawn_depends_on_names(folder: Path) -> None:
+    before = PictureFolder(folder, 16)
+    drawn = [before.whole(8, generator()), before.patches(8, generator())]
+    for path in folder.glob("*.png"):
+        path.rename(folder / f"{path.name[::-1]}.png")
+    after = PictureFolder(folder, 16)
+    assert after.sha256 == before.sha256
+    for one, other in zip(drawn, [after.whole(8, generator()), after.patches(8, generator())], strict=True):
+        assert torch.equal(one.patches, other.patches)
 
 
 def test_what_cannot_be_used_is_named_and_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -189,7 +194,7 @@ def test_what_cannot_be_used_is_named_and_left_out(folder: Path, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         pictures = PictureFolder(folder, 32)
     assert pictures.count == 2
-    assert [path.path.name for path in pictures.entries] == ["tall.png", "square.png"]
+    assert {path.path.name for path in pictures.entries} == {"tall.png", "square.png"}
     text = caplog.text
     assert "broken.jpg is broken or cut short" in text
     assert "small.png has 20 x 20 pixels, fewer than 32 on the shorter side" in text

@@ -200,7 +200,9 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_the_command_trains_writes_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_trains_writes_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What is written is what was trained, also at sizes and factors that the export has not looked at."""
     monkeypatch.setattr(refine_command, "RefinerConfig", small_config)
     monkeypatch.setattr(bundling, "SIZES", bundling.SIZES[1:2])
@@ -227,10 +229,40 @@ def test_the_command_trains_writes_and_goes_on(tmp_path: Path, monkeypatch: pyte
         assert (wanted - enlarged).abs().max() > 1e-4
 
     seen: list[Refiner] = []
-    monkeypatch.setattr(refine_command, "export_refiner", lambda one: seen.append(one) or b"again")
-    assert refine_command.main(["--resume", str(run), *always]) == 0
+    monkeypatch.setattr(refine_command, "export_refiner", lambda one, _photo: seen.append(one) or b"again")
+    moved = photo.rename(tmp_path / "moved.png")
+    assert refine_command.main(["--resume", str(run), *always]) == 1
+    assert "say where it is with --image" in capsys.readouterr().err
+    assert refine_command.main(["--resume", str(run), "--image", str(moved), *always]) == 0
     assert output.read_bytes() == b"again"
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in seen[0].state_dict().items())
+
+
+def test_another_photographs_refiner_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one name, in one folder; where it is the same photograph's, a second run lies beside the first."""
+    monkeypatch.setattr(refine_command, "RefinerConfig", small_config)
+    monkeypatch.setattr(bundling, "SIZES", bundling.SIZES[1:2])
+    monkeypatch.chdir(tmp_path)
+    picture = shapes_photo(96, 1200).pixels.permute(1, 2, 0).numpy()
+    Image.fromarray(picture).save("hills.png")
+    command = ["hills.png", "--steps", "2", "--quiet", "--device", "cpu"]
+    assert refine_command.main(command) == 0
+    assert refine_command.main([*command, "--seed", "1"]) == 0
+    assert {path.name for path in Path("runs").iterdir()} == {"hills-refiner", "hills-refiner-2"}
+    before = Path("hills-refiner.onnx").read_bytes()
+    Image.fromarray(picture[:, ::-1]).save("hills.png")
+    capsys.readouterr()
+    assert refine_command.main(command) == 1
+    assert "it is no refiner of this photograph" in capsys.readouterr().err
+    assert Path("hills-refiner.onnx").read_bytes() == before
+    assert not Path("runs/hills-refiner-3").exists()
+    assert refine_command.main([*command, "--force"]) == 0
+    assert Path("hills-refiner.onnx").read_bytes() != before
+    Path("hills-refiner.onnx").write_bytes(b"something else")
+    assert refine_command.main(command) == 1
+    assert Path("hills-refiner.onnx").read_bytes() == b"something else"
 
 
 def test_what_the_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

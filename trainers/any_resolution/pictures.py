@@ -91,7 +91,9 @@ class PictureFolder:
         # Apart: large pictures, of which few fit, would drive out all the reduced ones.
         self._reduced, self._pictures = _Cache(limit // 2), _Cache(limit - limit // 2)
         self._threads = ThreadPoolExecutor(available_processors(), thread_name_prefix="pictures")
-        self.entries = self._read_all(photographs_below(path), quiet=quiet)
+        # By what they are: under other names, a run that goes on has to see the same pictures.
+        entries = self._read_all(photographs_below(path), quiet=quiet)
+        self.entries = sorted(entries, key=lambda entry: entry.sha256)
         sides = [entry.side for entry in self.entries]
         self.shortest, self.longest = min(sides), max(sides)
         self._large = [i for i, side in enumerate(sides) if side > patch] or list(range(len(sides)))

@@ -104,9 +104,6 @@ def assemble(
 
 def measure(data: bytes, size: ContinuousSize, pictures: PictureFolder) -> bundle.Coordinates:
     """The manifest's entry of the generator; measures its halo and its memory."""
-    learned = bundle.Pictures(
-        count=pictures.count, sha256=pictures.sha256, shortest=pictures.shortest, longest=pictures.longest
-    )
     record = bundle.Coordinates(
         file=MEMBER,
         latent=size.latent,
@@ -116,7 +113,7 @@ def measure(data: bytes, size: ContinuousSize, pictures: PictureFolder) -> bundl
         halo=size.radius,  # until it is measured
         bytes_per_pixel=measure_coordinates(data, size.latent, size.stride),
         seam_error=bundle.SeamError(maximum=0.0, p9999=0.0, share_different=0.0),
-        pictures=learned,
+        pictures=pictures.pictures,
     )
     calibration = calibrate_coordinates(MEMBER, as_function(data), record)
     error = calibration.error
