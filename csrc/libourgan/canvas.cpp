@@ -264,7 +264,6 @@ Composition Canvas::compose(Task& task) const {
 }
 
 void Canvas::prepare(Task& task) {
-    if (known()) return;
     task.begin(search_work());
     found(task);
     task.advance(search_work());

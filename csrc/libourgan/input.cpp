@@ -1,6 +1,8 @@
 #include "input.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -38,12 +40,20 @@ std::uint64_t little_endian(const View& view, std::size_t at, int count) {
     return value;
 }
 
-Input::Input(const std::string& path) : file_(std::fopen(path.c_str(), "rbe")) {
-    if (!file_) fail();
+Input::Input(const std::string& path) {
+    // Without waiting: to open a pipe that nobody writes to would take for ever.
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) fail();
+    file_.reset(::fdopen(descriptor, "rb"));
+    if (!file_) {
+        const int reason = errno;
+        ::close(descriptor);
+        throw std::system_error(reason, std::generic_category());
+    }
     struct stat status {};
-    if (fstat(fileno(file_.get()), &status) != 0) fail();
+    if (fstat(descriptor, &status) != 0) fail();
     if (S_ISDIR(status.st_mode)) throw std::system_error(EISDIR, std::generic_category());
-    if (!S_ISREG(status.st_mode)) throw std::system_error(EINVAL, std::generic_category(), "it is no regular file");
+    if (!S_ISREG(status.st_mode)) throw NoRegularFile();
     size_ = static_cast<std::uint64_t>(status.st_size);
 }
 

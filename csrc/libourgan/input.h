@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,9 +33,14 @@ struct View {
 std::uint64_t big_endian(const View& view, std::size_t at, int count);
 std::uint64_t little_endian(const View& view, std::size_t at, int count);
 
+// What can be opened, but is a pipe, a device or a socket.
+struct NoRegularFile : std::exception {
+    const char* what() const noexcept override { return "it is no regular file"; }
+};
+
 class Input {
 public:
-    // Throws std::system_error if the file cannot be opened.
+    // Throws std::system_error if the file cannot be opened, NoRegularFile if it is none; waits for nobody.
     explicit Input(const std::string& path);
     explicit Input(const View& bytes) : bytes_(bytes), size_(bytes.size) {}
 

@@ -37,6 +37,7 @@ using ourgan::PixelType;
 using ourgan::c::Canvas;
 using ourgan::c::Error;
 using ourgan::c::Input;
+using ourgan::c::NoRegularFile;
 using ourgan::c::Task;
 using ourgan::c::View;
 
@@ -267,12 +268,16 @@ ourgan_status ourgan_open(const char* path, const ourgan_source_options* options
         const std::string name = &given(path, "a path");
         ourgan_source** const out = &given(source, "a place for the source");
         const bool is_bundle = is_called_bundle(name);
+        const auto refuse = [&](const std::string& reason) {
+            if (is_bundle) throw Error(OURGAN_BUNDLE_ERROR, name + ": cannot be read: " + reason);
+            throw Error(OURGAN_PHOTOGRAPH_ERROR, "cannot read the photograph " + name + ": " + reason);
+        };
         try {
             open(Input(name), name, is_bundle, options, out);
         } catch (const std::system_error& error) {
-            const std::string reason = error.code().message();
-            if (is_bundle) throw Error(OURGAN_BUNDLE_ERROR, name + ": cannot be read: " + reason);
-            throw Error(OURGAN_PHOTOGRAPH_ERROR, "cannot read the photograph " + name + ": " + reason);
+            refuse(error.code().message());
+        } catch (const NoRegularFile& error) {
+            refuse(error.what());
         }
     });
 }

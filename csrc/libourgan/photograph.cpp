@@ -32,8 +32,9 @@ constexpr int kProbeLevels = 9;
 constexpr const char* kHarmless[] = {"extraneous bytes before marker 0xd9", "Invalid SOS parameters",
                                      "Unknown Adobe color transform", "unknown JFIF revision"};
 
-// What libvips and libjpeg say where there is no more memory.
-constexpr const char* kOutOfMemory[] = {"out of memory", "Insufficient memory"};
+// What libvips, libjpeg and GLib say where there is no more memory, or no thread to be had.
+constexpr const char* kOutOfMemory[] = {"out of memory", "Insufficient memory", "Error creating thread",
+                                        "unable to create thread"};
 
 // What libvips says of an operation that has failed.
 struct VipsFailure {
@@ -399,7 +400,7 @@ private:
 std::string reason(std::string text) {
     while (!text.empty() && text.back() == '\n') text.pop_back();
     const std::size_t end = text.find_last_of('\n');
-    return end == std::string::npos ? "no reason is given" : text.substr(end + 1);
+    return text.empty() ? "no reason is given" : text.substr(end == std::string::npos ? 0 : end + 1);
 }
 
 // Calls work(), with libvips ready, and names what it throws. libvips keeps its messages in one place for all threads.

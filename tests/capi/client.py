@@ -53,6 +53,13 @@ class CError(Exception):
         self.name = name
 
 
+def told_by(progress: Callable[[float], int] | None) -> Any:
+    """A function for the library that calls ``progress``, or none."""
+    if progress is None:
+        return ctypes.cast(None, PROGRESS)
+    return PROGRESS(lambda share, _user: progress(share))
+
+
 class Library:
     """The functions of the library at `path`."""
 
@@ -143,8 +150,10 @@ class Canvas:
             sizes.append((height.value, width.value))
         return sizes
 
-    def prepare(self) -> None:
-        self._library.check(self._library.c.ourgan_canvas_prepare(self._handle, None, None, None))
+    def prepare(self, progress: Callable[[float], int] | None = None) -> None:
+        self._library.check(
+            self._library.c.ourgan_canvas_prepare(self._handle, None, told_by(progress), None)
+        )
 
     def read(
         self,
@@ -160,7 +169,6 @@ class Canvas:
         if out is None:
             shape = max(y1 - y0, 0), max(x1 - x0, 0), 4 if kind >= RGBA8 else 3
             out = np.full(shape, 77, np.uint16 if kind % 2 else np.uint8)
-        called = PROGRESS(lambda share, _user: 0 if progress is None else progress(share))
         self._library.check(
             self._library.c.ourgan_canvas_read(
                 self._handle,
@@ -170,7 +178,7 @@ class Canvas:
                 ctypes.c_void_p(out.ctypes.data),
                 ctypes.c_ssize_t(out.strides[0]),
                 None,
-                called if progress is not None else ctypes.cast(None, PROGRESS),
+                told_by(progress),
                 None,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -345,11 +346,64 @@ def test_want_of_memory_is_told_as_such(library: Library, tmp_path: Path) -> Non
     assert told.startswith("RenderMemoryError: out of memory")
 
 
+SHORT_OF_THREADS = """
+import resource, os, sys
+from pathlib import Path
+from tests.capi.client import CError, Library
+library, picture = Library(Path(sys.argv[1])), Path(sys.argv[2]).read_bytes()
+os.setuid(65534)  # the limit does not bind root
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+try:
+    with library.source(picture):
+        print("opened")
+except CError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="takes another user's rights")
+def test_want_of_threads_is_no_fault_of_the_photograph(library: Library, tmp_path: Path) -> None:
+    scenery(90, 120, 8).save(tmp_path / "small.png")
+    files = library.c._name, str(tmp_path / "small.png")
+    told = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_THREADS, *files], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert told.startswith("RenderMemoryError: out of memory")
+
+
 def test_damage_without_a_reason(library: Library) -> None:
     data = bytearray(saved(scenery(90, 120, 8), "PNG"))
     data[len(data) // 2] ^= 1
     with pytest.raises(CError, match=r"cut short: \w"), library.source(bytes(data)):
         pass
+
+
+@pytest.mark.parametrize(("kind", "words"), [("JPEG", "premature end"), ("PNG", "read error")])
+def test_the_reason_for_what_is_cut_short_is_told(library: Library, kind: str, words: str) -> None:
+    data = saved(scenery(90, 120, 8), kind)
+    with pytest.raises(CError) as error, library.source(data[: len(data) // 2]):
+        pass
+    assert re.search(f"cut short: .*{words}", str(error.value), re.IGNORECASE)
+    assert "no reason is given" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["pipe.jpg", "pipe.ourgan"])
+def test_a_pipe_is_refused_at_once(library: Library, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CError, match="it is no regular file"), library.source(tmp_path / name):
+        pass
+
+
+def test_a_canvas_that_is_searched_is_prepared_as_any(library: Library, sources: dict[str, Path]) -> None:
+    """Also then it tells progress, and heeds a cancellation."""
+    with library.source(sources["png"]) as source, source.canvas(200, 150) as canvas:
+        canvas.prepare()
+        shares: list[float] = []
+        canvas.prepare(progress=lambda share: shares.append(share) or 0)
+        assert shares[-1] == 1
+        with pytest.raises(CError) as error:
+            canvas.prepare(progress=lambda _share: 1)
+        assert error.value.name == "RenderCancelledError"
 
 
 def test_progress_cancels(library: Library, sources: dict[str, Path]) -> None:

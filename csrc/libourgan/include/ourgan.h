@@ -1,4 +1,4 @@
-/* libourgan: new pictures of one photograph, for products that embed no Python.
+/* libourgan: new pictures of one photograph, for products that embed no Python. C99 or C++.
  *
  * A source is an opened bundle (.ourgan) or photograph; a canvas is one picture of a size and seed, of which any
  * region of any level is read into the caller's memory. Layouts are composed of the photograph's patches, and detail
@@ -50,8 +50,8 @@ enum {
     OURGAN_BUNDLE_ERROR = 4,     /* a bundle is damaged, foreign, of a later version, or holds no photograph */
     OURGAN_PHOTOGRAPH_ERROR = 5, /* a photograph cannot be read, or is of a kind that is not read here */
     OURGAN_ENGINE_ERROR = 6,     /* it takes a network, which this library has none of */
-    OURGAN_BUDGET_ERROR = 7,     /* the source's memory limit is too small; the message says what is needed */
-    OURGAN_MEMORY_ERROR = 8,     /* the system gives no more memory */
+    OURGAN_BUDGET_ERROR = 7,     /* the source's memory limit is too small; the message says what it takes at least */
+    OURGAN_MEMORY_ERROR = 8,     /* the system gives no more memory, or no more threads */
     OURGAN_CANCELLED = 9,        /* by a token, or by what progress returned */
     OURGAN_INTERNAL_ERROR = 10   /* a fault of this library */
 };
@@ -80,8 +80,9 @@ OURGAN_API void ourgan_cancel_free(ourgan_cancel *token);
 
 /* Told what share of a call's work is done, from 0 to 1, never less than before; after each step, mostly several times
  * a second, in the calling thread. What is not 0 cancels the call. It may call this library, but not wait for another
- * thread that uses the same canvas, nor read or prepare a canvas whose search it is told of (OURGAN_VALUE_ERROR); it
- * must return (no longjmp). */
+ * thread that uses the same canvas, nor read or prepare a canvas whose search it is told of (OURGAN_VALUE_ERROR), nor
+ * any other canvas of the same source: two threads that do so may wait for each other for ever. It must return (no
+ * longjmp). */
 typedef int32_t (*ourgan_progress)(double share, void *user);
 
 /* --- Sources -------------------------------------------------------------------------------------------------- */
@@ -91,7 +92,9 @@ typedef struct ourgan_source ourgan_source;
 
 typedef struct ourgan_source_options {
     size_t struct_size;    /* set by ourgan_source_options_init(), as all fields are */
-    uint64_t memory_limit; /* bytes, for the source and all of its canvases together; 0: none */
+    uint64_t memory_limit; /* bytes, for the source and all of its canvases together; 0: none. Where a small allocation
+                              is refused by the system while a file is decoded, GLib ends the process: a limit that
+                              the system can give prevents it */
     int32_t threads;       /* of each call that decodes, searches or gathers, 1 to 1024; 0: all that the machine has */
     int32_t reserved;      /* 0 */
 } ourgan_source_options;
